@@ -1,0 +1,69 @@
+/**
+ * The programs that tests, the smoke run and the benchmarks start, in one place: what each is for, and the package that brings it.
+ * `npm run setup` installs them, `npm test` looks for them.
+ */
+import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+
+/**
+ * @typedef {object} Program
+ * @property {string} name what is looked for on PATH
+ * @property {string} purpose
+ * @property {"tests" | "optional" | "bench"} need `tests`: they fail without it; `optional`: what would use it says that it is
+ * missing; `bench`: installed only upon `npm run setup -- --bench`
+ * @property {string} apt
+ * @property {string} brew
+ */
+
+/** @type {readonly Program[]} */
+const PROGRAMS = [
+  { name: "curl", purpose: "uploads and reads as people do them", need: "tests", apt: "curl", brew: "curl" },
+  { name: "wget", purpose: "reads ranges and resumes as a player does", need: "tests", apt: "wget", brew: "wget" },
+  { name: "ffmpeg", purpose: "makes the films that are uploaded, and seeks in them", need: "tests", apt: "ffmpeg", brew: "ffmpeg" },
+  { name: "ffprobe", purpose: "reads a film's header over HTTP", need: "tests", apt: "ffmpeg", brew: "ffmpeg" },
+  { name: "b3sum", purpose: "an independent BLAKE3 to compare with", need: "optional", apt: "b3sum", brew: "b3sum" },
+  { name: "nginx", purpose: "the benchmark's measure", need: "bench", apt: "nginx-light", brew: "nginx" },
+];
+
+/**
+ * @param {string} name
+ * @returns {boolean} whether PATH, or a place where servers are installed and users do not look, has it
+ */
+function isInstalled(name) {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
+  return folders.some((folder) => folder !== "" && isExecutable(join(folder, name)));
+}
+
+/**
+ * @param {readonly Program["need"][]} needs
+ * @returns {Program[]}
+ */
+export function missingPrograms(...needs) {
+  return PROGRAMS.filter((program) => needs.includes(program.need) && !isInstalled(program.name));
+}
+
+/** @returns {"apt" | "brew" | undefined} how programs are installed here */
+export function packageManager() {
+  if (process.platform === "darwin" && isInstalled("brew")) return "brew";
+  if (process.platform === "linux" && isDebianLike() && isInstalled("apt-get")) return "apt";
+  return undefined;
+}
+
+/** Debian, Ubuntu, and what says that it is like them. */
+function isDebianLike() {
+  if (!existsSync("/etc/os-release")) return false;
+  return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(readFileSync("/etc/os-release", "utf8"));
+}
+
+/** @param {string} path */
+function isExecutable(path) {
+  if (!existsSync(path) || !statSync(path).isFile()) return false;
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    // No right to run it is the answer, not a failure.
+    return false;
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Making a file of an upload, in one transaction: the blob or a reference to the live one of the same content, the file, the upload's
+ * outcome, and the outbox.
+ *
+ * C1: the upload's row is locked first and its epoch compared: a host that lost its upload commits nothing.
+ * C2: of one content there is one live blob; a reference is added only under a lock on its row.
+ * C3: a merged upload answers what it answered first, whatever has become of the file since.
+ */
+import type { ReceivedOf } from "../../bus/contract.ts";
+import { blobIdOfPath } from "../../core/blob-path.ts";
+import { bytesOf, textOf } from "../../core/byte-text.ts";
+import { FILE_DIGEST_ALGORITHMS } from "../../core/digest.ts";
+import { type ErrorCode, TroupeError } from "../../core/errors.ts";
+import type { Principal } from "../../core/principal.ts";
+import { userShard } from "../../core/user-shard.ts";
+import type { catalog } from "./contract.ts";
+import { bytesOfHex, loadFile } from "./file-row.ts";
+import { jsonBytes, readJson } from "./json-column.ts";
+import { enqueue, fileEvent } from "./outbox.ts";
+import type { CatalogPorts } from "./ports.ts";
+import { type CatalogTransaction, FILE_TABLES, fileTableOfShard, type KeptUploadState } from "./tables.ts";
+import { checkEpoch, type CommitResult, commitResult, lockUpload, type UploadRow } from "./upload-row.ts";
+
+type Commit = ReceivedOf<typeof catalog, "commitFile">;
+
+const ENDED_ERRORS: Partial<Record<KeptUploadState, ErrorCode>> = { cancelled: "UPLOAD_CANCELLED", expired: "UPLOAD_EXPIRED", failed: "UPLOAD_FAILED" };
+
+/** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `EPOCH_STALE`, `UPLOAD_CANCELLED`, `UPLOAD_EXPIRED`, `UPLOAD_FAILED`, `BAD_REQUEST` */
+export async function commitFile(ports: CatalogPorts, principal: Principal, input: Commit): Promise<CommitResult> {
+  if (blobIdOfPath(input.blob.path) !== input.blob.blobId) throw new TroupeError("BAD_REQUEST", `blob.path ${input.blob.path} is not that of blob ${input.blob.blobId}.`);
+  if (input.blob.nodeIds.length === 0) throw new TroupeError("BAD_REQUEST", "blob.nodeIds names no node that holds the blob.");
+  const result = await ports.database.transact(async (transaction) => {
+    const upload = await lockUpload(transaction, principal, input.uploadId);
+    // C1
+    checkEpoch(upload, input.epoch);
+    // C3
+    if (upload.state === "merged" && upload.result !== null) return readJson(commitResult, upload.result);
+    const ended = ENDED_ERRORS[upload.state];
+    if (ended !== undefined) throw new TroupeError(ended);
+    return commitLocked(transaction, upload, input, ports.clock.wallMs());
+  });
+  ports.wake("event");
+  return result;
+}
+
+async function commitLocked(transaction: CatalogTransaction, upload: UploadRow, input: Commit, nowMs: number): Promise<CommitResult> {
+  const blobId = await referToBlob(transaction, input, nowMs);
+  await insertDigests(transaction, blobId, input);
+  await insertFile(transaction, upload, blobId, nowMs);
+  const file = await loadFile(transaction.query, textOf(upload.file_id));
+  if (file === undefined) throw new TroupeError("INTERNAL", "The file just written is not there.");
+  const result = { file, isDuplicate: blobId !== BigInt(input.blob.blobId) };
+  await transaction.query
+    .updateTable("t_upload")
+    .set({ state: "merged", since_time: nowMs, ended_time: nowMs, update_time: nowMs, result: jsonBytes(result) })
+    .where("upload_id", "=", upload.upload_id)
+    .execute();
+  await enqueue(transaction, nowMs, [fileEvent("created", file, nowMs)]);
+  return result;
+}
+
+/** Inserts the blob unless its content is there, then locks the live one and adds a reference (C2). @returns whose bytes are kept */
+async function referToBlob(transaction: CatalogTransaction, { blob, digests, sizeBytes }: Commit, nowMs: number): Promise<bigint> {
+  const digest = bytesOfHex(digests.blake3);
+  await transaction.insertIfAbsent("t_blob", {
+    blob_id: blob.blobId,
+    digest,
+    size_bytes: sizeBytes,
+    live: 1,
+    group_name: bytesOf(blob.group),
+    path: blob.path,
+    reference_count: 0,
+    state: "live",
+    generation: 1,
+    create_time: nowMs,
+    update_time: nowMs,
+  });
+  const live = await transaction
+    .lock(
+      transaction.query.selectFrom("t_blob").select(["blob_id", "reference_count"]).where("digest", "=", digest).where("size_bytes", "=", BigInt(sizeBytes)).where("live", "=", 1n),
+    )
+    .executeTakeFirst();
+  // Nothing was inserted, and no other blob has this content: the ID belongs to other content, or to a tombstone.
+  if (live === undefined) throw new TroupeError("INTERNAL", `Blob ${blob.blobId} was given out for other content before.`);
+  await transaction.query
+    .updateTable("t_blob")
+    .set({ reference_count: live.reference_count + 1n, update_time: nowMs })
+    .where("blob_id", "=", live.blob_id)
+    .execute();
+  if (live.blob_id === BigInt(blob.blobId)) {
+    for (const nodeId of blob.nodeIds) await transaction.insertIfAbsent("t_replica", { blob_id: live.blob_id, node_id: bytesOf(nodeId), verified_time: nowMs });
+  }
+  return live.blob_id;
+}
+
+/** The content is the same, so whoever computed a digest of it knows it for all. */
+async function insertDigests(transaction: CatalogTransaction, blobId: bigint, { digests }: Commit): Promise<void> {
+  for (const algorithm of FILE_DIGEST_ALGORITHMS) {
+    const value = digests[algorithm];
+    if (algorithm === "blake3" || value === undefined) continue;
+    await transaction.insertIfAbsent("t_digest", { algorithm, value: bytesOfHex(value), blob_id: blobId });
+  }
+}
+
+async function insertFile(transaction: CatalogTransaction, upload: UploadRow, blobId: bigint, nowMs: number): Promise<void> {
+  const { file_id, owner, app, user, name, content_type } = upload;
+  const shard = userShard(textOf(user), FILE_TABLES.length);
+  await transaction.query.insertInto("t_file_id").values({ file_id, app, user, shard }).execute();
+  await transaction.query
+    .insertInto(fileTableOfShard(shard))
+    .values({ file_id, owner, app, user, name, content_type, blob_id: blobId, create_time: nowMs, update_time: nowMs })
+    .execute();
+}

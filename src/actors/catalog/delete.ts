@@ -1,0 +1,69 @@
+/**
+ * Deleting a file, in this order: tombstone in the cache, database, tombstone in the cache, event. The first stops readers from what is
+ * about to go, the second outlives every lookup that began before the commit. The bytes follow from the outbox when nothing refers to
+ * them any more.
+ */
+import assert from "node:assert/strict";
+import { bytesOf, textOf } from "../../core/byte-text.ts";
+import { TroupeError } from "../../core/errors.ts";
+import { CACHE_TOMBSTONE_MS } from "../../core/limits.ts";
+import type { Principal } from "../../core/principal.ts";
+import { safeInteger } from "../../core/safe-integer.ts";
+import { fileTableOf, loadNodeIds } from "./file-row.ts";
+import { fileKey } from "./lookup.ts";
+import { enqueue, fileEvent } from "./outbox.ts";
+import { type CatalogPorts, maySee } from "./ports.ts";
+import type { CatalogQuery, CatalogTransaction, FileTableName } from "./tables.ts";
+
+/** @throws {TroupeError} `FILE_NOT_FOUND` */
+export async function deleteFile(ports: CatalogPorts, principal: Principal, fileId: string): Promise<Record<string, never>> {
+  // Only who may delete the file may hide it.
+  await ports.database.read((query) => fileOf(query, principal, fileId));
+  await ports.cache.tombstone(fileKey(fileId), CACHE_TOMBSTONE_MS);
+  // When this fails the tombstone stays for its lifetime: the outcome may be unknown, and taking it away could uncover another's delete.
+  await ports.database.transact((transaction) => removeFile(transaction, principal, fileId, ports.clock.wallMs()));
+  await ports.cache.tombstone(fileKey(fileId), CACHE_TOMBSTONE_MS);
+  ports.wake("event", "blob.retired");
+  return {};
+}
+
+async function fileOf(query: CatalogQuery, principal: Principal, fileId: string): Promise<FileTableName> {
+  const table = await fileTableOf(query, fileId);
+  if (table === undefined) throw new TroupeError("FILE_NOT_FOUND");
+  const row = await query.selectFrom(table).select("owner").where("file_id", "=", bytesOf(fileId)).executeTakeFirst();
+  if (row === undefined || !maySee(principal, row.owner)) throw new TroupeError("FILE_NOT_FOUND");
+  return table;
+}
+
+async function removeFile(transaction: CatalogTransaction, principal: Principal, fileId: string, nowMs: number): Promise<void> {
+  const { query } = transaction;
+  const file_id = bytesOf(fileId);
+  const table = await fileTableOf(query, fileId);
+  if (table === undefined) throw new TroupeError("FILE_NOT_FOUND");
+  const row = await transaction.lock(query.selectFrom(table).selectAll().where("file_id", "=", file_id)).executeTakeFirst();
+  if (row === undefined || !maySee(principal, row.owner)) throw new TroupeError("FILE_NOT_FOUND");
+  await query.deleteFrom(table).where("file_id", "=", file_id).execute();
+  await query.deleteFrom("t_file_id").where("file_id", "=", file_id).execute();
+  await dropReference(transaction, row.blob_id, nowMs);
+  const file = { fileId, owner: textOf(row.owner), app: textOf(row.app), user: textOf(row.user), name: textOf(row.name) };
+  await enqueue(transaction, nowMs, [fileEvent("deleted", file, nowMs)]);
+}
+
+/** The last reference gone, the blob's row becomes a tombstone: the same content may come again as another blob, this one never. */
+async function dropReference(transaction: CatalogTransaction, blobId: bigint, nowMs: number): Promise<void> {
+  const { query } = transaction;
+  const blob = await transaction.lock(query.selectFrom("t_blob").selectAll().where("blob_id", "=", blobId)).executeTakeFirstOrThrow();
+  assert(blob.reference_count > 0n && blob.state === "live", `blob ${blobId} has a reference less than files`);
+  if (blob.reference_count > 1n) {
+    await query.updateTable("t_blob").set({ reference_count: blob.reference_count - 1n, update_time: nowMs }).where("blob_id", "=", blobId).execute();
+    return;
+  }
+  await query
+    .updateTable("t_blob")
+    .set({ reference_count: 0, state: "retired", live: null, generation: blob.generation + 1n, update_time: nowMs })
+    .where("blob_id", "=", blobId)
+    .execute();
+  await query.deleteFrom("t_digest").where("blob_id", "=", blobId).execute();
+  const nodeIds = await loadNodeIds(query, blobId);
+  await enqueue(transaction, nowMs, [{ kind: "blob.retired", payload: { blobId: safeInteger(blobId), path: blob.path, nodeIds } }]);
+}

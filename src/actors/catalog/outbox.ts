@@ -1,0 +1,40 @@
+/**
+ * The outbox: what has to be told or done after a commit is written in the same transaction, as a row that stays until it is done.
+ * So a crash after the commit loses nothing, and delivering twice does no harm.
+ */
+import { z } from "zod";
+import { eventSubject } from "../../bus/contract.ts";
+import { blobId, fileId, identity } from "../../core/shapes.ts";
+import type { FileRecord } from "./contract.ts";
+import { jsonBytes } from "./json-column.ts";
+import type { CatalogTransaction } from "./tables.ts";
+
+/** A fact to be published, with a body that `nats sub` can show. */
+export const eventPayload = z.object({ subject: z.string(), body: z.record(z.string(), z.unknown()) });
+/** A blob nothing refers to any more, and the nodes that have not yet been told. */
+export const retiredPayload = z.object({ blobId, path: z.string(), nodeIds: z.array(identity) });
+/** A file whose cached record may be older than the database's. */
+export const refreshPayload = z.object({ fileId });
+
+export type OutboxEntry = { readonly delayMs?: number } & (
+  | { readonly kind: "event"; readonly payload: z.output<typeof eventPayload> }
+  | { readonly kind: "blob.retired"; readonly payload: z.output<typeof retiredPayload> }
+  | { readonly kind: "cache.refresh"; readonly payload: z.output<typeof refreshPayload> }
+);
+
+export type FileFact = "created" | "renamed" | "deleted";
+
+/** `troupe.v1.evt.file.<fileId>.created` */
+export function fileEvent(fact: FileFact, file: Pick<FileRecord, "fileId" | "owner" | "app" | "user" | "name">, atMs: number): OutboxEntry {
+  const { fileId, owner, app, user, name } = file;
+  return { kind: "event", payload: { subject: eventSubject("file", fileId, fact), body: { fileId, owner, app, user, name, atMs } } };
+}
+
+export async function enqueue(transaction: CatalogTransaction, nowMs: number, entries: readonly OutboxEntry[]): Promise<void> {
+  for (const { kind, payload, delayMs } of entries) {
+    await transaction.query
+      .insertInto("t_outbox")
+      .values({ kind, payload: jsonBytes(payload), attempt_count: 0, due_time: nowMs + (delayMs ?? 0), create_time: nowMs })
+      .execute();
+  }
+}

@@ -1,0 +1,27 @@
+/** What the catalog's parts are handed, and who may see what. */
+import type { Log } from "../../core/log.ts";
+import type { Cache } from "../../core/ports/cache.ts";
+import type { Clock } from "../../core/ports/clock.ts";
+import type { Principal } from "../../core/principal.ts";
+import { SYSTEM_OWNER } from "../../bus/client.ts";
+import { textOf } from "../../core/byte-text.ts";
+import type { CatalogDatabase, OutboxKind } from "./tables.ts";
+
+export interface CatalogPorts {
+  readonly database: CatalogDatabase;
+  readonly cache: Cache;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Work of these kinds has been committed to the outbox. A hint: a lost one costs a second. */
+  readonly wake: (...kinds: OutboxKind[]) => void;
+}
+
+/** The system sees everything; anybody else what is theirs. What one may not see is not there. */
+export function maySee(principal: Principal, owner: Uint8Array | string): boolean {
+  return principal.owner === SYSTEM_OWNER || principal.owner === (typeof owner === "string" ? owner : textOf(owner));
+}
+
+/** The owner whose rows a listing shows; `undefined` for all. */
+export function listedOwner(principal: Principal): string | undefined {
+  return principal.owner === SYSTEM_OWNER ? undefined : principal.owner;
+}

@@ -1,0 +1,60 @@
+/** Rows of uploads, and the records that are made of them. */
+import { z } from "zod";
+import { bytesOf, textOf } from "../../core/byte-text.ts";
+import { TroupeError } from "../../core/errors.ts";
+import type { Principal } from "../../core/principal.ts";
+import { lastError } from "../../core/shapes.ts";
+import { safeInteger } from "../../core/safe-integer.ts";
+import { locatedFile, type UploadRecord } from "./contract.ts";
+import { hexOf } from "./file-row.ts";
+import { readJson } from "./json-column.ts";
+import { maySee } from "./ports.ts";
+import type { CatalogTransaction, UploadTable } from "./tables.ts";
+import type { Selectable } from "kysely";
+
+export type UploadRow = Selectable<UploadTable>;
+
+/** A commit's answer as it was first given, kept with the upload. */
+export const commitResult = z.object({ file: locatedFile, isDuplicate: z.boolean() });
+export type CommitResult = z.output<typeof commitResult>;
+
+/** @throws {TroupeError} `UPLOAD_NOT_FOUND`, also for an upload of somebody else */
+export async function lockUpload(transaction: CatalogTransaction, principal: Principal, uploadId: string): Promise<UploadRow> {
+  const select = transaction.query.selectFrom("t_upload").selectAll().where("upload_id", "=", bytesOf(uploadId));
+  return visible(principal, await transaction.lock(select).executeTakeFirst());
+}
+
+/** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
+export function visible(principal: Principal, row: UploadRow | undefined): UploadRow {
+  if (row === undefined || !maySee(principal, row.owner)) throw new TroupeError("UPLOAD_NOT_FOUND");
+  return row;
+}
+
+/** @throws {TroupeError} `EPOCH_STALE` when another host has the upload, or had it when it ended */
+export function checkEpoch(row: UploadRow, epoch: number): void {
+  if (row.epoch !== BigInt(epoch)) throw new TroupeError("EPOCH_STALE", `The upload is in epoch ${row.epoch}, not ${epoch}.`);
+}
+
+export function uploadRecordOf(row: UploadRow): UploadRecord {
+  const { digest_algorithm: algorithm, digest_value: value } = row;
+  return {
+    uploadId: textOf(row.upload_id),
+    fileId: textOf(row.file_id),
+    owner: textOf(row.owner),
+    app: textOf(row.app),
+    user: textOf(row.user),
+    name: textOf(row.name),
+    contentType: textOf(row.content_type),
+    ...(row.size_bytes === null ? {} : { sizeBytes: safeInteger(row.size_bytes) }),
+    chunkBytes: safeInteger(row.chunk_bytes),
+    ...(algorithm === null || value === null ? {} : { digest: { algorithm, value: hexOf(value) } }),
+    createdMs: safeInteger(row.create_time),
+    host: textOf(row.host),
+    group: textOf(row.group_name),
+    epoch: safeInteger(row.epoch),
+    state: row.state,
+    sinceMs: safeInteger(row.since_time),
+    ...(row.last_error === null ? {} : { lastError: readJson(lastError, row.last_error) }),
+    ...(row.result === null ? {} : { digests: readJson(commitResult, row.result).file.digests }),
+  };
+}

@@ -1,0 +1,144 @@
+/** Who hosts which upload, in which epoch, and how it ended. Which chunks have arrived is the host's journal's alone. */
+import type { ReceivedOf } from "../../bus/contract.ts";
+import { bytesOf } from "../../core/byte-text.ts";
+import { TroupeError } from "../../core/errors.ts";
+import type { Principal } from "../../core/principal.ts";
+import { safeInteger } from "../../core/safe-integer.ts";
+import type { catalog, UploadRecord } from "./contract.ts";
+import { bytesOfHex } from "./file-row.ts";
+import { jsonBytes } from "./json-column.ts";
+import { claimOperation } from "./operation.ts";
+import { decodeCursor, pageOf } from "./paging.ts";
+import { type CatalogPorts, listedOwner } from "./ports.ts";
+import { type CatalogTransaction, KEPT_UPLOAD_STATES } from "./tables.ts";
+import { checkEpoch, lockUpload, uploadRecordOf, visible } from "./upload-row.ts";
+
+type Registration = ReceivedOf<typeof catalog, "registerUpload">;
+type Ending = ReceivedOf<typeof catalog, "endUpload">;
+
+interface Registered {
+  readonly uploadId: string;
+  readonly epoch: number;
+  readonly isNew: boolean;
+}
+
+const FIRST_EPOCH = 1;
+/** A longer explanation is cut: it is kept for a week and shown in lists. */
+const DETAIL_LENGTH_MAX = 1000;
+
+/** @throws {TroupeError} `IDEMPOTENCY_CONFLICT` */
+export function registerUpload(ports: CatalogPorts, principal: Principal, input: Registration): Promise<Registered> {
+  return ports.database.transact(async (transaction) => {
+    const nowMs = ports.clock.wallMs();
+    if (input.operation !== undefined) {
+      const earlier = await claimOperation(transaction, { ...input.operation, scope: `upload:${principal.owner}`, result: input.uploadId }, nowMs);
+      const epoch = earlier === undefined ? undefined : await epochOf(transaction, earlier);
+      if (earlier !== undefined && epoch !== undefined) return { uploadId: earlier, epoch, isNew: false };
+    }
+    return insertUpload(transaction, principal, input, nowMs);
+  });
+}
+
+/** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
+export function claimUpload(ports: CatalogPorts, principal: Principal, input: { readonly uploadId: string; readonly host: string }): Promise<UploadRecord> {
+  return ports.database.transact(async (transaction) => {
+    const row = await lockUpload(transaction, principal, input.uploadId);
+    if (row.ended_time !== null) return uploadRecordOf(row);
+    const claimed = { ...row, host: bytesOf(input.host), epoch: row.epoch + 1n, update_time: BigInt(ports.clock.wallMs()) };
+    const { host, epoch, update_time } = claimed;
+    await transaction.query.updateTable("t_upload").set({ host, epoch, update_time }).where("upload_id", "=", row.upload_id).execute();
+    return uploadRecordOf(claimed);
+  });
+}
+
+/** The first ending stays. @throws {TroupeError} `UPLOAD_NOT_FOUND`, `EPOCH_STALE`, `UPLOAD_MERGED` */
+export function endUpload(ports: CatalogPorts, principal: Principal, input: Ending): Promise<Record<string, never>> {
+  return ports.database.transact(async (transaction) => {
+    const row = await lockUpload(transaction, principal, input.uploadId);
+    checkEpoch(row, input.epoch);
+    if (row.state === "merged") throw new TroupeError("UPLOAD_MERGED");
+    if (row.ended_time !== null) return {};
+    const nowMs = ports.clock.wallMs();
+    const { lastError } = input;
+    const kept = lastError === undefined ? null : jsonBytes({ ...lastError, detail: lastError.detail.slice(0, DETAIL_LENGTH_MAX).toWellFormed() });
+    await transaction.query
+      .updateTable("t_upload")
+      .set({ state: input.state, since_time: nowMs, ended_time: nowMs, update_time: nowMs, last_error: kept })
+      .where("upload_id", "=", row.upload_id)
+      .execute();
+    return {};
+  });
+}
+
+/** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
+export async function showUpload(ports: CatalogPorts, principal: Principal, uploadId: string): Promise<UploadRecord> {
+  const row = await ports.database.read((query) => query.selectFrom("t_upload").selectAll().where("upload_id", "=", bytesOf(uploadId)).executeTakeFirst());
+  return uploadRecordOf(visible(principal, row));
+}
+
+/** @throws {TroupeError} `BAD_CURSOR` */
+export async function listUploads(ports: CatalogPorts, principal: Principal, wanted: ReceivedOf<typeof catalog, "uploads">): Promise<{ uploads: UploadRecord[]; cursor?: string }> {
+  const after = wanted.cursor === undefined ? undefined : decodeCursor(wanted.cursor);
+  const owner = listedOwner(principal);
+  // States on the way are the journals': no row here is in one of them but `receiving`, which stands for all.
+  const state = KEPT_UPLOAD_STATES.find((kept) => kept === wanted.state);
+  if (wanted.state !== undefined && state === undefined) return { uploads: [] };
+  const rows = await ports.database.read((query) => {
+    let select = query
+      .selectFrom("t_upload")
+      .selectAll()
+      .orderBy("create_time", "desc")
+      .orderBy("upload_id", "desc")
+      .limit(wanted.limit + 1);
+    if (owner !== undefined) select = select.where("owner", "=", bytesOf(owner));
+    if (state !== undefined) select = select.where("state", "=", state);
+    if (after !== undefined) {
+      const timeMs = BigInt(after.timeMs);
+      select = select
+        .where("create_time", "<=", timeMs)
+        .where((where) => where.or([where("create_time", "<", timeMs), where("upload_id", "<", bytesOf(after.id))]));
+    }
+    return select.execute();
+  });
+  const { items, cursor } = pageOf(rows.map(uploadRecordOf), wanted.limit, (upload) => ({ timeMs: upload.createdMs, id: upload.uploadId }));
+  return cursor === undefined ? { uploads: items } : { uploads: items, cursor };
+}
+
+/** A registration whose answer was lost comes again with the same IDs, and is answered as the first one was. */
+async function insertUpload(transaction: CatalogTransaction, principal: Principal, input: Registration, nowMs: number): Promise<Registered> {
+  const inserted = await transaction.insertIfAbsent("t_upload", {
+    upload_id: bytesOf(input.uploadId),
+    file_id: bytesOf(input.fileId),
+    owner: bytesOf(principal.owner),
+    app: bytesOf(input.app),
+    user: bytesOf(input.user),
+    name: bytesOf(input.name),
+    content_type: bytesOf(input.contentType),
+    size_bytes: input.sizeBytes ?? null,
+    chunk_bytes: input.chunkBytes,
+    digest_algorithm: input.digest?.algorithm ?? null,
+    digest_value: input.digest === undefined ? null : bytesOfHex(input.digest.value),
+    host: bytesOf(input.host),
+    group_name: bytesOf(input.group),
+    epoch: FIRST_EPOCH,
+    state: "receiving",
+    since_time: nowMs,
+    create_time: input.createdMs,
+    update_time: nowMs,
+  });
+  if (inserted) return { uploadId: input.uploadId, epoch: FIRST_EPOCH, isNew: true };
+  const select = transaction.query.selectFrom("t_upload").select(["file_id", "owner", "host", "epoch"]).where("upload_id", "=", bytesOf(input.uploadId));
+  const row = await transaction.lock(select).executeTakeFirst();
+  const isSame = row !== undefined && same(row.file_id, input.fileId) && same(row.owner, principal.owner) && same(row.host, input.host);
+  if (!isSame) throw new TroupeError("IDEMPOTENCY_CONFLICT", "Another upload has this ID.");
+  return { uploadId: input.uploadId, epoch: safeInteger(row.epoch), isNew: true };
+}
+
+async function epochOf(transaction: CatalogTransaction, uploadId: string): Promise<number | undefined> {
+  const row = await transaction.query.selectFrom("t_upload").select("epoch").where("upload_id", "=", bytesOf(uploadId)).executeTakeFirst();
+  return row === undefined ? undefined : safeInteger(row.epoch);
+}
+
+function same(bytes: Uint8Array, text: string): boolean {
+  return Buffer.compare(bytes, bytesOf(text)) === 0;
+}

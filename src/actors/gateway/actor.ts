@@ -1,0 +1,7 @@
+/** The gateway as an actor: it reads out what the HTTP side counts. */
+import type { Activation } from "../../bus/actor.ts";
+import type { GatewayStatus, gateway } from "./contract.ts";
+
+export function gatewayActor(readStatus: () => GatewayStatus): () => Activation<typeof gateway> {
+  return () => ({ handlers: { status: () => readStatus() } });
+}

@@ -1,0 +1,48 @@
+/** A counter's row in `t_id_gen`: the only thing about IDs that outlives a process. Stepped before a block is used, so a crash leaves a gap. */
+import { bytesOf } from "../../core/byte-text.ts";
+import { TroupeError } from "../../core/errors.ts";
+import { BLOB_ID_LIMIT } from "../../core/limits.ts";
+import type { Database, Transaction } from "../../core/ports/database.ts";
+import { safeInteger } from "../../core/safe-integer.ts";
+import { type Block, blockSize } from "./allocator.ts";
+import type { IdsTables } from "./tables.ts";
+
+export interface BlockWanted {
+  readonly step: number;
+  readonly count: number;
+  readonly floor: number;
+}
+
+/**
+ * Takes the next block of at least `count` IDs, none of them below `floor`.
+ * @throws {TroupeError} `ID_SPACE_EXHAUSTED`; the row is as it was
+ */
+export function stepCounter(database: Database<IdsTables>, key: string, want: BlockWanted, wallMs: number): Promise<Block> {
+  return database.transact(async (transaction) => {
+    const value = Math.max(want.floor, await lockCounter(transaction, key, wallMs));
+    const size = blockSize(value, want.step, want.count);
+    if (size === undefined) throw new TroupeError("ID_SPACE_EXHAUSTED");
+    await writeCounter(transaction, key, value + size, wallMs);
+    return { next: value, end: value + size };
+  });
+}
+
+/** No block to come begins at or below `highest`. */
+export function raiseCounter(database: Database<IdsTables>, key: string, highest: number, wallMs: number): Promise<void> {
+  return database.transact(async (transaction) => {
+    const value = await lockCounter(transaction, key, wallMs);
+    const raised = Math.min(highest + 1, BLOB_ID_LIMIT);
+    if (raised > value) await writeCounter(transaction, key, raised, wallMs);
+  });
+}
+
+async function lockCounter(transaction: Transaction<IdsTables>, key: string, wallMs: number): Promise<number> {
+  const id_key = bytesOf(key);
+  await transaction.insertIfAbsent("t_id_gen", { id_key, next_value: 0, create_time: wallMs, update_time: wallMs });
+  const row = await transaction.lock(transaction.query.selectFrom("t_id_gen").select("next_value").where("id_key", "=", id_key)).executeTakeFirstOrThrow();
+  return safeInteger(row.next_value);
+}
+
+async function writeCounter(transaction: Transaction<IdsTables>, key: string, value: number, wallMs: number): Promise<void> {
+  await transaction.query.updateTable("t_id_gen").set({ next_value: value, update_time: wallMs }).where("id_key", "=", bytesOf(key)).execute();
+}

@@ -1,0 +1,221 @@
+/**
+ * A storage node: one data directory, its blobs, and the sessions it hosts. It recovers before it joins, and joins before it is placed.
+ */
+import type { Activation, Handlers } from "../../bus/actor.ts";
+import { type Client, client } from "../../bus/client.ts";
+import { type HostedActor, host } from "../../bus/host.ts";
+import type { ByteService } from "../../data-plane/byte-service.ts";
+import type { TokenMint } from "../../data-plane/token.ts";
+import { TroupeError } from "../../core/errors.ts";
+import { FileIdMaker } from "../../core/file-id.ts";
+import { LEAF_BYTES } from "../../core/limits.ts";
+import type { Log } from "../../core/log.ts";
+import type { Bus } from "../../core/ports/bus.ts";
+import type { Clock } from "../../core/ports/clock.ts";
+import type { BlobRange, ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
+import type { Disk } from "../../core/ports/disk.ts";
+import type { Hasher } from "../../core/ports/hasher.ts";
+import type { Random } from "../../core/ports/random.ts";
+import { catalog } from "../catalog/contract.ts";
+import { BLOB_KEY, ids } from "../ids/contract.ts";
+import { tracker } from "../tracker/contract.ts";
+import type { SessionNode } from "../upload/ports.ts";
+import { BlobAllocation } from "./blob-allocation.ts";
+import { BlobReader } from "./blob-reader.ts";
+import { BlobStore } from "./blob-store.ts";
+import { Capacity } from "./capacity.ts";
+import { storage } from "./contract.ts";
+import type { DataDirectory } from "./data-directory.ts";
+import { join } from "node:path";
+import { Membership } from "./membership.ts";
+import { Sessions, type SessionsOptions } from "./sessions.ts";
+
+export interface StoragePorts {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly disk: Disk;
+  readonly hasher: Hasher;
+  readonly tokens: TokenMint;
+}
+
+export interface StorageOptions extends Omit<SessionsOptions, "layout"> {
+  readonly directory: DataDirectory;
+  readonly group: string;
+  readonly zone: string;
+  readonly version: string;
+  readonly heartbeatMs: number;
+  readonly verifyAgeMs: number;
+  readonly deleteGraceMs: number;
+  /** Free space that uploads never get. */
+  readonly diskReserveBytes: number;
+  /** Where the data server is reached from outside this process. */
+  readonly dataUrl?: string | undefined;
+}
+
+export interface StorageNode extends ByteService {
+  /** Not placed any more, sessions put away, files closed. */
+  stop(): Promise<void>;
+}
+
+/** Resolves when the node has recovered and tried to join. */
+export async function startStorage(ports: StoragePorts, options: StorageOptions): Promise<StorageNode> {
+  const node = new Node(ports, options);
+  await node.start();
+  return node;
+}
+
+class Node implements StorageNode {
+  readonly nodeId: string;
+  readonly #ports: StoragePorts;
+  readonly #options: StorageOptions;
+  readonly #startedMs: number;
+  readonly #capacity: Capacity;
+  readonly #blobs: BlobStore;
+  readonly #reader: BlobReader;
+  readonly #sessions: Sessions;
+  readonly #membership: Membership;
+  readonly #allocator: Client<typeof ids>;
+  #actor: HostedActor | undefined;
+  #suspect: string | undefined;
+  /** Found on the disk at the start; later ones the allocator knows itself. */
+  #highestBlobId: number | undefined;
+  #isStopping = false;
+
+  constructor(ports: StoragePorts, options: StorageOptions) {
+    const { bus, clock, random, log, disk } = ports;
+    const { layout, nodeId } = options.directory;
+    this.nodeId = nodeId;
+    this.#ports = ports;
+    this.#options = options;
+    this.#startedMs = clock.wallMs();
+    this.#capacity = new Capacity(disk, layout.root, options.diskReserveBytes);
+    this.#blobs = new BlobStore(ports, layout, options.deleteGraceMs);
+    this.#reader = new BlobReader(ports, this.#blobs, options.verifyAgeMs);
+    this.#allocator = client(bus, ids);
+    const sessionPorts = { ...ports, catalog: client(bus, catalog), node: this.#sessionNode(new BlobAllocation(this.#allocator, clock)) };
+    this.#sessions = new Sessions(sessionPorts, new FileIdMaker(clock, random, nodeId), { ...options, layout });
+    this.#membership = new Membership(client(bus, tracker), clock, log, { heartbeatMs: options.heartbeatMs, announce: () => this.#announce() });
+  }
+
+  async start(): Promise<void> {
+    const { bus } = this.#ports;
+    await this.#blobs.recover();
+    const highest = await this.#blobs.highestBlobId();
+    this.#highestBlobId = highest;
+    if (highest !== undefined) await this.#allocator.raise({ key: BLOB_KEY, highest }, { answersMax: 1 });
+    await this.#sessions.recover();
+    this.#actor = await host(bus, storage, { nodeId: this.nodeId }, this.#ports, async () => this.#activation());
+    await this.#membership.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#membership.stop();
+    await this.#actor?.stop();
+    await this.#sessions.stop();
+    await this.#blobs.close();
+    await this.#reader.close();
+  }
+
+  async storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
+    return await this.#sessions.find(chunk.uploadId).storeChunk(chunk);
+  }
+
+  async readBlob(range: BlobRange): Promise<AsyncIterable<Uint8Array>> {
+    return await this.#reader.read(range);
+  }
+
+  #activation(): Activation<typeof storage> {
+    return { handlers: this.#handlers };
+  }
+
+  readonly #handlers: Handlers<typeof storage> = {
+    createUpload: (input, turn) => {
+      if (this.#suspect !== undefined) throw new TroupeError("DISK_FAILED", `Node ${this.nodeId} takes no uploads: ${this.#suspect}`);
+      if (this.#isStopping) throw new TroupeError("STOPPING");
+      return turn.later(this.#sessions.create(input, turn.principal));
+    },
+    grantRead: ({ blobId, path, sizeBytes }) => {
+      this.#blobs.locate({ blobId, path });
+      return this.#access(this.#ports.tokens.mint({ kind: "read", blobId, path, sizeBytes }));
+    },
+    retireBlob: ({ blobId, path }, turn) => {
+      this.#reader.forget(blobId);
+      return turn.later(this.#blobs.retire({ blobId, path }).then(() => ({})));
+    },
+    status: async (_, turn) => turn.later(this.#status()),
+    uploads: ({ cursor, limit }) => {
+      const rest = this.#sessions.list().filter(([uploadId]) => cursor === undefined || uploadId > cursor);
+      const page = rest.slice(0, limit);
+      const uploads = page.map(([uploadId, { summary }]) => ({ uploadId, state: summary.state, sinceMs: summary.sinceMs, receivedCount: summary.receivedCount, ...(summary.chunkCount === undefined ? {} : { chunkCount: summary.chunkCount }) }));
+      const last = page.at(-1)?.[0];
+      return { uploads, ...(rest.length > limit && last !== undefined ? { cursor: last } : {}) };
+    },
+  };
+
+  async #status() {
+    const space = await this.#capacity.space();
+    return {
+      nodeId: this.nodeId,
+      group: this.#options.group,
+      zone: this.#options.zone,
+      startedMs: this.#startedMs,
+      ...space,
+      uploadCount: this.#sessions.count,
+      retiredCount: this.#blobs.retiredCount,
+      openBlobCount: this.#reader.openBlobCount,
+      ...(this.#suspect === undefined ? {} : { suspect: this.#suspect }),
+      ...(this.#options.dataUrl === undefined ? {} : { dataUrl: this.#options.dataUrl }),
+    };
+  }
+
+  async #announce() {
+    const { group, zone, version, dataUrl } = this.#options;
+    const { totalBytes, freeBytes } = await this.#capacity.space();
+    const highestBlobId = this.#highestBlobId;
+    return {
+      nodeId: this.nodeId,
+      group,
+      zone,
+      version,
+      startedMs: this.#startedMs,
+      totalBytes,
+      freeBytes,
+      closedToUploads: this.#isStopping || this.#suspect !== undefined || freeBytes === 0,
+      ...(dataUrl === undefined ? {} : { dataUrl }),
+      ...(highestBlobId === undefined ? {} : { highestBlobId }),
+    };
+  }
+
+  #access(token: string) {
+    const { dataUrl } = this.#options;
+    return { nodeId: this.nodeId, token, ...(dataUrl === undefined ? {} : { url: dataUrl }) };
+  }
+
+  #sessionNode(allocation: BlobAllocation): SessionNode {
+    const { group } = this.#options;
+    return {
+      nodeId: this.nodeId,
+      group,
+      folderOf: (uploadId) => join(this.#options.directory.layout.uploads, uploadId),
+      reserve: (bytes) => this.#capacity.reserve(bytes),
+      restoreReservation: (bytes) => this.#capacity.restore(bytes),
+      settle: (bytes) => this.#capacity.settle(bytes),
+      grantWrite: (uploadId) => this.#access(this.#ports.tokens.mint({ kind: "write", uploadId })),
+      allocateBlob: () => allocation.next(),
+      publishBlob: (place, synced, { sizeBytes, digests, file }) => this.#blobs.publish(place, synced, { blobId: place.blobId, group, sizeBytes, leafBytes: LEAF_BYTES, digests, files: [file] }),
+      addFile: (place, file) => this.#blobs.addFile(place, file),
+      discardBlob: (place) => this.#blobs.discard(place),
+      suspect: (error) => this.#becomeSuspect(error),
+      ended: (uploadId) => this.#sessions.ended(uploadId),
+    };
+  }
+
+  #becomeSuspect(error: unknown): void {
+    if (this.#suspect !== undefined) return;
+    this.#suspect = error instanceof Error ? error.message : String(error);
+    this.#ports.log.error({ error }, "The disk did not do what it promised; this node takes no uploads until it is restarted. Reads go on.");
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * Blobs on a node's disk: published whole, read verified, retired before they are removed.
+ *
+ * B1: a blob's data has its final name only after its record and its leaf digests have theirs.
+ * B2: a retired blob is refused to new readers at once, before and after a restart; readers that have it open end in peace.
+ */
+import { join } from "node:path";
+import { blobIdOfPath } from "../../core/blob-path.ts";
+import { makeDurableDirectory, publish, readSmallFile, replaceFile } from "../../core/durable.ts";
+import { TroupeError } from "../../core/errors.ts";
+import { DELETE_GRACE_MS_DEFAULT } from "../../core/limits.ts";
+import type { Log } from "../../core/log.ts";
+import type { Clock, Timer } from "../../core/ports/clock.ts";
+import type { Disk } from "../../core/ports/disk.ts";
+import type { FileRecord } from "../catalog/contract.ts";
+import { type BlobRecord, addFile, readRecord, writeRecord } from "./blob-record.ts";
+import { type Layout, leavesPath, recordPath } from "./layout.ts";
+
+export interface BlobPlace {
+  readonly blobId: number;
+  readonly path: string;
+}
+
+interface BlobStorePorts {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class BlobStore {
+  readonly #ports: BlobStorePorts;
+  readonly #layout: Layout;
+  readonly #graceMs: number;
+  readonly #retired = new Map<number, BlobPlace>();
+  readonly #timers = new Map<number, Timer>();
+  readonly #removals = new Set<Promise<void>>();
+  #isClosed = false;
+
+  constructor(ports: BlobStorePorts, layout: Layout, graceMs: number = DELETE_GRACE_MS_DEFAULT) {
+    this.#ports = ports;
+    this.#layout = layout;
+    this.#graceMs = graceMs;
+  }
+
+  get retiredCount(): number {
+    return this.#retired.size;
+  }
+
+  /** Remembers what was retired before a restart; its grace begins anew. */
+  async recover(): Promise<void> {
+    const { disk } = this.#ports;
+    for (const folder of [this.#layout.blobs, this.#layout.uploads, this.#layout.retired]) await makeDurableDirectory(disk, folder);
+    for (const entry of await disk.readDirectory(this.#layout.retired)) {
+      const bytes = await readSmallFile(disk, join(this.#layout.retired, entry.name), 4096);
+      const place = bytes === undefined ? undefined : retiredPlace(entry.name, bytes);
+      if (place === undefined) await disk.remove(join(this.#layout.retired, entry.name));
+      else this.#scheduleRemoval(place);
+    }
+  }
+
+  /** The highest ID any blob here has; digits of a path are digits of the ID, so only the last folders are read. */
+  async highestBlobId(): Promise<number | undefined> {
+    return await this.#highestIn(this.#layout.blobs, []);
+  }
+
+  /**
+   * The blob's data file. The path is one that IDs are made into, never a client's text.
+   * @throws {TroupeError} `BLOB_NOT_FOUND` also for a retired one (B2)
+   */
+  locate(place: BlobPlace): string {
+    if (blobIdOfPath(place.path) !== place.blobId || this.#retired.has(place.blobId)) throw new TroupeError("BLOB_NOT_FOUND");
+    return this.#pathOf(place);
+  }
+
+  /** Gives synced files their final names. The same again is fine. */
+  async publish(place: BlobPlace, synced: { readonly dataPath: string; readonly leavesPath: string }, record: BlobRecord): Promise<void> {
+    const { disk } = this.#ports;
+    const finalPath = this.#pathOf(place);
+    await makeDurableDirectory(disk, join(finalPath, ".."));
+    // B1
+    await writeRecord(disk, recordPath(finalPath), record);
+    await publish(disk, synced.leavesPath, leavesPath(finalPath));
+    await publish(disk, synced.dataPath, finalPath);
+  }
+
+  /** Another file refers to the blob. */
+  async addFile(place: BlobPlace, file: FileRecord): Promise<void> {
+    const path = recordPath(this.#pathOf(place));
+    const record = await readRecord(this.#ports.disk, path);
+    if (record === undefined) throw new TroupeError("BLOB_NOT_FOUND", `${path} is missing.`);
+    if (!record.files.some((other) => other.fileId === file.fileId)) await addFile(this.#ports.disk, path, file);
+  }
+
+  /** Removes a blob that nothing refers to and nobody has ever been told of. */
+  async discard(place: BlobPlace): Promise<void> {
+    const path = this.#pathOf(place);
+    // B1 the other way round.
+    for (const name of [path, leavesPath(path), recordPath(path)]) await this.#ports.disk.remove(name);
+  }
+
+  /** B2. Durable when this resolves; the bytes go after the grace. */
+  async retire(place: BlobPlace): Promise<void> {
+    if (blobIdOfPath(place.path) !== place.blobId) throw new TroupeError("BAD_REQUEST", "The path is not the blob's.");
+    if (this.#retired.has(place.blobId) || (await this.#ports.disk.status(this.#pathOf(place))) === undefined) return;
+    this.#retired.set(place.blobId, place);
+    await replaceFile(this.#ports.disk, join(this.#layout.retired, String(place.blobId)), Buffer.from(JSON.stringify(place)));
+    this.#scheduleRemoval(place);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    await Promise.all(this.#removals);
+  }
+
+  async #highestIn(folder: string, names: readonly string[]): Promise<number | undefined> {
+    const entries = (await this.#ports.disk.readDirectory(folder)).map((entry) => entry.name);
+    if (names.length === 3) {
+      const ids = entries.map((name) => blobIdOfPath([...names, name].join("/"))).filter((id) => id !== undefined);
+      return ids.length === 0 ? undefined : ids.reduce((a, b) => Math.max(a, b));
+    }
+    for (const name of entries.sort().reverse()) {
+      const highest = await this.#highestIn(join(folder, name), [...names, name]);
+      if (highest !== undefined) return highest;
+    }
+    return undefined;
+  }
+
+  #pathOf(place: BlobPlace): string {
+    return join(this.#layout.blobs, place.path);
+  }
+
+  #scheduleRemoval(place: BlobPlace): void {
+    this.#retired.set(place.blobId, place);
+    if (this.#isClosed) return;
+    const remove = (): void => {
+      this.#timers.delete(place.blobId);
+      const removal = this.#remove(place)
+        .catch((error: unknown) => {
+          this.#ports.log.error({ blobId: place.blobId, error }, "A retired blob could not be removed; it is tried again after the grace.");
+          this.#scheduleRemoval(place);
+        })
+        .finally(() => this.#removals.delete(removal));
+      this.#removals.add(removal);
+    };
+    this.#timers.set(place.blobId, this.#ports.clock.setTimer(this.#graceMs, remove));
+  }
+
+  async #remove(place: BlobPlace): Promise<void> {
+    await this.discard(place);
+    await this.#ports.disk.remove(join(this.#layout.retired, String(place.blobId)));
+    // An ID is never used again, so that forgetting it cannot let another blob's readers in.
+    this.#retired.delete(place.blobId);
+  }
+}
+
+function retiredPlace(name: string, bytes: Uint8Array): BlobPlace | undefined {
+  try {
+    const { blobId, path } = JSON.parse(new TextDecoder().decode(bytes)) as Partial<BlobPlace>;
+    return typeof path === "string" && blobIdOfPath(path) === blobId && String(blobId) === name ? { blobId: blobId as number, path } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * The upload sessions a node hosts: created, found again after a restart, let go when they have ended.
+ *
+ * N1: an upload's folder and journal are durable before the catalog hears of it, and the catalog knows it before its creation is answered.
+ * N2: at a restart the catalog decides: what it does not know was never answered for and is removed; what has ended is removed; the
+ *     rest goes on with a new epoch.
+ */
+import { join } from "node:path";
+import { type Client, client, isNoResponders } from "../../bus/client.ts";
+import { chooseChunkBytes } from "../../core/chunk-plan.ts";
+import { TroupeError, isRetryable } from "../../core/errors.ts";
+import type { FileIdMaker } from "../../core/file-id.ts";
+import { isIdentity } from "../../core/identity.ts";
+import { SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
+import { randomIdentity } from "../../core/ports/random.ts";
+import type { Principal } from "../../core/principal.ts";
+import { withRetry } from "../../core/retry.ts";
+import { isEnded } from "../../core/shapes.ts";
+import type { InputOf, OutputOf } from "../../bus/contract.ts";
+import type { UploadPlan, catalog } from "../catalog/contract.ts";
+import { upload } from "../upload/contract.ts";
+import type { HostSession, HostedSession, SessionPorts } from "../upload/ports.ts";
+import type { storage } from "./contract.ts";
+import type { Layout } from "./layout.ts";
+
+type Create = InputOf<typeof storage, "createUpload">;
+type Created = OutputOf<typeof storage, "createUpload">;
+
+export interface SessionsOptions {
+  readonly layout: Layout;
+  readonly fileBytesMax: number;
+  readonly idleExpiryMs: number;
+  /** Makes an upload's folder durable, and opens it. */
+  readonly createFolder: (folder: string, plan: UploadPlan, owner: string) => Promise<void>;
+  readonly hostSession: HostSession;
+}
+
+const REGISTER_RETRY = { attemptsMax: 4, pauseMinMs: 50, pauseMaxMs: 1_000 };
+const RECOVER_RETRY = { attemptsMax: Number.POSITIVE_INFINITY, pauseMinMs: 100, pauseMaxMs: 5_000 };
+const RECOVER_AT_ONCE = 8;
+
+export class Sessions {
+  readonly #ports: SessionPorts;
+  readonly #options: SessionsOptions;
+  readonly #fileIds: FileIdMaker;
+  readonly #hosted = new Map<string, HostedSession>();
+  readonly #ending = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
+  #creatingCount = 0;
+
+  constructor(ports: SessionPorts, fileIds: FileIdMaker, options: SessionsOptions) {
+    this.#ports = ports;
+    this.#fileIds = fileIds;
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#hosted.size;
+  }
+
+  /** By ID. */
+  list(): [string, HostedSession][] {
+    return [...this.#hosted].sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  /** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
+  find(uploadId: string): HostedSession {
+    const session = this.#hosted.get(uploadId);
+    if (session === undefined) throw new TroupeError("UPLOAD_NOT_FOUND");
+    return session;
+  }
+
+  async create(input: Create, principal: Principal): Promise<Created> {
+    const { sizeBytes } = input;
+    if (sizeBytes !== undefined && sizeBytes > this.#options.fileBytesMax) throw new TroupeError("TOO_LARGE", `A file has at most ${this.#options.fileBytesMax} bytes here (--max-file).`);
+    const chunkBytes = chooseChunkBytes(sizeBytes, input.chunkBytes);
+    if (this.#hosted.size + this.#creatingCount >= SESSIONS_PER_NODE_MAX) throw new TroupeError("TOO_MANY", `This node hosts ${SESSIONS_PER_NODE_MAX} uploads already.`);
+    this.#creatingCount += 1;
+    try {
+      await this.#ports.node.reserve(sizeBytes ?? 0);
+      try {
+        return await this.#create({ ...input, chunkBytes }, principal);
+      } finally {
+        // The session has its own reservation by now, or there is none.
+        this.#ports.node.settle(sizeBytes ?? 0);
+      }
+    } finally {
+      this.#creatingCount -= 1;
+    }
+  }
+
+  /** Resolves when every upload in the data directory is hosted again or gone (N2). */
+  async recover(): Promise<void> {
+    const { disk, log } = this.#ports;
+    const names = (await disk.readDirectory(this.#options.layout.uploads)).map((entry) => entry.name);
+    let recovered = 0;
+    const next = async (): Promise<void> => {
+      for (let name = names.pop(); name !== undefined; name = names.pop()) {
+        if (!isIdentity(name)) log.warn({ name }, "The uploads folder holds something that is no upload; it is left alone.");
+        else if (await this.#recover(name)) recovered += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: RECOVER_AT_ONCE }, next));
+    if (recovered > 0) log.info({ recovered }, "Uploads go on after a restart.");
+  }
+
+  /** The session holds nothing any more. */
+  ended(uploadId: string): void {
+    const session = this.#hosted.get(uploadId);
+    if (session === undefined) return;
+    this.#hosted.delete(uploadId);
+    const ending = session
+      .stop()
+      .catch((error: unknown) => this.#ports.log.error({ uploadId, error }, "An ended upload could not be stopped."))
+      .finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new TroupeError("STOPPING"));
+    await Promise.allSettled([...this.#hosted.values()].map((session) => session.stop()));
+    await Promise.allSettled(this.#ending);
+    this.#hosted.clear();
+  }
+
+  async #create(input: Create & { chunkBytes: number }, principal: Principal): Promise<Created> {
+    const { clock, random, disk, node } = this.#ports;
+    const uploadId = randomIdentity(random);
+    const { app, user, name, contentType, sizeBytes, chunkBytes, digest, operation } = input;
+    const optional = { ...(sizeBytes === undefined ? {} : { sizeBytes }), ...(digest === undefined ? {} : { digest }) };
+    const plan: UploadPlan = { uploadId, fileId: this.#fileIds.next(user), app, user, name, contentType, chunkBytes, createdMs: clock.wallMs(), ...optional };
+    const folder = node.folderOf(uploadId);
+    try {
+      // N1
+      await this.#options.createFolder(folder, plan, principal.owner);
+      const registration = { ...plan, host: node.nodeId, group: node.group, ...(operation === undefined ? {} : { operation }) };
+      const registered = await withRetry(REGISTER_RETRY, this.#ports, () => this.#catalog.registerUpload(registration, { principal }));
+      if (registered.uploadId !== uploadId) {
+        await disk.remove(folder);
+        return await this.#existing(registered.uploadId, principal);
+      }
+      await this.#host(uploadId, registered.epoch);
+      const chunkCount = sizeBytes === undefined ? undefined : Math.ceil(sizeBytes / chunkBytes);
+      return {
+        uploadId,
+        epoch: registered.epoch,
+        chunkBytes,
+        ...(chunkCount === undefined ? {} : { chunkCount }),
+        state: "receiving",
+        missing: chunkCount === undefined || chunkCount === 0 ? [] : [[0, chunkCount - 1]],
+        isNew: true,
+        access: node.grantWrite(uploadId),
+      };
+    } catch (error) {
+      await this.#forget(uploadId, folder, error);
+      throw error;
+    }
+  }
+
+  /** The creation did not succeed: nothing stays, neither here nor in the catalog (which may have heard of it). */
+  async #forget(uploadId: string, folder: string, reason: unknown): Promise<void> {
+    const { disk, log } = this.#ports;
+    try {
+      await this.#catalog.endUpload({ uploadId, epoch: 1, state: "cancelled" });
+    } catch (error) {
+      // Most often it has not heard of it. If it does not answer, its row is claimed or found to be gone at the next start.
+      if (!(error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND")) log.warn({ uploadId, error, reason }, "An upload that could not be created may stay in the catalog until the next start.");
+    }
+    await disk.remove(folder).catch((error: unknown) => log.warn({ uploadId, error }, "The folder of an upload that could not be created is removed at the next start."));
+  }
+
+  /** The operation's key was used before: that upload, wherever it is hosted and however far it is. */
+  async #existing(uploadId: string, principal: Principal): Promise<Created> {
+    try {
+      const session = client(this.#ports.bus, upload, { uploadId });
+      const [status, granted] = await Promise.all([session.status({}, { principal }), session.access({}, { principal })]);
+      const { epoch, chunkBytes, chunkCount, state, missing } = status;
+      return { uploadId, epoch, chunkBytes, ...(chunkCount === undefined ? {} : { chunkCount }), state, missing, isNew: false, access: granted.access };
+    } catch (error) {
+      if (!isNoResponders(error)) throw error;
+      const record = await this.#catalog.upload({ uploadId }, { principal });
+      if (!isEnded(record.state)) throw new TroupeError("HOST_UNAVAILABLE");
+      const chunkCount = record.sizeBytes === undefined ? undefined : Math.ceil(record.sizeBytes / record.chunkBytes);
+      return { uploadId, epoch: record.epoch, chunkBytes: record.chunkBytes, ...(chunkCount === undefined ? {} : { chunkCount }), state: record.state, missing: [], isNew: false };
+    }
+  }
+
+  async #host(uploadId: string, epoch: number): Promise<void> {
+    const session = await this.#options.hostSession(this.#ports, { uploadId, epoch, idleExpiryMs: this.#options.idleExpiryMs });
+    this.#hosted.set(uploadId, session);
+  }
+
+  /** @returns whether the upload goes on */
+  async #recover(uploadId: string): Promise<boolean> {
+    const { disk, log, node } = this.#ports;
+    const folder = join(this.#options.layout.uploads, uploadId);
+    const claimed = await withRetry(RECOVER_RETRY, this.#ports, (attempt) => this.#claim(uploadId, attempt), isRetryable, this.#stopping.signal);
+    if (claimed === undefined || isEnded(claimed.state)) {
+      await disk.remove(folder);
+      return false;
+    }
+    try {
+      await this.#host(uploadId, claimed.epoch);
+      return true;
+    } catch (error) {
+      if (!(error instanceof TroupeError) || error.facts["errno"] !== "NO_PLAN") throw error;
+      // Its journal is gone, and with it what it had received.
+      const lastError = { code: error.code, detail: error.detail, retryable: false };
+      log.error({ uploadId, error }, "An upload cannot go on: its journal cannot be read.");
+      await this.#catalog.endUpload({ uploadId, epoch: claimed.epoch, state: "failed", lastError });
+      await disk.remove(node.folderOf(uploadId));
+      return false;
+    }
+  }
+
+  async #claim(uploadId: string, attempt: number) {
+    try {
+      return await this.#catalog.claimUpload({ uploadId, host: this.#ports.node.nodeId });
+    } catch (error) {
+      if (error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND") return undefined;
+      if (attempt % 10 === 0) this.#ports.log.warn({ uploadId, attempt, error }, "Waiting for the catalog before uploads can go on.");
+      throw error;
+    }
+  }
+
+  get #catalog(): Client<typeof catalog> {
+    return this.#ports.catalog;
+  }
+}

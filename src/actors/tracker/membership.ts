@@ -1,0 +1,180 @@
+/**
+ * Who is alive: a table in memory, changed by what nodes say and by time that passes. Pure: time is passed in.
+ *
+ * M1: a node is live from its first heartbeat after a join until it leaves or is silent for `offlineAfterMs` of monotonic time; wall
+ *     time is only shown.
+ * M2: a node that left is unknown to heartbeats, so that one delayed on its way brings nobody back; it has to join.
+ * M3: while a node is live, nobody else can take its name: its group and address do not change until it leaves or goes silent.
+ * M4: the table is bounded: so many groups, so many nodes a group.
+ */
+import { TroupeError } from "../../core/errors.ts";
+import { GROUP_NODES_MAX, GROUPS_MAX } from "../../core/limits.ts";
+import type { NodeAnnouncement, NodeReport } from "./contract.ts";
+
+export interface MembershipLimits {
+  readonly offlineAfterMs: number;
+  readonly groupsMax?: number;
+  readonly groupNodesMax?: number;
+}
+
+export interface Heartbeat {
+  readonly nodeId: string;
+  readonly freeBytes: number;
+  readonly closedToUploads: boolean;
+}
+
+/** Both clocks at one moment. */
+export interface Moment {
+  /** Monotonic: decides. */
+  readonly nowMs: number;
+  /** Since 1970: shown. */
+  readonly wallMs: number;
+}
+
+/** What became of a join; `refused` carries the typed answer. */
+export type JoinOutcome = { readonly kind: "added" | "updated" } | { readonly kind: "refused"; readonly error: TroupeError };
+
+interface Member {
+  announcement: NodeAnnouncement;
+  state: NodeReport["state"];
+  /** It said so itself (M2). */
+  left: boolean;
+  joinedMs: number;
+  heardMs: number;
+}
+
+export class Membership {
+  readonly #offlineAfterMs: number;
+  readonly #groupsMax: number;
+  readonly #groupNodesMax: number;
+  readonly #members = new Map<string, Member>();
+  readonly #groups = new Map<string, Set<string>>();
+  #checkedMs: number | undefined;
+
+  constructor(limits: MembershipLimits) {
+    this.#offlineAfterMs = limits.offlineAfterMs;
+    this.#groupsMax = limits.groupsMax ?? GROUPS_MAX;
+    this.#groupNodesMax = limits.groupNodesMax ?? GROUP_NODES_MAX;
+  }
+
+  join(announcement: NodeAnnouncement, moment: Moment): JoinOutcome {
+    const { nodeId, group } = announcement;
+    const known = this.#members.get(nodeId);
+    const refusal = this.#refusal(announcement, known, moment.nowMs);
+    if (refusal !== undefined) return { kind: "refused", error: refusal };
+    // A node that joins once more without having restarted stays active: other trackers' answers made it ask again.
+    const state = known?.state === "active" && known.announcement.startedMs === announcement.startedMs ? "active" : "joined";
+    if (known !== undefined) this.#groups.get(known.announcement.group)?.delete(nodeId);
+    this.#members.set(nodeId, { announcement, state, left: false, joinedMs: moment.wallMs, heardMs: moment.nowMs });
+    this.#nodesOf(group).add(nodeId);
+    return { kind: known === undefined ? "added" : "updated" };
+  }
+
+  /** @returns whether the node is known; one that is not has to join (M2) */
+  heartbeat(heartbeat: Heartbeat, nowMs: number): boolean {
+    const member = this.#members.get(heartbeat.nodeId);
+    if (member === undefined || member.left) return false;
+    member.state = "active";
+    member.heardMs = nowMs;
+    member.announcement = { ...member.announcement, freeBytes: heartbeat.freeBytes, closedToUploads: heartbeat.closedToUploads };
+    return true;
+  }
+
+  /** @returns whether it was known and not yet offline */
+  leave(nodeId: string): boolean {
+    const member = this.#members.get(nodeId);
+    if (member === undefined) return false;
+    const wasThere = member.state !== "offline";
+    member.state = "offline";
+    member.left = true;
+    return wasThere;
+  }
+
+  /**
+   * Marks silent nodes offline. Called every `intervalMs`; when it comes late, this process was the one that stood still, and the
+   * time in which it could hear nobody is not held against the nodes.
+   * @returns the nodes that went offline now
+   */
+  check(nowMs: number, intervalMs: number): string[] {
+    const lateMs = this.#checkedMs === undefined ? 0 : nowMs - this.#checkedMs - intervalMs;
+    this.#checkedMs = nowMs;
+    if (lateMs > intervalMs) for (const member of this.#members.values()) member.heardMs = Math.min(nowMs, member.heardMs + lateMs);
+    const gone: string[] = [];
+    for (const [nodeId, member] of this.#members) {
+      if (member.state === "offline" || !this.#isSilent(member, nowMs)) continue;
+      member.state = "offline";
+      gone.push(nodeId);
+    }
+    return gone;
+  }
+
+  /** A group that was recorded before, if only by another tracker. @returns whether there was room for it */
+  addGroup(group: string): boolean {
+    if (!this.#groups.has(group) && this.#groups.size >= this.#groupsMax) return false;
+    this.#nodesOf(group);
+    return true;
+  }
+
+  hasGroup(group: string): boolean {
+    return this.#groups.has(group);
+  }
+
+  /** Names of all groups, sorted. */
+  groups(): string[] {
+    return [...this.#groups.keys()].sort();
+  }
+
+  /** The nodes of a group by name. */
+  nodes(group: string, nowMs: number): NodeReport[] {
+    return [...(this.#groups.get(group) ?? [])].sort().map((nodeId) => report(this.#members.get(nodeId) as Member, nowMs));
+  }
+
+  /** The nodes of a group that may be asked, by name (M1). */
+  live(group: string): NodeAnnouncement[] {
+    return [...(this.#groups.get(group) ?? [])]
+      .sort()
+      .map((nodeId) => this.#members.get(nodeId) as Member)
+      .filter((member) => member.state === "active")
+      .map((member) => member.announcement);
+  }
+
+  #refusal(announcement: NodeAnnouncement, known: Member | undefined, nowMs: number): TroupeError | undefined {
+    const { nodeId, group, dataUrl } = announcement;
+    const moves = known !== undefined && (known.announcement.group !== group || known.announcement.dataUrl !== dataUrl);
+    if (moves && known.state !== "offline" && !this.#isSilent(known, nowMs)) {
+      return new TroupeError(
+        "FORBIDDEN",
+        `A live node is called ${nodeId}: another group or address is taken once it has left or is silent.`,
+        {
+          facts: { retryAfterMs: known.heardMs + this.#offlineAfterMs - nowMs },
+        },
+      );
+    }
+    const nodes = this.#groups.get(group);
+    if (nodes === undefined && this.#groups.size >= this.#groupsMax)
+      return new TroupeError("TOO_MANY", `There are ${this.#groupsMax} groups already.`);
+    if (nodes !== undefined && !nodes.has(nodeId) && nodes.size >= this.#groupNodesMax) {
+      return new TroupeError("TOO_MANY", `${group} has ${this.#groupNodesMax} nodes already.`);
+    }
+    return undefined;
+  }
+
+  #isSilent(member: Member, nowMs: number): boolean {
+    return nowMs - member.heardMs >= this.#offlineAfterMs;
+  }
+
+  #nodesOf(group: string): Set<string> {
+    const nodes = this.#groups.get(group) ?? new Set<string>();
+    this.#groups.set(group, nodes);
+    return nodes;
+  }
+}
+
+function report(member: Member, nowMs: number): NodeReport {
+  return {
+    ...member.announcement,
+    state: member.state,
+    joinedMs: member.joinedMs,
+    silentMs: Math.max(0, Math.round(nowMs - member.heardMs)),
+  };
+}

@@ -1,0 +1,25 @@
+/** Hosts an upload session: its contract on the bus, its chunk bodies in this process. */
+import { host } from "../../bus/host.ts";
+import { TroupeError } from "../../core/errors.ts";
+import { upload } from "./contract.ts";
+import type { HostSession } from "./ports.ts";
+import { Session } from "./session.ts";
+
+export const hostSession: HostSession = async (ports, options) => {
+  let session: Session | undefined;
+  const actor = await host(ports.bus, upload, { uploadId: options.uploadId }, ports, async (self) => {
+    session = await Session.open(ports, options, self);
+    return session.activation;
+  });
+  const current = (): Session => {
+    if (session === undefined) throw new TroupeError("UPLOAD_BUSY", "The upload is being opened.");
+    return session;
+  };
+  return {
+    get summary() {
+      return current().summary;
+    },
+    storeChunk: async (chunk) => await current().storeChunk(chunk),
+    stop: () => actor.stop(),
+  };
+};

@@ -1,0 +1,185 @@
+/**
+ * Which chunks of an upload are absent, in flight or received: pure bookkeeping, made for up to a million chunks.
+ *
+ * L1: an index has one writer; it is given up only by {@link ChunkLedger.release}, after the writer's last write has returned.
+ * L2: a received index is never in flight again.
+ * L3: while the size is unknown, one chunk may be short, and it is the last.
+ */
+import assert from "node:assert/strict";
+import { TroupeError } from "../../core/errors.ts";
+import { CHUNK_COUNT_MAX } from "../../core/limits.ts";
+
+const ABSENT = 0;
+const IN_FLIGHT = 1;
+const RECEIVED = 2;
+
+export interface ChunkPlan {
+  readonly chunkBytes: number;
+  /** Absent while the client has not said. */
+  readonly sizeBytes?: number | undefined;
+}
+
+/** What may be done with a body that arrives for an index. */
+export type ChunkClaim = "write" | "compare-received" | "compare-in-flight";
+
+/** A body that is not as long as its chunk. */
+export function chunkLengthError(index: number, minBytes: number, maxBytes: number, actual: number | string): TroupeError {
+  const wanted = minBytes === maxBytes ? `${maxBytes}` : `${minBytes} to ${maxBytes}`;
+  return new TroupeError("CHUNK_LENGTH", `Chunk ${index} has ${wanted} bytes; the body has ${actual}.`);
+}
+
+export class ChunkLedger {
+  readonly #plan: ChunkPlan;
+  #states: Uint8Array;
+  /** Where each received chunk's record begins in the journal, in bytes. */
+  #journalOffsets: Float64Array;
+  #receivedCount = 0;
+  #receivedBytes = 0;
+  #inFlightCount = 0;
+  #prefixCount = 0;
+  #highestIndex = -1;
+  #short: { readonly index: number; readonly lengthBytes: number } | undefined;
+
+  constructor(plan: ChunkPlan) {
+    this.#plan = plan;
+    const count = this.chunkCount ?? 0;
+    assert(count <= CHUNK_COUNT_MAX, "the number of chunks was checked at creation");
+    this.#states = new Uint8Array(count);
+    this.#journalOffsets = new Float64Array(count);
+  }
+
+  /** Unknown while the size is. */
+  get chunkCount(): number | undefined {
+    return this.#plan.sizeBytes === undefined ? undefined : Math.ceil(this.#plan.sizeBytes / this.#plan.chunkBytes);
+  }
+
+  get receivedCount(): number {
+    return this.#receivedCount;
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  get inFlightCount(): number {
+    return this.#inFlightCount;
+  }
+
+  /** Bytes from the beginning without a gap. */
+  get prefixBytes(): number {
+    return this.#prefixCount === 0 ? 0 : this.offsetOf(this.#prefixCount - 1) + this.#lengthOfReceived(this.#prefixCount - 1);
+  }
+
+  /** The file's size when every chunk is there, otherwise `undefined`. */
+  get completeBytes(): number | undefined {
+    if (this.#inFlightCount > 0) return undefined;
+    const { sizeBytes } = this.#plan;
+    if (sizeBytes !== undefined) return this.#receivedCount === this.chunkCount ? sizeBytes : undefined;
+    return this.#prefixCount === this.#highestIndex + 1 ? this.prefixBytes : undefined;
+  }
+
+  offsetOf(index: number): number {
+    return index * this.#plan.chunkBytes;
+  }
+
+  /** Lengths a body for this index may have. @throws {TroupeError} `CHUNK_OUT_OF_RANGE` */
+  lengthsOf(index: number): { readonly minBytes: number; readonly maxBytes: number } {
+    const { chunkBytes, sizeBytes } = this.#plan;
+    const count = this.chunkCount ?? CHUNK_COUNT_MAX;
+    if (!Number.isSafeInteger(index) || index < 0 || index >= count) throw new TroupeError("CHUNK_OUT_OF_RANGE", `Chunk ${index} is not below ${count}.`);
+    if (sizeBytes !== undefined) {
+      const lengthBytes = Math.min(chunkBytes, sizeBytes - this.offsetOf(index));
+      return { minBytes: lengthBytes, maxBytes: lengthBytes };
+    }
+    if (this.#short !== undefined && index > this.#short.index) throw new TroupeError("CHUNK_OUT_OF_RANGE", `Chunk ${this.#short.index} was the last: it is shorter than a chunk.`);
+    if (this.#short?.index === index) return { minBytes: 1, maxBytes: chunkBytes };
+    return { minBytes: index < this.#highestIndex ? chunkBytes : 1, maxBytes: chunkBytes };
+  }
+
+  isReceived(index: number): boolean {
+    return this.#states[index] === RECEIVED;
+  }
+
+  claim(index: number): ChunkClaim {
+    this.lengthsOf(index);
+    this.#grow(index);
+    switch (this.#states[index]) {
+      case RECEIVED:
+        return "compare-received";
+      case IN_FLIGHT:
+        return "compare-in-flight";
+      default:
+        this.#states[index] = IN_FLIGHT;
+        this.#inFlightCount += 1;
+        return "write";
+    }
+  }
+
+  /** L1 */
+  release(index: number): void {
+    assert(this.#states[index] === IN_FLIGHT, "only a writer gives its index up");
+    this.#states[index] = ABSENT;
+    this.#inFlightCount -= 1;
+    if (this.#short?.index === index) this.#short = undefined;
+  }
+
+  /**
+   * A body has arrived whole and is about to be recorded: from now on no other chunk can contradict its length (L3).
+   * @throws {TroupeError} `CHUNK_LENGTH`, `CHUNK_OUT_OF_RANGE`: another chunk was sealed as the last one meanwhile
+   */
+  seal(index: number, lengthBytes: number): void {
+    const { minBytes, maxBytes } = this.lengthsOf(index);
+    if (lengthBytes < minBytes || lengthBytes > maxBytes) throw chunkLengthError(index, minBytes, maxBytes, lengthBytes);
+    this.#highestIndex = Math.max(this.#highestIndex, index);
+    if (this.#plan.sizeBytes === undefined && lengthBytes < this.#plan.chunkBytes) this.#short = { index, lengthBytes };
+  }
+
+  /** A chunk is durable: its data and its journal record are synced. */
+  receive(index: number, lengthBytes: number, journalOffset: number): void {
+    this.seal(index, lengthBytes);
+    this.#grow(index);
+    assert(this.#states[index] !== RECEIVED, "a chunk is received once");
+    if (this.#states[index] === IN_FLIGHT) this.#inFlightCount -= 1;
+    this.#states[index] = RECEIVED;
+    this.#journalOffsets[index] = journalOffset;
+    this.#receivedCount += 1;
+    this.#receivedBytes += lengthBytes;
+    while (this.#states[this.#prefixCount] === RECEIVED) this.#prefixCount += 1;
+  }
+
+  journalOffsetOf(index: number): number {
+    assert(this.isReceived(index), "only a received chunk has a record");
+    return this.#journalOffsets[index] as number;
+  }
+
+  /** Inclusive ranges of indexes not received (in flight counts as missing), at most `rangesMax`. */
+  missing(rangesMax: number): { readonly ranges: [number, number][]; readonly isTruncated: boolean } {
+    const ranges: [number, number][] = [];
+    const count = this.chunkCount ?? this.#highestIndex + 1;
+    for (let index = this.#prefixCount; index < count; index += 1) {
+      if (this.#states[index] === RECEIVED) continue;
+      const first = index;
+      while (index + 1 < count && this.#states[index + 1] !== RECEIVED) index += 1;
+      if (ranges.length === rangesMax) return { ranges, isTruncated: true };
+      ranges.push([first, index]);
+    }
+    return { ranges, isTruncated: false };
+  }
+
+  #lengthOfReceived(index: number): number {
+    if (this.#short?.index === index) return this.#short.lengthBytes;
+    const { chunkBytes, sizeBytes } = this.#plan;
+    return sizeBytes === undefined ? chunkBytes : Math.min(chunkBytes, sizeBytes - this.offsetOf(index));
+  }
+
+  #grow(index: number): void {
+    if (index < this.#states.length) return;
+    const length = Math.min(CHUNK_COUNT_MAX, Math.max(index + 1, this.#states.length * 2, 16));
+    const states = new Uint8Array(length);
+    states.set(this.#states);
+    this.#states = states;
+    const offsets = new Float64Array(length);
+    offsets.set(this.#journalOffsets);
+    this.#journalOffsets = offsets;
+  }
+}

@@ -1,0 +1,71 @@
+/** One upload: its state machine, on the storage node that hosts it. Chunk bytes are in no message: they go to the data server. */
+import { z } from "zod";
+import { defineContract, request } from "../../bus/contract.ts";
+import { bytes, count, dataAccess, epoch, fileBytes, fileDigests, fileId, fileName, identity, indexRanges, lastError, owner, uploadState, wallMs } from "../../core/shapes.ts";
+
+export const uploadStatus = z.object({
+  uploadId: identity,
+  fileId,
+  owner,
+  host: identity,
+  epoch,
+  name: fileName,
+  state: uploadState,
+  /** When it entered this state. */
+  sinceMs: wallMs,
+  sizeBytes: fileBytes.optional(),
+  chunkBytes: bytes,
+  chunkCount: count.optional(),
+  receivedCount: count,
+  receivedBytes: bytes,
+  inFlightCount: count,
+  /** At most 1000 ranges; then `missingTruncated`. While the size is unknown, gaps below the highest chunk received. */
+  missing: indexRanges,
+  missingTruncated: z.boolean(),
+  /** How many bytes have been hashed so far, on the way to the file's digest. */
+  verifiedBytes: bytes,
+  lastError: lastError.optional(),
+});
+export type UploadStatus = z.output<typeof uploadStatus>;
+
+const MERGE_ERRORS = ["UPLOAD_NOT_FOUND", "UPLOAD_INCOMPLETE", "UPLOAD_BUSY", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED", "DIGEST_MISMATCH", "TOO_FEW_MEMBERS", "DISK_FULL", "DISK_FAILED", "EPOCH_STALE", "ID_SPACE_EXHAUSTED"] as const;
+
+export const upload = defineContract({
+  name: "upload",
+  doc: "One upload session: which chunks have arrived, and the steps from there to a file.",
+  subject: "troupe.v1.upload.{uploadId}",
+  requests: {
+    status: request({
+      doc: "The state, since when, what is missing, and what went wrong last.",
+      input: z.object({}),
+      output: uploadStatus,
+      errors: ["UPLOAD_NOT_FOUND"],
+      lane: "priority",
+      readOnly: true,
+    }),
+    access: request({
+      doc: "Where and with what right chunks of this upload are sent.",
+      input: z.object({}),
+      output: z.object({ access: dataAccess, owner, epoch, chunkBytes: bytes, sizeBytes: fileBytes.optional() }),
+      errors: ["UPLOAD_NOT_FOUND"],
+      lane: "priority",
+    }),
+    merge: request({
+      doc: "Turn the received chunks into a file. The same again gives the same answer. With `wait: false` it answers as soon as the merge has begun.",
+      input: z.object({ epoch, wait: z.boolean().default(true) }),
+      output: z.object({
+        state: uploadState,
+        /** Present once merged. */
+        file: z.object({ fileId, name: fileName, sizeBytes: fileBytes, digests: fileDigests, copies: count, durability: z.enum(["single-copy", "complete"]) }).optional(),
+      }),
+      errors: MERGE_ERRORS,
+    }),
+    cancel: request({
+      doc: "End the upload and remove what was received. The same again is fine; a commit under way is never cancelled.",
+      input: z.object({ epoch }),
+      output: z.object({ state: uploadState }),
+      errors: ["UPLOAD_NOT_FOUND", "UPLOAD_COMMITTING", "UPLOAD_MERGED", "UPLOAD_EXPIRED", "UPLOAD_FAILED", "EPOCH_STALE"],
+      lane: "priority",
+    }),
+  },
+});

@@ -1,0 +1,230 @@
+/**
+ * An upload's journal: an append-only file from which the session is rebuilt after its process ended in any way.
+ *
+ * An entry is: length of the rest (4 bytes, little-endian), a check (16 bytes, the leaf digest of the body), the body. The first byte
+ * of a body says what it is. Chunk entries are binary: index (4), length in bytes (4), leaf digests (16 each). The others are JSON.
+ *
+ * J1: an entry is answered for only after a sync that began when it had been written.
+ * J2: the first entry that does not check ends the journal: a torn tail. What it held was never answered for.
+ * J3: entries appended while a sync is under way share the next one.
+ */
+import assert from "node:assert/strict";
+import { readFully, writeFully } from "../../core/durable.ts";
+import { TroupeError } from "../../core/errors.ts";
+import { CHUNK_BYTES_MAX, LEAF_BYTES, LEAF_DIGEST_BYTES } from "../../core/limits.ts";
+import { LazyFile } from "../../core/lazy-file.ts";
+import type { Disk, DiskFile } from "../../core/ports/disk.ts";
+import type { Hasher } from "../../core/ports/hasher.ts";
+import type { FileDigests } from "../../core/shapes.ts";
+import type { UploadPlan } from "../catalog/contract.ts";
+
+export const JOURNAL_FORMAT_VERSION = 1;
+
+/** Where a committed file's bytes will be: decided once, so that a commit repeated after a crash names the same blob. */
+export interface CommitPlan {
+  readonly blobId: number;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly digests: FileDigests;
+}
+
+export type JournalEntry =
+  | { readonly kind: "plan"; readonly formatVersion: number; readonly plan: UploadPlan; readonly owner: string }
+  | { readonly kind: "chunk"; readonly index: number; readonly lengthBytes: number; readonly leafDigests: Uint8Array }
+  /** A merge was asked for: it goes on after a restart without being asked again. */
+  | { readonly kind: "merge" }
+  | ({ readonly kind: "commit" } & CommitPlan);
+
+const CHUNK = 1;
+const JSON_ENTRY = 2;
+const PREFIX_BYTES = 4 + LEAF_DIGEST_BYTES;
+const CHUNK_HEAD_BYTES = 9;
+const BODY_BYTES_MAX = Math.max(64 * 1024, CHUNK_HEAD_BYTES + (CHUNK_BYTES_MAX / LEAF_BYTES) * LEAF_DIGEST_BYTES);
+
+export function encodeEntry(entry: JournalEntry, hasher: Hasher): Uint8Array {
+  const body = encodeBody(entry);
+  assert(body.length <= BODY_BYTES_MAX, "an entry has a bounded length");
+  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + body.length);
+  bytes.writeUInt32LE(body.length, 0);
+  bytes.set(hasher.leafDigest(body), 4);
+  bytes.set(body, PREFIX_BYTES);
+  return bytes;
+}
+
+function encodeBody(entry: JournalEntry): Uint8Array {
+  if (entry.kind !== "chunk") return Buffer.concat([Buffer.from([JSON_ENTRY]), Buffer.from(JSON.stringify(entry))]);
+  const body = Buffer.allocUnsafe(CHUNK_HEAD_BYTES + entry.leafDigests.length);
+  body.writeUInt8(CHUNK, 0);
+  body.writeUInt32LE(entry.index, 1);
+  body.writeUInt32LE(entry.lengthBytes, 5);
+  body.set(entry.leafDigests, CHUNK_HEAD_BYTES);
+  return body;
+}
+
+/** `undefined` when the body is none this version wrote. */
+function decodeBody(body: Buffer): JournalEntry | undefined {
+  if (body[0] === CHUNK && body.length >= CHUNK_HEAD_BYTES) {
+    const lengthBytes = body.readUInt32LE(5);
+    const leafDigests = body.subarray(CHUNK_HEAD_BYTES);
+    if (leafDigests.length !== Math.ceil(lengthBytes / LEAF_BYTES) * LEAF_DIGEST_BYTES) return undefined;
+    return { kind: "chunk", index: body.readUInt32LE(1), lengthBytes, leafDigests };
+  }
+  if (body[0] !== JSON_ENTRY) return undefined;
+  return JSON.parse(body.subarray(1).toString()) as JournalEntry;
+}
+
+/** An entry with the place it begins at. */
+export interface ReadEntry {
+  readonly offset: number;
+  readonly entry: JournalEntry;
+}
+
+/** Reads entries in order up to the end or the torn tail (J2). Chunk entries keep their digests only until the next one is asked for. */
+export async function* readJournal(file: DiskFile, hasher: Hasher): AsyncGenerator<ReadEntry, { readonly endOffset: number; readonly isTorn: boolean }> {
+  const sizeBytes = await file.sizeBytes();
+  let offset = 0;
+  while (offset < sizeBytes) {
+    const body = await readBody(file, offset, sizeBytes, hasher);
+    const entry = body === undefined ? undefined : decodeBody(body);
+    if (body === undefined || entry === undefined) return { endOffset: offset, isTorn: true };
+    yield { offset, entry };
+    offset += PREFIX_BYTES + body.length;
+  }
+  return { endOffset: offset, isTorn: false };
+}
+
+async function readBody(file: DiskFile, offset: number, sizeBytes: number, hasher: Hasher): Promise<Buffer | undefined> {
+  if (offset + PREFIX_BYTES > sizeBytes) return undefined;
+  const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
+  await readFully(file, prefix, offset);
+  const length = prefix.readUInt32LE(0);
+  if (length === 0 || length > BODY_BYTES_MAX || offset + PREFIX_BYTES + length > sizeBytes) return undefined;
+  const body = Buffer.allocUnsafe(length);
+  await readFully(file, body, offset + PREFIX_BYTES);
+  return prefix.subarray(4).equals(hasher.leafDigest(body)) ? body : undefined;
+}
+
+interface Waiting {
+  readonly bytes: Uint8Array;
+  resolve(offset: number): void;
+  reject(error: unknown): void;
+}
+
+export class Journal {
+  readonly #file: DiskFile | LazyFile;
+  readonly #hasher: Hasher;
+  #endOffset: number;
+  #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
+  #broken: unknown;
+
+  private constructor(file: DiskFile, hasher: Hasher, endOffset: number) {
+    this.#file = file;
+    this.#hasher = hasher;
+    this.#endOffset = endOffset;
+  }
+
+  /** A new journal with its plan, synced. The caller syncs the directory. */
+  static async create(disk: Disk, path: string, hasher: Hasher, plan: UploadPlan, owner: string): Promise<Journal> {
+    const journal = new Journal(await disk.open(path, "create"), hasher, 0);
+    try {
+      await journal.append({ kind: "plan", formatVersion: JOURNAL_FORMAT_VERSION, plan, owner });
+      return journal;
+    } catch (error) {
+      await journal.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a journal for appending, handing each entry to `take`. The torn tail, if any, is cut off.
+   * @throws {TroupeError} `FORMAT_TOO_NEW`
+   */
+  static async open(disk: Disk, path: string, hasher: Hasher, take: (read: ReadEntry) => void): Promise<Journal> {
+    const file = new LazyFile(disk, path, "write");
+    try {
+      const entries = readJournal(file, hasher);
+      for (;;) {
+        const next = await entries.next();
+        if (next.done) {
+          if (next.value.isTorn) {
+            await file.truncate(next.value.endOffset);
+            await file.sync();
+          }
+          return new Journal(file, hasher, next.value.endOffset);
+        }
+        const { entry } = next.value;
+        if (entry.kind === "plan" && entry.formatVersion > JOURNAL_FORMAT_VERSION) throw new TroupeError("FORMAT_TOO_NEW", `${path} has journal format ${entry.formatVersion}; this program reads ${JOURNAL_FORMAT_VERSION}.`);
+        take(next.value);
+      }
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  get sizeBytes(): number {
+    return this.#endOffset;
+  }
+
+  /** @returns where the entry begins, once it is durable (J1) */
+  append(entry: JournalEntry): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.#broken !== undefined) return reject(this.#broken);
+      this.#waiting.push({ bytes: encodeEntry(entry, this.#hasher), resolve, reject });
+      this.#running ??= this.#run().finally(() => {
+        this.#running = undefined;
+      });
+    });
+  }
+
+  /** Leaf digests of a received chunk. */
+  async readLeafDigests(offset: number): Promise<Uint8Array> {
+    const body = await readBody(this.#file, offset, this.#endOffset, this.#hasher);
+    const entry = body === undefined ? undefined : decodeBody(body);
+    if (entry?.kind !== "chunk") throw new TroupeError("DISK_FAILED", `The journal ${this.#file.path} no longer has its entry at ${offset}.`);
+    return entry.leafDigests;
+  }
+
+  /** Gives the descriptor back while nothing is appended. */
+  async rest(): Promise<void> {
+    if (this.#running === undefined && this.#file instanceof LazyFile) await this.#file.rest();
+  }
+
+  async close(): Promise<void> {
+    this.#broken ??= new TroupeError("STOPPING");
+    await this.#running;
+    await this.#file.close();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      // J3
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        const bytes = batch.length === 1 ? (batch[0] as Waiting).bytes : Buffer.concat(batch.map((waiting) => waiting.bytes));
+        await writeFully(this.#file, bytes, this.#endOffset);
+        await this.#file.sync();
+        for (const waiting of batch) {
+          waiting.resolve(this.#endOffset);
+          this.#endOffset += waiting.bytes.length;
+        }
+      } catch (error) {
+        await this.#giveUp(batch, error);
+      }
+    }
+  }
+
+  /** A full disk leaves the journal as it was before the batch; after any other failure nothing more can be promised. */
+  async #giveUp(batch: readonly Waiting[], error: unknown): Promise<void> {
+    const isFull = error instanceof TroupeError && error.code === "DISK_FULL";
+    try {
+      if (isFull) await this.#file.truncate(this.#endOffset);
+      else this.#broken = error;
+    } catch (truncateError) {
+      this.#broken = truncateError;
+    }
+    for (const waiting of [...batch, ...(this.#broken === undefined ? [] : this.#waiting.splice(0))]) waiting.reject(error);
+  }
+}

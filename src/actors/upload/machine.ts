@@ -1,0 +1,195 @@
+/**
+ * The upload session as a statechart, pure: it decides, and says what is to be done as named actions with parameters; the actor does
+ * it and brings results back as events. `chunks` and `merge` are the two compound states users know; their leaves are the words the
+ * HTTP API shows.
+ *
+ * U1: a commit that has begun is never cancelled, nor is one whose outcome is unknown.
+ * U2: a final state is never left.
+ * U3: every command has an answer in every state; what a state does not allow is a code from the table of errors ({@link refusal}).
+ */
+import { assign, initialTransition, setup, transition } from "xstate";
+import type { ErrorCode } from "../../core/errors.ts";
+import type { FileDigests, LastError, UploadState } from "../../core/shapes.ts";
+
+export interface SessionContext {
+  readonly receivedCount: number;
+  readonly inFlightCount: number;
+  /** Known once verified. */
+  readonly digests: FileDigests | undefined;
+  /** Members on which everything is synced; known once replicated. */
+  readonly copies: number;
+  /** A commit was tried and its answer did not come: it may have happened. */
+  readonly isCommitUncertain: boolean;
+  readonly lastError: LastError | undefined;
+}
+
+export type SessionEvent =
+  /** The journal is on disk and the catalog knows the upload; after a restart, with what the journal held. */
+  | { readonly type: "session.opened"; readonly receivedCount: number; readonly isCommitUncertain: boolean }
+  | { readonly type: "chunk.claimed" }
+  | { readonly type: "chunk.released" }
+  | { readonly type: "chunk.received" }
+  | { readonly type: "merge.requested"; readonly isComplete: boolean }
+  | { readonly type: "file.verified"; readonly digests: FileDigests }
+  | { readonly type: "digest.mismatched"; readonly error: LastError }
+  | { readonly type: "file.replicated"; readonly copies: number }
+  | { readonly type: "commit.sent" }
+  | { readonly type: "file.committed" }
+  /** A step did not succeed and may be tried again: back to the chunks, with the reason. */
+  | { readonly type: "merge.interrupted"; readonly error: LastError }
+  /** The session cannot go on: a lost disk, a refused commit. */
+  | { readonly type: "session.broken"; readonly error: LastError }
+  | { readonly type: "cancel.requested" }
+  | { readonly type: "idle.expired" };
+
+export type SessionEventType = SessionEvent["type"];
+
+export const sessionMachine = setup({
+  types: { context: {} as SessionContext, events: {} as SessionEvent },
+  guards: {
+    isComplete: ({ event }) => event.type === "merge.requested" && event.isComplete,
+    isNotCommitting: ({ context }) => !context.isCommitUncertain,
+  },
+  actions: {
+    // Named only: the actor performs them. A plain function here would be an effect in a pure machine.
+    startVerifying: () => {},
+    startReplicating: () => {},
+    startCommitting: () => {},
+    stopWriters: () => {},
+    endUpload: () => {},
+    endMerged: () => {},
+    rememberError: assign({ lastError: ({ event }) => ("error" in event ? event.error : undefined) }),
+    forgetError: assign({ lastError: undefined }),
+    countClaim: assign({ inFlightCount: ({ context }) => context.inFlightCount + 1 }),
+    countRelease: assign({ inFlightCount: ({ context }) => context.inFlightCount - 1 }),
+    countReceived: assign({
+      inFlightCount: ({ context }) => context.inFlightCount - 1,
+      receivedCount: ({ context }) => context.receivedCount + 1,
+    }),
+    takeOpening: assign(({ event }) =>
+      event.type === "session.opened" ? { receivedCount: event.receivedCount, isCommitUncertain: event.isCommitUncertain } : {},
+    ),
+    takeDigests: assign({ digests: ({ context, event }) => (event.type === "file.verified" ? event.digests : context.digests) }),
+    takeCopies: assign({ copies: ({ context, event }) => (event.type === "file.replicated" ? event.copies : context.copies) }),
+    markUncertain: assign({ isCommitUncertain: true }),
+  },
+}).createMachine({
+  id: "upload",
+  context: { receivedCount: 0, inFlightCount: 0, digests: undefined, copies: 0, isCommitUncertain: false, lastError: undefined },
+  initial: "init",
+  states: {
+    init: {
+      on: {
+        "session.opened": { target: "chunks", actions: "takeOpening" },
+        "session.broken": { target: "failed", actions: "rememberError" },
+      },
+    },
+    chunks: {
+      initial: "receiving",
+      states: {
+        receiving: {
+          on: {
+            "chunk.claimed": { actions: "countClaim" },
+            "chunk.released": { actions: "countRelease" },
+            "chunk.received": { actions: "countReceived" },
+            "merge.requested": { target: "#upload.merge", guard: "isComplete", actions: "forgetError" },
+            "cancel.requested": { target: "#upload.cancelled", guard: "isNotCommitting" },
+            "idle.expired": { target: "#upload.expired", guard: "isNotCommitting" },
+            "session.broken": { target: "#upload.failed", actions: "rememberError" },
+          },
+        },
+      },
+    },
+    merge: {
+      initial: "verifying",
+      states: {
+        verifying: {
+          entry: "startVerifying",
+          on: {
+            "file.verified": { target: "replicating", actions: "takeDigests" },
+            "digest.mismatched": { target: "#upload.failed", actions: "rememberError" },
+            "merge.interrupted": { target: "#upload.chunks", actions: "rememberError" },
+            // U1: verifying again after an uncertain commit is still committing, as far as cancelling goes.
+            "cancel.requested": { target: "#upload.cancelled", guard: "isNotCommitting" },
+            "session.broken": { target: "#upload.failed", actions: "rememberError" },
+          },
+        },
+        replicating: {
+          entry: "startReplicating",
+          on: {
+            "file.replicated": { target: "committing", actions: "takeCopies" },
+            "merge.interrupted": { target: "#upload.chunks", actions: "rememberError" },
+            "cancel.requested": { target: "#upload.cancelled", guard: "isNotCommitting" },
+            "session.broken": { target: "#upload.failed", actions: "rememberError" },
+          },
+        },
+        committing: {
+          entry: "startCommitting",
+          on: {
+            "commit.sent": { actions: "markUncertain" },
+            "file.committed": { target: "#upload.merged" },
+            "merge.interrupted": { target: "#upload.chunks", actions: "rememberError" },
+            "session.broken": { target: "#upload.failed", actions: "rememberError" },
+          },
+        },
+      },
+    },
+    // U2
+    merged: { type: "final", entry: "endMerged" },
+    cancelled: { type: "final", entry: ["stopWriters", "endUpload"] },
+    expired: { type: "final", entry: ["stopWriters", "endUpload"] },
+    failed: { type: "final", entry: ["stopWriters", "endUpload"] },
+  },
+});
+
+export type SessionSnapshot = ReturnType<typeof initialSnapshot>;
+/** What the actor has to do; the built-in assignments are already in the next snapshot. */
+export const SESSION_ACTIONS = ["startVerifying", "startReplicating", "startCommitting", "stopWriters", "endUpload", "endMerged"] as const;
+export type SessionAction = (typeof SESSION_ACTIONS)[number];
+
+export function initialSnapshot() {
+  return initialTransition(sessionMachine)[0];
+}
+
+/** The next snapshot, and what to do. An event the state does not know changes nothing. */
+export function step(snapshot: SessionSnapshot, event: SessionEvent): { readonly snapshot: SessionSnapshot; readonly actions: readonly SessionAction[] } {
+  const [next, actions] = transition(sessionMachine, snapshot, event);
+  const named = actions.map((action) => action.type).filter((type): type is SessionAction => (SESSION_ACTIONS as readonly string[]).includes(type));
+  return { snapshot: next, actions: named };
+}
+
+/** The word users see. */
+export function stateOf(snapshot: SessionSnapshot): UploadState {
+  const value = snapshot.value;
+  if (typeof value === "string") return value as UploadState;
+  return Object.values(value)[0] as UploadState;
+}
+
+export type SessionCommand = "storeChunk" | "merge" | "cancel";
+
+const ENDED_CODES = { merged: "UPLOAD_MERGED", cancelled: "UPLOAD_CANCELLED", expired: "UPLOAD_EXPIRED", failed: "UPLOAD_FAILED" } as const;
+
+/** U3: why a command is refused in this state, or `undefined` when it is not. */
+export function refusal(snapshot: SessionSnapshot, command: SessionCommand): ErrorCode | undefined {
+  const state = stateOf(snapshot);
+  switch (state) {
+    case "init":
+      return "UPLOAD_BUSY";
+    case "receiving":
+      return command === "cancel" && snapshot.context.isCommitUncertain ? "UPLOAD_COMMITTING" : undefined;
+    case "verifying":
+    case "replicating":
+      if (command === "storeChunk") return "UPLOAD_BUSY";
+      return command === "cancel" && snapshot.context.isCommitUncertain ? "UPLOAD_COMMITTING" : undefined;
+    case "committing":
+      if (command === "storeChunk") return "UPLOAD_BUSY";
+      return command === "cancel" ? "UPLOAD_COMMITTING" : undefined;
+    case "merged":
+      return command === "merge" ? undefined : ENDED_CODES.merged;
+    case "cancelled":
+      return command === "cancel" ? undefined : ENDED_CODES.cancelled;
+    case "expired":
+    case "failed":
+      return ENDED_CODES[state];
+  }
+}

@@ -1,0 +1,79 @@
+/** What a session needs from the node that hosts it. Type-only: the storage node imports this, and composition hands the session in. */
+import type { Client } from "../../bus/client.ts";
+import type { Log } from "../../core/log.ts";
+import type { Bus } from "../../core/ports/bus.ts";
+import type { Clock } from "../../core/ports/clock.ts";
+import type { ChunkBody, ChunkStored, DataAccess } from "../../core/ports/data-plane.ts";
+import type { Disk } from "../../core/ports/disk.ts";
+import type { Hasher } from "../../core/ports/hasher.ts";
+import type { Random } from "../../core/ports/random.ts";
+import type { FileDigests, UploadState } from "../../core/shapes.ts";
+import type { catalog, FileRecord } from "../catalog/contract.ts";
+
+export interface BlobDestination {
+  readonly blobId: number;
+  readonly path: string;
+}
+
+/** The hosting node, as a session sees it. */
+export interface SessionNode {
+  readonly nodeId: string;
+  readonly group: string;
+  /** The upload's folder. */
+  folderOf(uploadId: string): string;
+  /** @throws {TroupeError} `DISK_FULL` */
+  reserve(bytes: number): Promise<void>;
+  /** A reservation granted before a restart. */
+  restoreReservation(bytes: number): void;
+  /** Reserved bytes are on the disk, or not needed any more. */
+  settle(bytes: number): void;
+  grantWrite(uploadId: string): DataAccess;
+  allocateBlob(): Promise<BlobDestination>;
+  publishBlob(
+    destination: BlobDestination,
+    synced: { readonly dataPath: string; readonly leavesPath: string },
+    blob: { readonly sizeBytes: number; readonly digests: FileDigests; readonly file: FileRecord },
+  ): Promise<void>;
+  /** Another file refers to a blob this node holds. */
+  addFile(destination: BlobDestination, file: FileRecord): Promise<void>;
+  discardBlob(destination: BlobDestination): Promise<void>;
+  /** The disk did not do what it promised: no new uploads until somebody has looked. */
+  suspect(error: unknown): void;
+  /** The session has ended and holds nothing any more. */
+  ended(uploadId: string): void;
+}
+
+export interface SessionPorts {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly disk: Disk;
+  readonly hasher: Hasher;
+  readonly catalog: Client<typeof catalog>;
+  readonly node: SessionNode;
+}
+
+export interface SessionOptions {
+  readonly uploadId: string;
+  /** From the catalog: requests with another are refused. */
+  readonly epoch: number;
+  readonly idleExpiryMs: number;
+}
+
+/** A session that is hosted: on the bus by its contract, and in this process for bytes. */
+export interface HostedSession {
+  readonly summary: SessionSummary;
+  storeChunk(chunk: ChunkBody): Promise<ChunkStored>;
+  /** Everything it holds is on the disk and closed; it goes on at the next start. */
+  stop(): Promise<void>;
+}
+
+export interface SessionSummary {
+  readonly state: UploadState;
+  readonly sinceMs: number;
+  readonly receivedCount: number;
+  readonly chunkCount: number | undefined;
+}
+
+export type HostSession = (ports: SessionPorts, options: SessionOptions) => Promise<HostedSession>;

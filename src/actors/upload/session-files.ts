@@ -1,0 +1,40 @@
+/** An upload's folder on its host: made at creation, read again after a restart, removed at the end. */
+import { join } from "node:path";
+import { makeDurableDirectory } from "../../core/durable.ts";
+import { LazyFile } from "../../core/lazy-file.ts";
+import type { Disk } from "../../core/ports/disk.ts";
+import type { Hasher } from "../../core/ports/hasher.ts";
+import type { UploadPlan } from "../catalog/contract.ts";
+import { Journal } from "./journal.ts";
+
+export interface SessionPaths {
+  readonly folder: string;
+  readonly data: string;
+  readonly journal: string;
+  readonly leaves: string;
+}
+
+export function sessionPaths(folder: string): SessionPaths {
+  return { folder, data: join(folder, "data"), journal: join(folder, "journal"), leaves: join(folder, "leaves") };
+}
+
+/** Everything a session needs to be hosted, durable when this resolves. */
+export async function createSessionFolder(disk: Disk, hasher: Hasher, folder: string, plan: UploadPlan, owner: string): Promise<void> {
+  const paths = sessionPaths(folder);
+  await makeDurableDirectory(disk, folder);
+  const data = await disk.open(paths.data, "create");
+  try {
+    // A hole of the file's size: chunks are written where they belong, in any order.
+    if (plan.sizeBytes !== undefined) await data.truncate(plan.sizeBytes);
+    await data.sync();
+  } finally {
+    await data.close();
+  }
+  const journal = await Journal.create(disk, paths.journal, hasher, plan, owner);
+  await journal.close();
+  await disk.syncDirectory(folder);
+}
+
+export function openData(disk: Disk, folder: string): LazyFile {
+  return new LazyFile(disk, sessionPaths(folder).data, "write");
+}

@@ -1,0 +1,105 @@
+/**
+ * The typed client of a contract: one method a request, validated before it is sent and when the answer arrives.
+ *
+ * `client(bus, upload, { uploadId }).merge({ epoch }, { principal })` type-checks against the contract, as does its answer.
+ */
+import { TroupeError, isErrorCode } from "../core/errors.ts";
+import { BUS_PAYLOAD_BYTES_MAX, REPLY_BYTES_MAX, REPLY_ITEMS_MAX, REQUEST_BYTES_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
+import type { Bus, BusMessage } from "../core/ports/bus.ts";
+import type { Principal } from "../core/principal.ts";
+import { decodeBody, encodeBody } from "./codec.ts";
+import { type Contract, type InputOf, type OutputOf, type RequestDefinition, type SubjectIdentity, type Verb, requestSubject } from "./contract.ts";
+import { HEADERS } from "./headers.ts";
+
+export interface CallOptions {
+  /** On whose behalf. Absent: the system itself. */
+  readonly principal?: Principal | undefined;
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly trace?: string | undefined;
+  /** Of a request that all hear: go on after this many answers instead of waiting for the timeout. */
+  readonly answersMax?: number | undefined;
+}
+
+/** One of many answers to a request that all hear. */
+export type Answer<Output> = { readonly ok: true; readonly output: Output } | { readonly ok: false; readonly error: TroupeError };
+
+type Result<C extends Contract, V extends Verb<C>> = C["requests"][V]["to"] extends "all" ? Answer<OutputOf<C, V>>[] : OutputOf<C, V>;
+
+export type Client<C extends Contract> = {
+  readonly [V in Verb<C>]: (input: InputOf<C, V>, options?: CallOptions) => Promise<Result<C, V>>;
+};
+
+/** The owner name under which actors speak for the system itself; no token can have it. */
+export const SYSTEM_OWNER = "$system";
+
+/** @throws {TroupeError} `BAD_IDENTITY` for an identity that cannot stand in a subject */
+export function client<C extends Contract>(bus: Bus, contract: C, identity: SubjectIdentity = {}): Client<C> {
+  const methods = Object.entries(contract.requests).map(([verb, definition]) => {
+    const subject = requestSubject(contract, identity, verb);
+    return [verb, (input: unknown, options: CallOptions = {}) => call(bus, subject, definition, input, options)];
+  });
+  return Object.fromEntries(methods) as Client<C>;
+}
+
+async function call(bus: Bus, subject: string, definition: RequestDefinition, input: unknown, options: CallOptions): Promise<unknown> {
+  const checked = definition.input.safeParse(input);
+  if (!checked.success) throw new TroupeError("BAD_REQUEST", `${subject}: ${issuesInWords(checked.error)}`);
+  const payload = encodeBody(input, "msgpack");
+  if (payload.length > REQUEST_BYTES_MAX) throw new TroupeError("PAYLOAD_TOO_LARGE", `${subject}: ${payload.length} bytes, more than ${REQUEST_BYTES_MAX}.`);
+  const timeoutMs = options.timeoutMs ?? REQUEST_TIMEOUT_DEFAULT_MS;
+  const request = {
+    timeoutMs,
+    headers: {
+      [HEADERS.timeout]: String(Math.ceil(timeoutMs)),
+      [HEADERS.principal]: encodeURIComponent((options.principal?.owner ?? SYSTEM_OWNER).toWellFormed()),
+      ...(options.trace === undefined ? {} : { [HEADERS.trace]: options.trace }),
+    },
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  };
+  if (definition.to === "all") {
+    const replies = await bus.requestMany(subject, payload, options.answersMax === undefined ? request : { ...request, repliesMax: options.answersMax });
+    return replies.map((reply) => readAnswer(subject, definition, reply));
+  }
+  const answer = readAnswer(subject, definition, await bus.request(subject, payload, request));
+  if (!answer.ok) throw answer.error;
+  return answer.output;
+}
+
+function readAnswer(subject: string, definition: RequestDefinition, reply: BusMessage): Answer<unknown> {
+  try {
+    const error = readError(subject, reply);
+    if (error !== undefined) return { ok: false, error };
+    const output = definition.output.safeParse(decodeBody(reply.payload, { bytesMax: Math.min(REPLY_BYTES_MAX, BUS_PAYLOAD_BYTES_MAX), itemsMax: REPLY_ITEMS_MAX }));
+    if (output.success) return { ok: true, output: output.data };
+    return { ok: false, error: new TroupeError("INTERNAL", `${subject} answered something its contract does not allow: ${issuesInWords(output.error)}`) };
+  } catch (error) {
+    return { ok: false, error: new TroupeError("INTERNAL", `${subject} answered something that cannot be read.`, { cause: error }) };
+  }
+}
+
+function readError(subject: string, reply: BusMessage): TroupeError | undefined {
+  const sentence = reply.headers[HEADERS.error];
+  if (sentence === undefined) return undefined;
+  const code = reply.headers[HEADERS.errorCode] ?? "";
+  if (!isErrorCode(code)) return new TroupeError("INTERNAL", `${subject} answered an error this version does not know: ${code}: ${sentence}`);
+  const body = reply.payload.length === 0 ? {} : decodeBody(reply.payload, { bytesMax: REPLY_BYTES_MAX, itemsMax: REPLY_ITEMS_MAX });
+  const { detail, facts } = body as { detail?: unknown; facts?: unknown };
+  const known = typeof facts === "object" && facts !== null && !Array.isArray(facts) ? (facts as Record<string, unknown>) : {};
+  // Somebody answered: what they say of a subject they asked themselves must not be taken for this one.
+  const { noResponders: _, ...kept } = known;
+  return new TroupeError(code, typeof detail === "string" ? detail : sentence, { facts: kept });
+}
+
+/** Schema issues as one line: `name: not empty; sizeBytes: expected number`. */
+export function issuesInWords(error: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] }): string {
+  return error.issues
+    .slice(0, 5)
+    .map((issue) => (issue.path.length === 0 ? issue.message : `${issue.path.join(".")}: ${issue.message}`))
+    .join("; ");
+}
+
+/** Whether an error means that nobody listens on the subject. */
+export function isNoResponders(error: unknown): boolean {
+  return error instanceof TroupeError && error.code === "UNAVAILABLE" && error.facts["noResponders"] === true;
+}

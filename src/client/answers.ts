@@ -1,0 +1,74 @@
+/** What the client reads of the gateway's answers. Fields it does not know are dropped, so that it talks to a newer gateway. */
+import { z } from "zod";
+import { bytes, count, durationMs, fileDigests, fileId, identity, indexRanges, lastError, uploadState } from "../core/shapes.ts";
+
+/** A file as a merge, a whole upload or its metadata tell it. */
+export const storedFile = z.object({
+  fileId,
+  name: z.string(),
+  size: bytes,
+  digest: fileDigests,
+  url: z.string(),
+  copies: count.optional(),
+  contentType: z.string().optional(),
+  app: z.string().optional(),
+  user: z.string().optional(),
+  created: z.string().optional(),
+});
+export type StoredFile = z.output<typeof storedFile>;
+
+export const createdUpload = z.object({
+  uploadId: identity,
+  chunkBytes: bytes.positive(),
+  chunkCount: count.optional(),
+  state: uploadState,
+  missing: indexRanges,
+  missingTruncated: z.boolean().default(false),
+});
+export type CreatedUpload = z.output<typeof createdUpload>;
+
+export const uploadProgress = createdUpload.omit({ uploadId: true }).extend({
+  uploadId: identity.optional(),
+  name: z.string().optional(),
+  since: z.string().optional(),
+  size: bytes.optional(),
+  receivedCount: count,
+  lastError: lastError.optional(),
+  fileId: fileId.optional(),
+});
+export type UploadProgress = z.output<typeof uploadProgress>;
+
+export const chunkAnswer = z.object({ index: count, receivedCount: count, copies: count.optional() });
+export type ChunkAnswer = z.output<typeof chunkAnswer>;
+
+export const filePage = z.object({ files: z.array(storedFile), cursor: z.string().optional() });
+export type FilePage = z.output<typeof filePage>;
+
+export const uploadSummary = z.object({
+  uploadId: identity,
+  name: z.string(),
+  state: uploadState,
+  since: z.string().optional(),
+  size: bytes.optional(),
+});
+export type UploadSummary = z.output<typeof uploadSummary>;
+export const uploadPage = z.object({ uploads: z.array(uploadSummary), cursor: z.string().optional() });
+export type UploadPage = z.output<typeof uploadPage>;
+
+export const clusterReport = z.object({
+  groups: z.array(z.object({ group: identity, nodeCount: count, activeCount: count, freeBytes: bytes, totalBytes: bytes })),
+  nodes: z.array(
+    z.object({
+      nodeId: identity,
+      group: identity,
+      zone: z.string(),
+      state: z.string(),
+      /** How long ago the last heartbeat was. */
+      silentMs: durationMs,
+      freeBytes: bytes,
+      totalBytes: bytes,
+      version: z.string().optional(),
+    }),
+  ),
+});
+export type ClusterReport = z.output<typeof clusterReport>;

@@ -1,0 +1,213 @@
+/**
+ * Every bound of the system, declared together and checked against each other at the end of the file, so that no two of
+ * them can drift apart. Units stand last in a name; `KIB` and the like are bytes.
+ */
+import assert from "node:assert/strict";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const TIB = 1024 * GIB;
+
+/** The unit of verification: one leaf digest covers this many bytes (the last leaf of a blob may be shorter). */
+export const LEAF_BYTES = 64 * KIB;
+/** BLAKE3 of a leaf, truncated. */
+export const LEAF_DIGEST_BYTES = 16;
+
+export const CHUNK_BYTES_DEFAULT = 8 * MIB;
+export const CHUNK_BYTES_MIN = 64 * KIB;
+export const CHUNK_BYTES_MAX = 64 * MIB;
+export const CHUNK_COUNT_MAX = 1_000_000;
+/** A file larger than this many bytes cannot be uploaded, whatever `--max-file` says. */
+export const FILE_BYTES_LIMIT = CHUNK_BYTES_MAX * CHUNK_COUNT_MAX;
+/** `--max-file` unless set. */
+export const FILE_BYTES_MAX_DEFAULT = 5 * TIB;
+/** How many bytes of an upload may wait between the socket and the disk, a chunk being received. */
+export const WRITE_BLOCK_BYTES = 256 * KIB;
+/** How many bytes a range response holds in memory while a slow reader takes them. A multiple of a leaf. */
+export const READ_BLOCK_BYTES = 256 * KIB;
+
+export const NAME_BYTES_MAX = 255;
+/** Labels `app` and `user`, in bytes of UTF-8: what the streaming server document allows on the wire. */
+export const APP_BYTES_MAX = 16;
+export const USER_BYTES_MAX = 256;
+export const CONTENT_TYPE_BYTES_MAX = 255;
+export const IDEMPOTENCY_KEY_BYTES_MAX = 128;
+
+/** Range requests: more ranges than this, or ranges adding up to more than this multiple of the file, get the whole file. */
+export const RANGE_COUNT_MAX = 16;
+export const RANGE_SUM_MULTIPLE_MAX = 2;
+
+/** At most this many `[first, last]` pairs in one answer about missing chunks. */
+export const MISSING_RANGES_MAX = 1000;
+export const PAGE_ITEMS_DEFAULT = 100;
+export const PAGE_ITEMS_MAX = 1000;
+
+/** Requests on the bus are small; long answers are paged. Screened before a byte is decoded. */
+export const REQUEST_BYTES_MAX = 64 * KIB;
+export const REQUEST_ITEMS_MAX = 4096;
+export const REPLY_BYTES_MAX = 1 * MIB;
+export const REPLY_ITEMS_MAX = 64 * KIB;
+export const MESSAGE_DEPTH_MAX = 16;
+/** The largest body any bus adapter has to carry; NATS's own default. */
+export const BUS_PAYLOAD_BYTES_MAX = 1 * MIB;
+export const BUS_PENDING_MESSAGES_MAX = 4096;
+export const SUBJECT_BYTES_MAX = 255;
+/** What the headers of an answer may add to its body; an error's sentence is cut to fit. */
+export const ANSWER_HEADER_BYTES_MAX = 2 * KIB;
+export const ERROR_SENTENCE_CHARACTERS_MAX = 256;
+export const ERROR_DETAIL_CHARACTERS_MAX = 4 * KIB;
+/** A bus inside one process lets input and output have their turn when a burst of at least this many messages lasts longer than this. */
+export const BUS_BURST_MESSAGES = 64;
+export const BUS_BURST_MS_MAX = 5;
+
+export const MAILBOX_MESSAGES_MAX = 1024;
+/** The lane for status and cancellation, which must work while the other is full. */
+export const MAILBOX_PRIORITY_MESSAGES_MAX = 256;
+/** Results of effects that wait to be brought back into their actor; more mean that the actor is broken. */
+export const MAILBOX_POSTED_MAX = 64 * KIB;
+/** After this many turns in a row from the priority lane, a waiting message of the normal one has its turn. */
+export const MAILBOX_PRIORITY_RUN_MAX = 16;
+/** Replies a host holds open for effects that have not ended. */
+export const DEFERRED_REPLIES_MAX = 4096;
+export const DEAD_LETTERS_KEPT = 256;
+export const RESTART_BACKOFF_MIN_MS = 50;
+export const RESTART_BACKOFF_MAX_MS = 10_000;
+/** More crashes than this within the window, and the actor is given up. */
+export const RESTARTS_MAX_DEFAULT = 5;
+export const RESTART_WINDOW_MS = 60_000;
+/** How long a stopping actor lets its effects end by themselves before it tells them to. */
+export const STOP_GRACE_MS = 4_000;
+
+export const REQUEST_TIMEOUT_DEFAULT_MS = 5_000;
+/** A merge verifies and syncs the whole file before it answers. */
+export const MERGE_TIMEOUT_MS = 10 * 60_000;
+/** No caller is waited for longer than this, whatever it says. */
+export const REQUEST_TIMEOUT_MS_MAX = 15 * 60_000;
+
+export const HEARTBEAT_MS_DEFAULT = 3_000;
+export const OFFLINE_AFTER_MS_DEFAULT = 10_000;
+export const IDLE_EXPIRY_MS_DEFAULT = 24 * 3_600_000;
+export const OUTCOME_KEPT_MS = 7 * 24 * 3_600_000;
+export const VERIFY_AGE_MS_DEFAULT = 3_600_000;
+export const DELETE_GRACE_MS_DEFAULT = 60_000;
+/** Another gateway answers 404 within 2 s of a delete, so it may remember a lookup for less than that. */
+export const LOOKUP_KEPT_MS = 1_000;
+export const DELETE_VISIBLE_MS_MAX = 2_000;
+export const CACHE_LIFETIME_MS = 10 * 60_000;
+/** A tombstone must outlive every lookup that began before it. */
+export const CACHE_TOMBSTONE_MS = 60_000;
+export const CACHE_ENTRIES_MAX = 100_000;
+/** Keys and values of the cache in one process's memory. */
+export const CACHE_BYTES_MAX = 64 * MIB;
+
+export const LOCATIONS_MAX = 3;
+export const GROUP_NODES_MAX = 64;
+export const GROUPS_MAX = 10_000;
+export const SESSIONS_PER_NODE_MAX = 20_000;
+/** Chunk bodies one session receives at a time; more wait their turn at the client. */
+export const CHUNKS_IN_FLIGHT_PER_SESSION_MAX = 64;
+export const CHUNKS_IN_FLIGHT_PER_NODE_MAX = 512;
+
+export const ID_STEP_MIN = 10;
+export const ID_STEP_DEFAULT = 100;
+export const ID_LEASE_COUNT_MAX = 10_000;
+/** Counters one allocator keeps a block of in memory; the rest of a forgotten block is a gap. */
+export const ID_KEYS_MAX = 1_000;
+/** Four base-512 digits: the largest ID a blob path can hold is one less. */
+export const BLOB_ID_LIMIT = 512 ** 4;
+
+/** A storage node leaves placement while it still has this much free, so that uploads under way can end. */
+export const DISK_RESERVE_BYTES = 256 * MIB;
+export const OPEN_BLOBS_MAX = 1024;
+
+export const TRANSACTION_ATTEMPTS_MAX = 8;
+/** Transactions and reads that wait for one database. */
+export const DATABASE_WAITING_MAX = 8192;
+/** Prepared statements one connection keeps. */
+export const STATEMENTS_KEPT_MAX = 256;
+export const OPERATION_KEPT_MS = OUTCOME_KEPT_MS;
+/** What has expired is removed this often, at most so many rows at a time. */
+export const PURGE_INTERVAL_MS = 60_000;
+export const PURGE_ROWS_MAX = 200;
+
+/** The outbox is looked through this often even when nobody was told of new work. */
+export const OUTBOX_SWEEP_MS = 1_000;
+export const OUTBOX_BATCH_MAX = 64;
+export const OUTBOX_PARALLEL_MAX = 8;
+export const OUTBOX_BACKOFF_MIN_MS = 1_000;
+export const OUTBOX_BACKOFF_MAX_MS = 5 * 60_000;
+/** A renamed file's cached record is read again after this, when every lookup that began before the rename has ended. */
+export const CACHE_REFRESH_MS = 15_000;
+
+export const HEADERS_TIMEOUT_MS = 30_000;
+export const SLOW_BODY_WINDOW_MS = 30_000;
+export const SLOW_BODY_BYTES_PER_SECOND_MIN = KIB;
+export const SLOW_READER_TIMEOUT_MS = 120_000;
+export const JSON_BODY_BYTES_MAX = 64 * KIB;
+export const HTTP_CONNECTIONS_MAX = 10_000;
+export const EVENT_STREAMS_MAX = 1_000;
+export const DRAIN_MS_MAX = 8_000;
+/** A request target longer than this is refused: the longest name, percent-encoded, and a query of several such fit. */
+export const TARGET_BYTES_MAX = 8 * KIB;
+export const QUERY_PARAMETERS_MAX = 64;
+/** An idle connection is kept this long for its next request. */
+export const KEEP_ALIVE_MS = 65_000;
+/** After an early answer the rest of a request's body is read and thrown away, so that the client sees the answer: this long, this much. */
+export const LINGER_MS = 2_000;
+export const LINGER_BYTES_MAX = 64 * MIB;
+/** Bytes of one request's body that wait in memory for its reader. */
+export const BODY_BUFFER_BYTES_MAX = 256 * KIB;
+/** Chunks of a file sent as one body that are being synced while the next one streams. */
+export const WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX = 4;
+export const EVENT_HEARTBEAT_MS = 15_000;
+export const EVENTS_WAITING_MAX = 256;
+/** What a gateway remembers of uploads, files and read grants; each entry is a hint. */
+export const GATEWAY_ENTRIES_MAX = 10_000;
+/** A storage node's read grant is good for longer than this; a refused one is asked for again. */
+export const READ_GRANT_KEPT_MS = 3_600_000;
+export const READINESS_TIMEOUT_MS = 2_000;
+
+/** The client: chunks on their way at a time, silence after which a connection counts as lost, and the largest answer it reads into memory. */
+export const CLIENT_PARALLEL_DEFAULT = 4;
+export const CLIENT_PARALLEL_MAX = 64;
+export const CLIENT_SILENCE_MS_MAX = 60_000;
+export const CLIENT_ANSWER_BYTES_MAX = 8 * MIB;
+/** However long a server asks a client to wait before it tries again, it waits no longer. */
+export const CLIENT_RETRY_AFTER_MS_MAX = 60_000;
+
+assert(CHUNK_BYTES_MIN % LEAF_BYTES === 0 && CHUNK_BYTES_MAX % LEAF_BYTES === 0, "chunks are multiples of a leaf");
+assert(CHUNK_BYTES_DEFAULT >= CHUNK_BYTES_MIN && CHUNK_BYTES_DEFAULT <= CHUNK_BYTES_MAX);
+assert(FILE_BYTES_MAX_DEFAULT <= FILE_BYTES_LIMIT, "the largest file fits into the largest number of largest chunks");
+assert(Number.isSafeInteger(FILE_BYTES_LIMIT) && Number.isSafeInteger(BLOB_ID_LIMIT));
+assert(READ_BLOCK_BYTES % LEAF_BYTES === 0 && WRITE_BLOCK_BYTES % LEAF_BYTES === 0);
+assert(REQUEST_BYTES_MAX <= REPLY_BYTES_MAX && REPLY_BYTES_MAX <= BUS_PAYLOAD_BYTES_MAX);
+assert(REQUEST_ITEMS_MAX <= REPLY_ITEMS_MAX);
+assert(MISSING_RANGES_MAX * 3 < REPLY_ITEMS_MAX && PAGE_ITEMS_MAX * 40 < REPLY_ITEMS_MAX, "a page fits into one reply");
+assert(OFFLINE_AFTER_MS_DEFAULT > 2 * HEARTBEAT_MS_DEFAULT, "one lost heartbeat makes nobody offline");
+assert(LOOKUP_KEPT_MS < DELETE_VISIBLE_MS_MAX && DELETE_VISIBLE_MS_MAX < CACHE_TOMBSTONE_MS);
+assert(CACHE_TOMBSTONE_MS > 2 * REQUEST_TIMEOUT_DEFAULT_MS, "a lookup that began before a delete ends before its tombstone");
+assert(CACHE_BYTES_MAX >= CACHE_ENTRIES_MAX * 512, "a full cache has room for its entries");
+assert(CACHE_REFRESH_MS > 2 * REQUEST_TIMEOUT_DEFAULT_MS && CACHE_REFRESH_MS < OUTBOX_BACKOFF_MAX_MS);
+assert(OUTBOX_SWEEP_MS < DELETE_VISIBLE_MS_MAX && OUTBOX_BACKOFF_MIN_MS < OUTBOX_BACKOFF_MAX_MS && OUTBOX_PARALLEL_MAX <= OUTBOX_BATCH_MAX);
+assert(ID_KEYS_MAX * 4 < REPLY_ITEMS_MAX, "an allocator's state fits into one reply");
+assert(RESTART_BACKOFF_MIN_MS < RESTART_BACKOFF_MAX_MS);
+assert(ID_STEP_MIN <= ID_STEP_DEFAULT && ID_LEASE_COUNT_MAX < BLOB_ID_LIMIT);
+assert(CHUNKS_IN_FLIGHT_PER_SESSION_MAX <= CHUNKS_IN_FLIGHT_PER_NODE_MAX);
+assert(MAILBOX_PRIORITY_MESSAGES_MAX <= MAILBOX_MESSAGES_MAX && MAILBOX_MESSAGES_MAX <= BUS_PENDING_MESSAGES_MAX);
+assert(DATABASE_WAITING_MAX >= DEFERRED_REPLIES_MAX, "every reply a host holds open may be waiting for the database");
+assert(GROUP_NODES_MAX <= PAGE_ITEMS_MAX && LOCATIONS_MAX <= GROUP_NODES_MAX);
+assert(BODY_BUFFER_BYTES_MAX <= WRITE_BLOCK_BYTES, "a waiting body costs no more than a block being written");
+assert(TARGET_BYTES_MAX > 2 * 3 * NAME_BYTES_MAX, "a target holds the longest name, percent-encoded");
+assert(EVENT_HEARTBEAT_MS < KEEP_ALIVE_MS && EVENT_HEARTBEAT_MS < SLOW_READER_TIMEOUT_MS);
+assert(LINGER_MS < DRAIN_MS_MAX && READINESS_TIMEOUT_MS < REQUEST_TIMEOUT_DEFAULT_MS);
+assert(WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX <= CHUNKS_IN_FLIGHT_PER_SESSION_MAX);
+assert(ANSWER_HEADER_BYTES_MAX >= 4 * ERROR_SENTENCE_CHARACTERS_MAX + 512 && ANSWER_HEADER_BYTES_MAX < REPLY_BYTES_MAX, "an error's headers fit");
+assert(3 * ERROR_DETAIL_CHARACTERS_MAX < REQUEST_BYTES_MAX, "an error without its facts fits into the smallest message");
+assert(REQUEST_TIMEOUT_DEFAULT_MS <= MERGE_TIMEOUT_MS && MERGE_TIMEOUT_MS <= REQUEST_TIMEOUT_MS_MAX);
+assert(STOP_GRACE_MS < DRAIN_MS_MAX, "effects that are told to end have time to");
+assert(DEFERRED_REPLIES_MAX < MAILBOX_POSTED_MAX && MAILBOX_PRIORITY_RUN_MAX < MAILBOX_PRIORITY_MESSAGES_MAX);
+assert(RESTART_BACKOFF_MAX_MS < RESTART_WINDOW_MS);
+assert(CLIENT_PARALLEL_DEFAULT <= CLIENT_PARALLEL_MAX && CLIENT_PARALLEL_MAX <= CHUNKS_IN_FLIGHT_PER_SESSION_MAX);
+assert(CLIENT_SILENCE_MS_MAX > SLOW_BODY_WINDOW_MS, "a server that gives a body up says so before the client stops listening");
+assert(CLIENT_ANSWER_BYTES_MAX > REPLY_BYTES_MAX, "a page from the bus, written as JSON, fits into one answer");

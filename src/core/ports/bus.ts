@@ -1,0 +1,79 @@
+/**
+ * The Bus port: subjects, queue groups, request and reply. Delivery is at most once. Every adapter passes
+ * `test/contract/bus.ts`, and refuses exactly what the others refuse.
+ */
+
+/** Header names are case-sensitive tokens; a value has no CR or LF. */
+export type BusHeaders = Readonly<Record<string, string>>;
+
+export interface BusMessage {
+  readonly subject: string;
+  /** Where an answer goes; absent when none is expected. */
+  readonly reply?: string | undefined;
+  readonly headers: BusHeaders;
+  /** Belongs to the receiver alone: nobody else sees or changes these bytes. */
+  readonly payload: Uint8Array;
+}
+
+export interface PublishOptions {
+  readonly headers?: BusHeaders;
+  readonly reply?: string;
+}
+
+export interface SubscribeOptions {
+  /** Each message goes to one member of a queue group. */
+  readonly queue?: string;
+  /** Messages that may wait for the handler; more are dropped and counted. Default `BUS_PENDING_MESSAGES_MAX`. */
+  readonly pendingMax?: number;
+}
+
+export interface RequestOptions {
+  readonly headers?: BusHeaders;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface RequestManyOptions extends RequestOptions {
+  /** End after this many replies; otherwise when `timeoutMs` is over. */
+  readonly repliesMax?: number;
+}
+
+/** One message at a time: the next is handed over when the promise of the last has settled. */
+export type BusHandler = (message: BusMessage) => void | Promise<void>;
+
+export interface Subscription {
+  readonly subject: string;
+  /** Messages dropped because `pendingMax` were waiting. */
+  readonly dropped: number;
+  /** No message any more, waiting ones included. */
+  unsubscribe(): void;
+  /** No new messages; resolves when those waiting have been handled. */
+  drain(): Promise<void>;
+}
+
+export interface Bus {
+  /** The largest message, in bytes: its body, and its headers as they are on the wire. */
+  readonly payloadBytesMax: number;
+  /**
+   * Sends without waiting for anybody.
+   * @throws {TroupeError} `PAYLOAD_TOO_LARGE`, `BUS_UNAVAILABLE` (closed, or away with a full buffer), `BAD_IDENTITY` (a malformed subject),
+   * `BAD_REQUEST` (a malformed header)
+   */
+  publish(subject: string, payload: Uint8Array, options?: PublishOptions): void;
+  /** `subject` may hold `*` (one token) and `>` (all the rest). */
+  subscribe(subject: string, handler: BusHandler, options?: SubscribeOptions): Subscription;
+  /**
+   * @throws {TroupeError} `UNAVAILABLE` with `facts.noResponders` when nobody listens, `DEADLINE_EXCEEDED`, `CANCELLED` (signal),
+   * and what {@link publish} throws
+   */
+  request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<BusMessage>;
+  /** All answers that come in time; an empty list when nobody listens. */
+  requestMany(subject: string, payload: Uint8Array, options: RequestManyOptions): Promise<BusMessage[]>;
+  /** Resolves when everything published before has reached the server. */
+  flush(): Promise<void>;
+  /**
+   * Drains every subscription, then closes; open requests end with `BUS_UNAVAILABLE`. Subscribing and asking throw
+   * `BUS_UNAVAILABLE` from now on, publishing once it is closed: handlers still answer.
+   */
+  drain(): Promise<void>;
+}

@@ -1,0 +1,71 @@
+/**
+ * The HTTP exchange port: a request and a response as values, so that routes are functions and the whole gateway runs without a
+ * socket. `src/gateway/node-http.ts` is the adapter over node:http.
+ */
+
+/** Lowercase names; several fields of one name are joined with ", " (`set-cookie` excepted, which only responses have). */
+export type HttpHeaders = Readonly<Record<string, string>>;
+
+export interface HttpRequest {
+  readonly method: string;
+  /** The request target as it came: undecoded. */
+  readonly target: string;
+  readonly headers: HttpHeaders;
+  /** Read at most once; ends with a `TroupeError` (`CANCELLED`) when the client goes away, `REQUEST_TIMEOUT` when it is too slow. */
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly remoteAddress: string;
+  /** The connection is encrypted. */
+  readonly secure: boolean;
+  /** Aborted when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Bytes of a response. A stream is pulled only as fast as the client takes it, one block at a time; when it throws, the connection
+ * is destroyed, so that nobody takes half an answer for a whole one. Its `return()` is called when the client goes away.
+ */
+export type HttpResponseBody = string | Uint8Array | AsyncIterable<Uint8Array>;
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  readonly body?: HttpResponseBody | undefined;
+  /** Close the connection after this answer: the rest of the request's body is not wanted. */
+  readonly close?: boolean;
+}
+
+export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
+
+export interface HttpListener {
+  /** Where it listens, `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly port: number;
+  /** Stops accepting, ends idle connections, resolves when the requests under way have ended or after `withinMs`. */
+  close(withinMs: number): Promise<void>;
+}
+
+export interface HttpServer {
+  /** @throws {TroupeError} `SETTING_INVALID` when the address cannot be listened on; the detail says why */
+  listen(address: { readonly host: string; readonly port: number }, handler: HttpHandler): Promise<HttpListener>;
+}
+
+export interface HttpClientRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers?: HttpHeaders;
+  readonly body?: Uint8Array | string | AsyncIterable<Uint8Array>;
+  readonly signal?: AbortSignal;
+}
+
+export interface HttpClientResponse {
+  readonly status: number;
+  readonly headers: HttpHeaders;
+  /** Throws when the body ends early. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface HttpClient {
+  /** @throws {TroupeError} `UNAVAILABLE` when there is no connection; `CANCELLED` upon the signal */
+  exchange(request: HttpClientRequest): Promise<HttpClientResponse>;
+  close(): Promise<void>;
+}

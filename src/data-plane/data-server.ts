@@ -1,0 +1,89 @@
+/**
+ * A storage node's data server: bytes in and out over HTTP/1.1, for whoever holds a token this node minted.
+ *
+ * `PUT /chunks/{uploadId}/{index}` stores a chunk; `GET /blobs/{blobId}` (or HEAD) serves one range, or the whole blob. The token comes
+ * as `Authorization: Bearer …`, or in the query as `token` for players, which cannot send headers.
+ */
+import { parseContentDigest } from "../core/digest.ts";
+import { TroupeError, toTroupeError } from "../core/errors.ts";
+import type { Log } from "../core/log.ts";
+import type { HttpHandler, HttpRequest, HttpResponse } from "../core/ports/http-exchange.ts";
+import { parseRange } from "../core/range.ts";
+import type { ByteService } from "./byte-service.ts";
+import type { TokenMint } from "./token.ts";
+
+const CHUNK_PATH = /^\/chunks\/([A-Za-z0-9_-]{1,64})\/(0|[1-9][0-9]{0,6})$/;
+const BLOB_PATH = /^\/blobs\/(0|[1-9][0-9]{0,11})$/;
+
+export function createDataServer(node: ByteService, tokens: TokenMint, log: Log): HttpHandler {
+  return async (request) => {
+    try {
+      return await answer(node, tokens, request);
+    } catch (error) {
+      const failure = toTroupeError(error);
+      if (failure.code === "INTERNAL") log.error({ error, path: pathOf(request) }, "The data server could not answer.");
+      return problem(failure, request);
+    }
+  };
+}
+
+async function answer(node: ByteService, tokens: TokenMint, request: HttpRequest): Promise<HttpResponse> {
+  const path = pathOf(request);
+  const chunk = CHUNK_PATH.exec(path);
+  if (chunk !== null) {
+    if (request.method !== "PUT") throw new TroupeError("METHOD_NOT_ALLOWED");
+    return await storeChunk(node, tokens, request, chunk[1] as string, Number(chunk[2]));
+  }
+  const blob = BLOB_PATH.exec(path);
+  if (blob === null) throw new TroupeError("NOT_FOUND");
+  if (request.method !== "GET" && request.method !== "HEAD") throw new TroupeError("METHOD_NOT_ALLOWED");
+  return await readBlob(node, tokens, request, Number(blob[1]));
+}
+
+async function storeChunk(node: ByteService, tokens: TokenMint, request: HttpRequest, uploadId: string, index: number): Promise<HttpResponse> {
+  const grant = tokens.check(tokenOf(request), "write");
+  if (grant.uploadId !== uploadId) throw new TroupeError("FORBIDDEN", "The token is for another upload.");
+  const length = request.headers["content-length"];
+  const digest = request.headers["content-digest"];
+  const stored = await node.storeChunk({
+    uploadId,
+    index,
+    lengthBytes: length === undefined ? undefined : Number(length),
+    bytes: request.body,
+    digests: digest === undefined ? [] : parseContentDigest(digest),
+    signal: request.signal,
+  });
+  return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(stored) };
+}
+
+async function readBlob(node: ByteService, tokens: TokenMint, request: HttpRequest, blobId: number): Promise<HttpResponse> {
+  const { blobId: granted, path, sizeBytes } = tokens.check(tokenOf(request), "read");
+  if (granted !== blobId) throw new TroupeError("FORBIDDEN", "The token is for another blob.");
+  const wanted = parseRange(request.headers["range"], sizeBytes);
+  if (wanted.kind === "unsatisfiable") return { status: 416, headers: { "content-range": `bytes */${sizeBytes}`, "accept-ranges": "bytes" } };
+  // Several ranges are the gateway's business; the whole blob is a right answer to them.
+  const only = wanted.kind === "ranges" && wanted.ranges.length === 1 ? wanted.ranges[0] : undefined;
+  const offset = only?.first ?? 0;
+  const lengthBytes = only === undefined ? sizeBytes : only.last - only.first + 1;
+  const headers = { "content-type": "application/octet-stream", "content-length": String(lengthBytes), "accept-ranges": "bytes", ...(only === undefined ? {} : { "content-range": `bytes ${only.first}-${only.last}/${sizeBytes}` }) };
+  const status = only === undefined ? 200 : 206;
+  if (request.method === "HEAD") return { status, headers };
+  return { status, headers, body: await node.readBlob({ blobId, path, sizeBytes, offset, lengthBytes }) };
+}
+
+function tokenOf(request: HttpRequest): string {
+  const bearer = /^Bearer (\S+)$/.exec(request.headers["authorization"] ?? "")?.[1];
+  const token = bearer ?? new URLSearchParams(request.target.split("?")[1] ?? "").get("token");
+  if (token === null) throw new TroupeError("UNAUTHORIZED", "The data server wants a token of this node's.");
+  return token;
+}
+
+/** Without the query, which may hold a token. */
+function pathOf(request: HttpRequest): string {
+  return request.target.split("?")[0] ?? "";
+}
+
+function problem(error: TroupeError, request: HttpRequest): HttpResponse {
+  const body = JSON.stringify({ type: `urn:troupe:error:${error.code}`, title: error.code, status: error.status, code: error.code, detail: error.detail, ...error.facts });
+  return { status: error.status, headers: { "content-type": "application/problem+json" }, body, close: request.method === "PUT" };
+}

@@ -1,0 +1,26 @@
+/** The data plane inside one process: bytes are passed as they are, to the storage nodes that play here. */
+import { TroupeError } from "../core/errors.ts";
+import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane } from "../core/ports/data-plane.ts";
+import type { ByteService } from "./byte-service.ts";
+
+export class LocalDataPlane implements DataPlane {
+  readonly #nodes: ReadonlyMap<string, ByteService>;
+
+  constructor(nodes: readonly ByteService[]) {
+    this.#nodes = new Map(nodes.map((node) => [node.nodeId, node]));
+  }
+
+  async storeChunk(access: DataAccess, chunk: ChunkBody): Promise<ChunkStored> {
+    return await this.#node(access).storeChunk(chunk);
+  }
+
+  async readBlob(access: DataAccess, range: BlobRange): Promise<AsyncIterable<Uint8Array>> {
+    return await this.#node(access).readBlob(range);
+  }
+
+  #node(access: DataAccess): ByteService {
+    const node = this.#nodes.get(access.nodeId);
+    if (node === undefined) throw new TroupeError("HOST_UNAVAILABLE", `Node ${access.nodeId} does not play in this process.`);
+    return node;
+  }
+}

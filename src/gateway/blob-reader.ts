@@ -1,0 +1,75 @@
+/**
+ * Opening the bytes of a blob on one of the nodes that hold it: the grant is asked for and remembered, a refused one renewed once, and
+ * a node that cannot serve yields to the next.
+ */
+import type { LRUCache } from "lru-cache";
+import type { LocatedFile } from "../actors/catalog/contract.ts";
+import { storage } from "../actors/storage/contract.ts";
+import { client } from "../bus/client.ts";
+import { type ErrorCode, TroupeError, toTroupeError } from "../core/errors.ts";
+import { READ_GRANT_KEPT_MS } from "../core/limits.ts";
+import type { DataAccess } from "../core/ports/data-plane.ts";
+import type { ByteRange } from "../core/range.ts";
+import type { GatewayPorts } from "./ports.ts";
+import { remembered } from "./remembered.ts";
+
+/** Another holder may still be able to. */
+const NEXT_NODE: ReadonlySet<ErrorCode> = new Set(["HOST_UNAVAILABLE", "UNAVAILABLE", "BLOB_NOT_FOUND", "BLOB_DAMAGED", "DISK_FAILED", "BUSY", "STOPPING", "DEADLINE_EXCEEDED", "TOO_MANY", "FORBIDDEN"]);
+
+export class BlobReader {
+  readonly #ports: GatewayPorts;
+  readonly #grants: LRUCache<string, DataAccess>;
+  /** The holder that served last is asked first: it has the blob open. */
+  readonly #preferred: LRUCache<string, { readonly nodeId: string }>;
+
+  constructor(ports: GatewayPorts) {
+    this.#ports = ports;
+    this.#grants = remembered<DataAccess>(ports.clock, READ_GRANT_KEPT_MS);
+    this.#preferred = remembered(ports.clock, READ_GRANT_KEPT_MS);
+  }
+
+  /**
+   * The bytes of the range, the first of them already read.
+   * @throws {TroupeError} the last holder's error; `BLOB_NOT_FOUND` only when every holder says so
+   */
+  async open(file: LocatedFile, range: ByteRange, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    const { blob } = file;
+    const preferred = this.#preferred.get(blob.path)?.nodeId;
+    const nodeIds = preferred !== undefined && blob.nodeIds.includes(preferred) ? [preferred, ...blob.nodeIds.filter((nodeId) => nodeId !== preferred)] : blob.nodeIds;
+    let failure = new TroupeError("UNAVAILABLE", "No node is known to hold the bytes of this file at the moment.");
+    for (const nodeId of nodeIds) {
+      try {
+        const bytes = await this.#openOn(nodeId, file, range, signal);
+        if (nodeId !== preferred) this.#preferred.set(blob.path, { nodeId });
+        return bytes;
+      } catch (error) {
+        const troupeError = toTroupeError(error);
+        if (!NEXT_NODE.has(troupeError.code) || signal.aborted) throw error;
+        this.#ports.log.warn({ nodeId, blobId: blob.blobId, code: troupeError.code }, "a node could not serve a blob");
+        // "Not here" is weaker than a holder that does not answer.
+        if (failure.code === "UNAVAILABLE" || troupeError.code !== "BLOB_NOT_FOUND") failure = troupeError;
+      }
+    }
+    throw failure;
+  }
+
+  async #openOn(nodeId: string, file: LocatedFile, range: ByteRange, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    const { blobId, path } = file.blob;
+    const key = `${nodeId}:${path}`;
+    const blobRange = { path, blobId, sizeBytes: file.sizeBytes, offset: range.first, lengthBytes: range.last - range.first + 1 };
+    const known = this.#grants.get(key);
+    if (known !== undefined) {
+      try {
+        return await this.#ports.dataPlane.readBlob(known, blobRange);
+      } catch (error) {
+        // A node that restarted knows its old tokens no more, and may listen elsewhere.
+        this.#grants.delete(key);
+        if (!(error instanceof TroupeError) || (error.code !== "FORBIDDEN" && error.code !== "HOST_UNAVAILABLE")) throw error;
+      }
+    }
+    const grant = await client(this.#ports.bus, storage, { nodeId }).grantRead({ blobId, path, sizeBytes: file.sizeBytes }, { signal });
+    const bytes = await this.#ports.dataPlane.readBlob(grant, blobRange);
+    this.#grants.set(key, grant);
+    return bytes;
+  }
+}

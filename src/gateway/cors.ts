@@ -1,0 +1,31 @@
+/** What a page of an allowed origin needs to be told (the Fetch standard's CORS protocol). No cookies are involved: tokens travel in a header. */
+import type { HttpRequest, HttpResponse } from "../core/ports/http-exchange.ts";
+import type { HostCheck } from "./host-check.ts";
+
+const EXPOSED = "ETag, Content-Range, Content-Length, Content-Disposition, Accept-Ranges, Last-Modified, Location, Retry-After, X-Request-Id, Preference-Applied";
+const ALLOWED = "Authorization, Content-Type, Content-Digest, Idempotency-Key, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Range, Prefer";
+const PREFLIGHT_SECONDS = "600";
+
+export function isPreflight(request: HttpRequest): boolean {
+  return request.method === "OPTIONS" && request.headers["origin"] !== undefined && request.headers["access-control-request-method"] !== undefined;
+}
+
+export function preflightHeaders(allow: string): Readonly<Record<string, string>> {
+  return { "access-control-allow-methods": allow, "access-control-allow-headers": ALLOWED, "access-control-max-age": PREFLIGHT_SECONDS };
+}
+
+/** The response as a page of the request's origin may read it; untouched when the origin is not an allowed one. */
+export function withCors(hostCheck: HostCheck, request: HttpRequest, response: HttpResponse): HttpResponse {
+  const { origin } = request.headers;
+  if (origin === undefined || !hostCheck.isAllowedOrigin(origin)) return response;
+  const vary = response.headers["vary"];
+  return {
+    ...response,
+    headers: {
+      ...response.headers,
+      "access-control-allow-origin": origin,
+      "access-control-expose-headers": EXPOSED,
+      vary: typeof vary === "string" ? `${vary}, Origin` : "Origin",
+    },
+  };
+}

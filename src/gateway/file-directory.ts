@@ -1,0 +1,77 @@
+/**
+ * Files by ID: the catalog, behind a memory so short that a delete anywhere is seen everywhere in time.
+ *
+ * F1: what an owner deleted here is not found here from that moment on, however a lookup that began before ends.
+ * F2: one owner's entries and tombstones say nothing about another's.
+ */
+import type { LRUCache } from "lru-cache";
+import { type FileRecord, type LocatedFile, catalog } from "../actors/catalog/contract.ts";
+import { type CallOptions, client } from "../bus/client.ts";
+import { TroupeError } from "../core/errors.ts";
+import { isFileId } from "../core/file-id.ts";
+import { CACHE_TOMBSTONE_MS, LOOKUP_KEPT_MS } from "../core/limits.ts";
+import type { Principal } from "../core/principal.ts";
+import type { GatewayPorts } from "./ports.ts";
+import { remembered } from "./remembered.ts";
+
+type OnBehalf = CallOptions & { readonly principal: Principal };
+
+export class FileDirectory {
+  readonly #ports: GatewayPorts;
+  readonly #known: LRUCache<string, LocatedFile>;
+  readonly #tombstones: LRUCache<string, { readonly deleted: true }>;
+
+  constructor(ports: GatewayPorts) {
+    this.#ports = ports;
+    this.#known = remembered<LocatedFile>(ports.clock, LOOKUP_KEPT_MS);
+    this.#tombstones = remembered(ports.clock, CACHE_TOMBSTONE_MS);
+  }
+
+  /** @throws {TroupeError} `FILE_NOT_FOUND`, and what the bus throws */
+  async find(fileId: string, options: OnBehalf): Promise<LocatedFile> {
+    const key = checkedKey(fileId, options.principal);
+    this.#refuseDeleted(key);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const file = await client(this.#ports.bus, catalog).file({ fileId }, options);
+    // F1: the delete may have come while the catalog was being asked.
+    this.#refuseDeleted(key);
+    if (file.owner !== options.principal.owner) throw new TroupeError("FILE_NOT_FOUND");
+    this.#known.set(key, file);
+    return file;
+  }
+
+  forget(fileId: string, principal: Principal): void {
+    this.#known.delete(keyOf(fileId, principal));
+  }
+
+  async rename(fileId: string, name: string, options: OnBehalf): Promise<FileRecord> {
+    const key = checkedKey(fileId, options.principal);
+    this.#refuseDeleted(key);
+    const file = await client(this.#ports.bus, catalog).renameFile({ fileId, name }, options);
+    this.#known.delete(key);
+    return file;
+  }
+
+  /** @throws {TroupeError} `FILE_NOT_FOUND`, also the second time */
+  async delete(fileId: string, options: OnBehalf): Promise<void> {
+    const key = checkedKey(fileId, options.principal);
+    this.#refuseDeleted(key);
+    await client(this.#ports.bus, catalog).deleteFile({ fileId }, options);
+    this.#tombstones.set(key, { deleted: true });
+    this.#known.delete(key);
+  }
+
+  #refuseDeleted(key: string): void {
+    if (this.#tombstones.get(key) !== undefined) throw new TroupeError("FILE_NOT_FOUND");
+  }
+}
+
+/** An ID that is none is a file that does not exist: an address of bytes tells nothing else. */
+function checkedKey(fileId: string, principal: Principal): string {
+  if (!isFileId(fileId)) throw new TroupeError("FILE_NOT_FOUND");
+  return keyOf(fileId, principal);
+}
+
+// A file ID has a fixed length, so no two pairs make one key.
+const keyOf = (fileId: string, principal: Principal): string => `${fileId}:${principal.owner}`;

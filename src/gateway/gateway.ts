@@ -1,0 +1,185 @@
+/**
+ * The gateway: from a request value to a response value, by way of the actors. It owns nothing; any number of them serve.
+ *
+ * G1: every answer carries a request ID, which is also in its problem document and in the log.
+ * G2: names and origins are checked before routes, and routes before tokens are: an unknown address tells nothing.
+ * G3: the log has paths without their query, and no header: no secret stands in it.
+ */
+import { TroupeError } from "../core/errors.ts";
+import type { HttpHandler, HttpListener, HttpRequest, HttpResponse, HttpServer } from "../core/ports/http-exchange.ts";
+import { randomIdentity } from "../core/ports/random.ts";
+import { LOCAL_PRINCIPAL } from "../core/principal.ts";
+import { host } from "../bus/host.ts";
+import { gatewayActor } from "../actors/gateway/actor.ts";
+import { type GatewayStatus, gateway as gatewayContract } from "../actors/gateway/contract.ts";
+import { BlobReader } from "./blob-reader.ts";
+import { isPreflight, preflightHeaders, withCors } from "./cors.ts";
+import { EventStreams } from "./event-streams.ts";
+import { FileDirectory } from "./file-directory.ts";
+import { clientAddress, requestBaseUrl } from "./forwarding.ts";
+import type { Gateway } from "./gateway-parts.ts";
+import { HostCheck } from "./host-check.ts";
+import type { GatewayOptions, GatewayPorts } from "./ports.ts";
+import { Gatekeeper, assertBindAllowed } from "./principal.ts";
+import { problemResponse } from "./problem.ts";
+import { Router, allowField } from "./router.ts";
+import { clusterRoutes } from "./routes/cluster.ts";
+import { fileMetadataRoutes } from "./routes/file-metadata.ts";
+import { fileRoutes } from "./routes/files.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { indexRoutes } from "./routes/index.ts";
+import { uploadRoutes } from "./routes/uploads.ts";
+import { wholeFileRoutes } from "./routes/whole-file.ts";
+import { parseTarget, splitTarget } from "./target.ts";
+import { UploadDirectory } from "./upload-directory.ts";
+
+const REQUEST_ID_LENGTH = 16;
+
+export interface RunningGateway {
+  readonly handler: HttpHandler;
+  /** Where it listens, so that this name is known as its own. */
+  listening(at: { readonly url: string; readonly host: string }): void;
+  status(): GatewayStatus;
+  /** New requests are told to try another server; event streams end. Requests under way go on: the listener's close waits for them. */
+  stop(): Promise<void>;
+}
+
+export function createGateway(ports: GatewayPorts, options: GatewayOptions): RunningGateway {
+  return new HttpGateway(ports, options);
+}
+
+export interface StartedGateway {
+  readonly url: string;
+  readonly port: number;
+  /** Stops accepting, lets requests under way end, at most `withinMs`. */
+  stop(withinMs: number): Promise<void>;
+}
+
+/**
+ * A gateway that listens, and answers on the bus for itself.
+ * @throws {TroupeError} `SETTING_INVALID`: an address it may not or cannot listen on
+ */
+export async function startGateway(
+  ports: GatewayPorts & { readonly httpServer: HttpServer },
+  options: GatewayOptions,
+  address: { readonly host: string; readonly port: number },
+): Promise<StartedGateway> {
+  assertBindAllowed(address.host, options.tokens);
+  const gateway = createGateway(ports, options);
+  const actor = await host(ports.bus, gatewayContract, { nodeId: options.nodeId }, ports, gatewayActor(() => gateway.status()));
+  let listener: HttpListener;
+  try {
+    listener = await ports.httpServer.listen(address, gateway.handler);
+  } catch (error) {
+    await actor.stop();
+    throw error;
+  }
+  gateway.listening({ url: listener.url, host: address.host });
+  const { url, port } = listener;
+  return {
+    url,
+    port,
+    stop: async (withinMs) => {
+      await gateway.stop();
+      await listener.close(withinMs);
+      await actor.stop();
+    },
+  };
+}
+
+class HttpGateway implements RunningGateway {
+  readonly #ports: GatewayPorts;
+  readonly #options: GatewayOptions;
+  readonly #parts: Gateway;
+  readonly #router: Router;
+  readonly #gatekeeper: Gatekeeper;
+  readonly #hostCheck: HostCheck;
+  readonly #startedMs: number;
+  #listening: { readonly url: string; readonly host: string } | undefined;
+  #isStopping = false;
+  #requestCount = 0;
+  #inFlightCount = 0;
+  #errorCount = 0;
+
+  constructor(ports: GatewayPorts, options: GatewayOptions) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#startedMs = ports.clock.wallMs();
+    this.#gatekeeper = new Gatekeeper(options.tokens);
+    this.#hostCheck = new HostCheck({ ...options, hasTokens: !this.#gatekeeper.isOpen, listenHost: () => this.#listening?.host });
+    const uploads = new UploadDirectory(ports);
+    this.#parts = { ports, options, uploads, files: new FileDirectory(ports), blobs: new BlobReader(ports), events: new EventStreams(ports, uploads) };
+    this.#router = new Router([indexRoutes, healthRoutes, uploadRoutes, wholeFileRoutes, fileMetadataRoutes, fileRoutes, clusterRoutes].flatMap((routes) => routes(this.#parts)));
+  }
+
+  listening(at: { readonly url: string; readonly host: string }): void {
+    this.#listening = at;
+  }
+
+  status(): GatewayStatus {
+    return {
+      nodeId: this.#options.nodeId,
+      startedMs: this.#startedMs,
+      url: this.#listening?.url,
+      requestCount: this.#requestCount,
+      inFlightCount: this.#inFlightCount,
+      errorCount: this.#errorCount,
+      eventStreamCount: this.#parts.events.count,
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    this.#parts.events.endAll();
+  }
+
+  readonly handler: HttpHandler = async (request) => {
+    const { clock, random } = this.#ports;
+    const requestId = randomIdentity(random, REQUEST_ID_LENGTH);
+    const startMs = clock.nowMs();
+    this.#requestCount += 1;
+    this.#inFlightCount += 1;
+    let answer: HttpResponse;
+    try {
+      answer = await this.#answer(request, requestId);
+    } catch (error) {
+      answer = this.#problem(error, requestId);
+    } finally {
+      this.#inFlightCount -= 1;
+    }
+    if (answer.status >= 500) this.#errorCount += 1;
+    this.#ports.log.debug(
+      { requestId, method: request.method, path: splitTarget(request.target).path, status: answer.status, tookMs: clock.nowMs() - startMs, from: clientAddress(request, this.#options) },
+      "answered a request",
+    );
+    return withCors(this.#hostCheck, request, { ...answer, headers: { ...answer.headers, "x-request-id": requestId } });
+  };
+
+  async #answer(request: HttpRequest, requestId: string): Promise<HttpResponse> {
+    if (this.#isStopping) throw new TroupeError("STOPPING");
+    this.#hostCheck.check(request.method, request.headers);
+    const { segments, query } = parseTarget(request.target);
+    const found = this.#router.find(request.method, segments);
+    if (!("route" in found)) return this.#unrouted(request, found);
+    const { route, params } = found;
+    const principal = route.access === "anyone" ? LOCAL_PRINCIPAL : this.#gatekeeper.principal(request.headers);
+    const baseUrl = requestBaseUrl(request, this.#options, this.#listening?.url);
+    return await route.endpoint({ request, requestId, principal, params, query, baseUrl });
+  }
+
+  #unrouted(request: HttpRequest, methods: Parameters<typeof allowField>[0]): HttpResponse {
+    if (methods.length === 0) throw new TroupeError("NOT_FOUND");
+    const allow = allowField(methods);
+    if (request.method !== "OPTIONS") throw new TroupeError("METHOD_NOT_ALLOWED", undefined, { facts: { allow } });
+    return { status: 204, headers: { allow, ...(isPreflight(request) ? preflightHeaders(allow) : {}) } };
+  }
+
+  #problem(error: unknown, requestId: string): HttpResponse {
+    if (error instanceof TroupeError) {
+      if (error.status >= 500) this.#ports.log.warn({ requestId, code: error.code, detail: error.detail, cause: error.cause }, "a request failed");
+      return problemResponse(error, requestId);
+    }
+    this.#ports.log.error({ requestId, error }, "a request met an error nobody expected");
+    return problemResponse(new TroupeError("INTERNAL", undefined, { cause: error }), requestId);
+  }
+}

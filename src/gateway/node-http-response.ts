@@ -1,0 +1,163 @@
+/**
+ * Writing one response over node:http: part of that adapter.
+ *
+ * W1: a stream is pulled one block at a time, the next only when the socket has taken the last: a slow reader costs one block.
+ * W2: a stream that throws, or gives another number of bytes than its Content-Length, destroys the connection.
+ * W3: a reader that takes nothing for `slowReaderMs` is given up.
+ * W4: an answer to a request whose body has not been read whole closes the connection, but not before the client could read it:
+ *     what still comes is thrown away within bounds (closing with unread bytes would reset the connection and lose the answer).
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { LINGER_BYTES_MAX, LINGER_MS } from "../core/limits.ts";
+import type { Log } from "../core/log.ts";
+import type { Clock } from "../core/ports/clock.ts";
+import type { HttpResponse } from "../core/ports/http-exchange.ts";
+
+export interface ResponsePorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly slowReaderMs: number;
+  /** The listener is closing: no further request on this connection. */
+  readonly isClosing: () => boolean;
+}
+
+/** Resolves when the response has been handed to the operating system, or cannot be. Never rejects. */
+export async function writeResponse(ports: ResponsePorts, incoming: IncomingMessage, outgoing: ServerResponse, response: HttpResponse): Promise<void> {
+  const { body } = response;
+  const isStream = body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array);
+  const hasNoBody = incoming.method === "HEAD" || response.status === 204 || response.status === 304;
+  if (gone(outgoing)) {
+    if (isStream) await endStream(ports, body[Symbol.asyncIterator]());
+    return;
+  }
+  const closes = response.close === true || !incoming.complete || ports.isClosing();
+  for (const [name, value] of Object.entries(response.headers)) outgoing.setHeader(name, value as string | string[]);
+  if (closes) outgoing.setHeader("connection", "close");
+  outgoing.statusCode = response.status;
+  if (isStream) {
+    const iterator = body[Symbol.asyncIterator]();
+    if (hasNoBody) await endStream(ports, iterator);
+    else if (!(await pump(ports, outgoing, iterator))) return;
+  } else if (body !== undefined && response.status !== 204 && response.status !== 304) {
+    const bytes = typeof body === "string" ? Buffer.from(body, "utf8") : body;
+    outgoing.setHeader("content-length", bytes.length);
+    if (!hasNoBody) await takeBlock(ports, outgoing, bytes);
+  } else if (!outgoing.hasHeader("content-length") && response.status !== 204 && response.status !== 304) {
+    outgoing.setHeader("content-length", 0);
+  }
+  if (!incoming.complete && !gone(outgoing)) {
+    outgoing.flushHeaders();
+    await linger(ports, incoming);
+  }
+  if (gone(outgoing)) return;
+  outgoing.end();
+  if (!outgoing.writableFinished && !(await settled(ports, outgoing, "finish"))) outgoing.destroy();
+}
+
+const gone = (outgoing: ServerResponse): boolean => outgoing.destroyed || outgoing.socket === null || outgoing.socket.destroyed;
+
+/** @returns false when the connection had to be destroyed */
+async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: AsyncIterator<Uint8Array>): Promise<boolean> {
+  const declared = outgoing.getHeader("content-length");
+  const expected = declared === undefined ? undefined : Number(declared);
+  let sent = 0;
+  // A pull that never settles must not keep a connection whose client has gone.
+  let leave: (() => void) | undefined;
+  const onClose = (): void => {
+    leave?.();
+  };
+  outgoing.once("close", onClose);
+  try {
+    for (;;) {
+      const pulled = iterator.next();
+      const result = await Promise.race([pulled, new Promise<"gone">((resolve) => {
+        leave = () => resolve("gone");
+        if (gone(outgoing)) leave();
+      })]);
+      if (result === "gone") {
+        // Whoever reads may fail because the client left; that is not news.
+        pulled.catch((error: unknown) => ports.log.debug({ error }, "a response ended early because its client had gone"));
+        await endStream(ports, iterator);
+        return false;
+      }
+      if (result.done === true) break;
+      sent += result.value.length;
+      if (expected !== undefined && sent > expected) throw new Error(`the stream gave more than its ${expected} bytes`);
+      if (!(await takeBlock(ports, outgoing, result.value))) {
+        await endStream(ports, iterator);
+        outgoing.destroy();
+        return false;
+      }
+    }
+    if (expected !== undefined && sent !== expected) throw new Error(`the stream gave ${sent} of its ${expected} bytes`);
+    return true;
+  } catch (error) {
+    ports.log.error({ error, sentBytes: sent }, "a response was broken off");
+    outgoing.destroy();
+    return false;
+  } finally {
+    outgoing.off("close", onClose);
+  }
+}
+
+/** Writes one block and waits until the socket wants more. @returns whether it did */
+async function takeBlock(ports: ResponsePorts, outgoing: ServerResponse, block: Uint8Array): Promise<boolean> {
+  if (gone(outgoing)) return false;
+  let wantsMore: boolean;
+  if (outgoing.headersSent) wantsMore = outgoing.write(block);
+  else {
+    // The head and the first block leave in one packet.
+    const { socket } = outgoing;
+    socket?.cork();
+    wantsMore = outgoing.write(block);
+    socket?.uncork();
+  }
+  return wantsMore || settled(ports, outgoing, "drain");
+}
+
+/** @returns false when the client went away, or took too long (W3) */
+function settled(ports: ResponsePorts, outgoing: ServerResponse, event: "drain" | "finish"): Promise<boolean> {
+  return new Promise((resolve) => {
+    const settle = (outcome: boolean) => (): void => {
+      timer.cancel();
+      outgoing.off(event, onEvent);
+      outgoing.off("close", onClose);
+      resolve(outcome);
+    };
+    const onEvent = settle(true);
+    const onClose = settle(false);
+    const timer = ports.clock.setTimer(ports.slowReaderMs, onClose);
+    outgoing.on(event, onEvent);
+    outgoing.on("close", onClose);
+    if (gone(outgoing)) onClose();
+  });
+}
+
+/** Reads and discards the rest of a request, within bounds (W4). */
+function linger(ports: ResponsePorts, incoming: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    let discarded = 0;
+    const end = (): void => {
+      timer.cancel();
+      incoming.off("data", onData);
+      incoming.off("end", end);
+      incoming.off("close", end);
+      resolve();
+    };
+    const onData = (block: Uint8Array): void => {
+      discarded += block.length;
+      if (discarded > LINGER_BYTES_MAX) end();
+    };
+    const timer = ports.clock.setTimer(LINGER_MS, end);
+    incoming.on("data", onData);
+    incoming.on("end", end);
+    incoming.on("close", end);
+    incoming.resume();
+    if (incoming.complete || incoming.destroyed) end();
+  });
+}
+
+async function endStream(ports: ResponsePorts, iterator: AsyncIterator<Uint8Array>): Promise<void> {
+  // Not awaited: a generator that is waiting for something returns only when that has come.
+  iterator.return?.()?.catch((error: unknown) => ports.log.warn({ error }, "a response stream failed while it was being ended"));
+}

@@ -1,0 +1,252 @@
+/**
+ * The HttpServer port over node:http.
+ *
+ * H1: what makes the end of a request doubtful (two Host fields, Transfer-Encoding on HTTP/1.0, a target that is not a path, a length
+ *     no file can have) is refused before a byte of body is read, and the connection is closed.
+ * H2: every wait has a bound: headers (node:http's own check), body (bytes a second), reader (progress), an idle connection.
+ * H3: a body's length is never limited in time: long honest uploads live.
+ */
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { TroupeError } from "../core/errors.ts";
+import {
+  FILE_BYTES_LIMIT, HEADERS_TIMEOUT_MS, HTTP_CONNECTIONS_MAX, KEEP_ALIVE_MS, LINGER_MS, READ_BLOCK_BYTES, SLOW_BODY_BYTES_PER_SECOND_MIN, SLOW_BODY_WINDOW_MS, SLOW_READER_TIMEOUT_MS,
+} from "../core/limits.ts";
+import type { Log } from "../core/log.ts";
+import type { Clock } from "../core/ports/clock.ts";
+import type { HttpHandler, HttpHeaders, HttpListener, HttpRequest, HttpResponse, HttpServer } from "../core/ports/http-exchange.ts";
+import { IncomingBody } from "./node-http-body.ts";
+import { writeResponse } from "./node-http-response.ts";
+import { problemResponse } from "./problem.ts";
+
+export interface NodeHttpServerPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface NodeHttpServerOptions {
+  /** A larger Content-Length is refused before the body. Default `FILE_BYTES_LIMIT`. */
+  readonly bodyBytesMax?: number;
+  readonly connectionsMax?: number;
+  /** Node's own clock keeps this one. */
+  readonly headersTimeoutMs?: number;
+  readonly slowReaderMs?: number;
+}
+
+export class NodeHttpServer implements HttpServer {
+  readonly #ports: NodeHttpServerPorts;
+  readonly #options: Required<NodeHttpServerOptions>;
+
+  constructor(ports: NodeHttpServerPorts, options: NodeHttpServerOptions = {}) {
+    this.#ports = ports;
+    this.#options = {
+      bodyBytesMax: FILE_BYTES_LIMIT,
+      connectionsMax: HTTP_CONNECTIONS_MAX,
+      headersTimeoutMs: HEADERS_TIMEOUT_MS,
+      slowReaderMs: SLOW_READER_TIMEOUT_MS,
+      ...options,
+    };
+  }
+
+  async listen(address: { readonly host: string; readonly port: number }, handler: HttpHandler): Promise<HttpListener> {
+    const { headersTimeoutMs, connectionsMax } = this.#options;
+    const server = createServer({
+      noDelay: true,
+      highWaterMark: READ_BLOCK_BYTES,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: headersTimeoutMs,
+      connectionsCheckingInterval: Math.max(10, Math.floor(headersTimeoutMs / 6)),
+      // H3
+      requestTimeout: 0,
+      // A missing Host is answered by us, like every other error.
+      requireHostHeader: false,
+    });
+    server.maxConnections = connectionsMax;
+    const connection = new Listening(server, this.#ports, this.#options, handler);
+    await connection.open(address);
+    return connection;
+  }
+}
+
+class Listening implements HttpListener {
+  readonly #server: Server;
+  readonly #ports: NodeHttpServerPorts;
+  readonly #options: Required<NodeHttpServerOptions>;
+  readonly #handler: HttpHandler;
+  /** Responses under way on a connection: while there are any, nothing else may be written to it. */
+  readonly #underWay = new WeakMap<Duplex, number>();
+  #closing = false;
+  #url = "";
+  #port = 0;
+
+  constructor(server: Server, ports: NodeHttpServerPorts, options: Required<NodeHttpServerOptions>, handler: HttpHandler) {
+    this.#server = server;
+    this.#ports = ports;
+    this.#options = options;
+    this.#handler = handler;
+    server.on("request", (incoming, outgoing) => void this.#exchange(incoming, outgoing, false));
+    server.on("checkContinue", (incoming, outgoing) => void this.#exchange(incoming, outgoing, true));
+    server.on("connect", (_incoming, socket) => this.#refuse(socket, new TroupeError("BAD_PATH", "This server is no proxy.")));
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#clientError(error, socket));
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async open(address: { readonly host: string; readonly port: number }): Promise<void> {
+    const server = this.#server;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(address, error)));
+      server.listen({ host: address.host, port: address.port, backlog: 1024 }, () => resolve());
+    });
+    server.removeAllListeners("error");
+    server.on("error", (error) => this.#ports.log.error({ error }, "the HTTP server failed to accept a connection"));
+    this.#port = (server.address() as AddressInfo).port;
+    this.#url = `http://${address.host.includes(":") ? `[${address.host}]` : address.host}:${this.#port}`;
+  }
+
+  async close(withinMs: number): Promise<void> {
+    this.#closing = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const timer = this.#ports.clock.setTimer(withinMs, () => this.#server.closeAllConnections());
+    await closed;
+    timer.cancel();
+  }
+
+  async #exchange(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean): Promise<void> {
+    const { socket } = incoming;
+    this.#underWay.set(socket, (this.#underWay.get(socket) ?? 0) + 1);
+    // An error of a message is told by its body and by "close"; without a listener it would end the process.
+    incoming.on("error", ignoreError);
+    outgoing.on("error", ignoreError);
+    const request = new NodeHttpRequest(incoming, outgoing, expectsContinue, this.#ports.clock);
+    try {
+      const refusal = refusedBeforeBody(incoming, this.#options.bodyBytesMax);
+      const response = refusal === undefined ? await this.#handle(request) : { ...problemResponse(refusal), close: true };
+      await writeResponse({ ...this.#ports, slowReaderMs: this.#options.slowReaderMs, isClosing: () => this.#closing }, incoming, outgoing, response);
+    } catch (error) {
+      this.#ports.log.error({ error }, "a response could not be written");
+      outgoing.destroy();
+    } finally {
+      this.#underWay.set(socket, (this.#underWay.get(socket) ?? 1) - 1);
+      if (this.#closing) this.#server.closeIdleConnections();
+    }
+  }
+
+  async #handle(request: HttpRequest): Promise<HttpResponse> {
+    try {
+      return await this.#handler(request);
+    } catch (error) {
+      this.#ports.log.error({ error }, "a request handler threw");
+      return { ...problemResponse(new TroupeError("INTERNAL")), close: true };
+    }
+  }
+
+  #clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+    if (error.code === "ECONNRESET" || !socket.writable || (this.#underWay.get(socket) ?? 0) > 0) {
+      socket.destroy();
+      return;
+    }
+    if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") this.#refuse(socket, new TroupeError("REQUEST_TIMEOUT", "The headers did not arrive in time."));
+    else if (error.code === "HPE_HEADER_OVERFLOW") this.#refuse(socket, new TroupeError("HEADERS_TOO_LARGE"));
+    else this.#refuse(socket, new TroupeError("BAD_REQUEST", "The request is not HTTP/1.1."));
+  }
+
+  /** Answers on a connection that has no request yet, and closes it. */
+  #refuse(socket: Duplex, error: TroupeError): void {
+    const { status, headers, body } = problemResponse(error);
+    const bytes = Buffer.from(String(body));
+    const fields = Object.entries({ ...headers, "content-length": String(bytes.length), connection: "close" });
+    socket.on("error", ignoreError);
+    socket.end(`HTTP/1.1 ${status} Refused\r\n${fields.map(([name, value]) => `${name}: ${String(value)}\r\n`).join("")}\r\n${bytes.toString()}`);
+    const timer = this.#ports.clock.setTimer(LINGER_MS, () => socket.destroy());
+    socket.once("close", () => timer.cancel());
+  }
+}
+
+class NodeHttpRequest implements HttpRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: HttpHeaders;
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly remoteAddress: string;
+  readonly secure: boolean;
+  readonly #outgoing: ServerResponse;
+  #abort: AbortController | undefined;
+
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean, clock: Clock) {
+    this.method = incoming.method ?? "";
+    this.target = incoming.url ?? "";
+    this.headers = joinedFields(incoming);
+    this.remoteAddress = incoming.socket.remoteAddress ?? "";
+    this.secure = "encrypted" in incoming.socket;
+    this.#outgoing = outgoing;
+    this.body = new IncomingBody(incoming, {
+      endedEarly: () => new TroupeError("CANCELLED", "The client went away before the body had ended."),
+      pace: { clock, windowMs: SLOW_BODY_WINDOW_MS, bytesPerSecondMin: SLOW_BODY_BYTES_PER_SECOND_MIN },
+      ...(expectsContinue ? { onFirstPull: () => outgoing.writeContinue() } : {}),
+    });
+  }
+
+  // Made when somebody asks: most requests are over before a client can go away.
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      const abort = new AbortController();
+      this.#abort = abort;
+      const onClose = (): void => {
+        if (!this.#outgoing.writableFinished) abort.abort(new TroupeError("CANCELLED", "The client went away."));
+      };
+      if (this.#outgoing.destroyed) onClose();
+      else this.#outgoing.once("close", onClose);
+    }
+    return this.#abort.signal;
+  }
+}
+
+/** Nothing to do: whoever waits for the message hears of it by other ways. */
+function ignoreError(): void {}
+
+function joinedFields(incoming: IncomingMessage): HttpHeaders {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(incoming.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value;
+  }
+  return headers;
+}
+
+/** H1 */
+function refusedBeforeBody(incoming: IncomingMessage, bodyBytesMax: number): TroupeError | undefined {
+  const { rawHeaders, httpVersion, headers, url = "" } = incoming;
+  let hostCount = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) if (rawHeaders[index]?.toLowerCase() === "host") hostCount += 1;
+  if (hostCount > 1) return new TroupeError("BAD_REQUEST", "A request has one Host field.");
+  if (hostCount === 0 && httpVersion !== "1.0") return new TroupeError("BAD_REQUEST", "A request has a Host field.");
+  if (httpVersion === "1.0" && headers["transfer-encoding"] !== undefined) {
+    return new TroupeError("BAD_REQUEST", "HTTP/1.0 has no Transfer-Encoding.");
+  }
+  if (!url.startsWith("/")) return new TroupeError("BAD_PATH", "The request target is a path that begins with '/'.");
+  const length = headers["content-length"];
+  // The parser has seen to it that these are digits; as a number 2^63 would be rounded.
+  if (length !== undefined && BigInt(length) > BigInt(bodyBytesMax)) {
+    return new TroupeError("TOO_LARGE", `A body has at most ${bodyBytesMax} bytes.`, { facts: { bytesMax: bodyBytesMax } });
+  }
+  return undefined;
+}
+
+function listenError(address: { readonly host: string; readonly port: number }, error: NodeJS.ErrnoException): TroupeError {
+  const where = `${address.host}:${address.port}`;
+  const reasons: Record<string, string> = {
+    EADDRINUSE: `Another program listens on ${where} already; stop it, or give --port another number (0 picks a free one).`,
+    EACCES: `This user may not listen on ${where}; give --port a number of 1024 or more.`,
+    EADDRNOTAVAIL: `${address.host} is not an address of this machine; give --host one that is.`,
+    ENOTFOUND: `The name ${address.host} has no address; give --host one that has.`,
+  };
+  return new TroupeError("SETTING_INVALID", reasons[error.code ?? ""] ?? `It is not possible to listen on ${where}: ${error.code ?? error.message}.`, { cause: error });
+}

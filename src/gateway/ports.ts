@@ -1,0 +1,27 @@
+/** What a gateway is given, and how it is set. It reaches actors through the bus only, and bytes through the data plane only. */
+import type { Log } from "../core/log.ts";
+import type { Bus } from "../core/ports/bus.ts";
+import type { Clock } from "../core/ports/clock.ts";
+import type { DataPlane } from "../core/ports/data-plane.ts";
+import type { Random } from "../core/ports/random.ts";
+import type { Token } from "./principal.ts";
+
+export interface GatewayPorts {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly dataPlane: DataPlane;
+}
+
+export interface GatewayOptions {
+  readonly nodeId: string;
+  /** None: everybody is `local`. */
+  readonly tokens: readonly Token[];
+  /** What URLs in answers begin with; absent: the Host of the request. */
+  readonly publicUrl?: string | undefined;
+  readonly corsOrigins: readonly string[];
+  readonly fileBytesMax: number;
+  /** Believe `X-Forwarded-For` and `X-Forwarded-Proto`. */
+  readonly trustProxy: boolean;
+}

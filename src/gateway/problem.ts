@@ -1,0 +1,40 @@
+/**
+ * Errors as answers: problem documents (RFC 9457) made from the one error class.
+ *
+ * P1: no stack, no secret, nothing of the server's own disk: what went wrong inside is told by its code and a sentence from the table;
+ *     the log has the rest, found by the request ID.
+ */
+import { ERRORS, type ErrorCode, RETRY, type TroupeError } from "../core/errors.ts";
+import type { HttpResponse } from "../core/ports/http-exchange.ts";
+
+const RETRY_AFTER_SECONDS_DEFAULT = 1;
+/** Their details speak of the server's inside. */
+const INTERNAL_CODES: ReadonlySet<ErrorCode> = new Set(["INTERNAL", "DISK_FAILED", "SETTING_INVALID", "DIRECTORY_IN_USE", "MARKER_MISSING", "FORMAT_TOO_NEW", "MIGRATION_CHANGED", "DATABASE_UNAVAILABLE"]);
+const RESERVED = new Set(["type", "title", "status", "code", "detail", "instance", "requestId"]);
+const INTERNAL_FACTS = new Set(["noResponders", "errno", "syscall", "path"]);
+
+export function problemResponse(error: TroupeError, requestId?: string): HttpResponse {
+  const { code, status, facts } = error;
+  const isInternal = INTERNAL_CODES.has(code);
+  const extensions = isInternal ? [] : Object.entries(facts).filter(([name]) => !RESERVED.has(name) && !INTERNAL_FACTS.has(name));
+  const headers: Record<string, string | readonly string[]> = { "content-type": "application/problem+json", "cache-control": "no-store" };
+  if (error.retry === RETRY.later) headers["retry-after"] = String(retryAfterSeconds(facts["retryAfterMs"]));
+  if (code === "UNAUTHORIZED") headers["www-authenticate"] = ['Bearer realm="troupe"', 'Basic realm="troupe", charset="UTF-8"'];
+  if (code === "RANGE_NOT_SATISFIABLE" && typeof facts["size"] === "number") headers["content-range"] = `bytes */${facts["size"]}`;
+  if (code === "METHOD_NOT_ALLOWED" && typeof facts["allow"] === "string") headers["allow"] = facts["allow"];
+  const { sentence } = ERRORS[code];
+  const problem = {
+    type: `urn:troupe:error:${code}`,
+    title: sentence,
+    status,
+    code,
+    detail: isInternal ? sentence : error.detail,
+    ...(requestId === undefined ? {} : { requestId }),
+    ...Object.fromEntries(extensions),
+  };
+  return { status, headers, body: `${JSON.stringify(problem)}\n` };
+}
+
+function retryAfterSeconds(retryAfterMs: unknown): number {
+  return typeof retryAfterMs === "number" ? Math.max(1, Math.ceil(retryAfterMs / 1000)) : RETRY_AFTER_SECONDS_DEFAULT;
+}

@@ -1,0 +1,68 @@
+/**
+ * From method and path to an endpoint. Patterns are as find-my-way has them: `/files/:fileId`, and `*` for all the rest.
+ *
+ * The library only finds the route; parameters are taken by position from the segments that were decoded once already.
+ */
+import assert from "node:assert/strict";
+import findMyWay, { type HTTPMethod } from "find-my-way";
+import { TARGET_BYTES_MAX } from "../core/limits.ts";
+import type { HttpResponse } from "../core/ports/http-exchange.ts";
+import type { Exchange } from "./exchange.ts";
+
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+export type RouteMethod = (typeof METHODS)[number];
+
+export type Endpoint = (exchange: Exchange) => Promise<HttpResponse>;
+
+export interface Route {
+  /** GET answers HEAD too. */
+  readonly method: RouteMethod;
+  readonly path: string;
+  /** `anyone` needs no token: it tells nothing of anybody's files. */
+  readonly access: "principal" | "anyone";
+  readonly endpoint: Endpoint;
+}
+
+export interface FoundRoute {
+  readonly route: Route;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+export class Router {
+  readonly #finder = findMyWay({ maxParamLength: TARGET_BYTES_MAX, caseSensitive: true });
+
+  constructor(routes: readonly Route[]) {
+    for (const route of routes) this.#finder.on(route.method, route.path, () => undefined, route);
+  }
+
+  /** The route that answers; otherwise the methods that the path does answer, which are none for an unknown path. */
+  find(method: string, segments: readonly string[]): FoundRoute | readonly RouteMethod[] {
+    const path = `/${segments.map(encodeURIComponent).join("/")}`;
+    const wanted = method === "HEAD" ? "GET" : method;
+    const route = METHODS.some((known) => known === wanted) ? this.#routeOf(wanted as HTTPMethod, path) : undefined;
+    if (route !== undefined) return { route, params: paramsOf(route.path, segments) };
+    return METHODS.filter((known) => this.#routeOf(known, path) !== undefined);
+  }
+
+  #routeOf(method: HTTPMethod, path: string): Route | undefined {
+    return this.#finder.find(method, path)?.store as Route | undefined;
+  }
+}
+
+/** `Allow` for the methods of a path. */
+export function allowField(methods: readonly RouteMethod[]): string {
+  return [...methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])), "OPTIONS"].join(", ");
+}
+
+function paramsOf(pattern: string, segments: readonly string[]): Readonly<Record<string, string>> {
+  const params: Record<string, string> = {};
+  for (const [index, part] of pattern.slice(1).split("/").entries()) {
+    if (part === "*") params["*"] = segments.slice(index).join("/");
+    else if (part.startsWith(":")) {
+      const value = segments[index];
+      assert(value !== undefined, "a route that was found has all its segments");
+      params[part.slice(1)] = value;
+    }
+  }
+  return params;
+}

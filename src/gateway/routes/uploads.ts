@@ -1,0 +1,185 @@
+/** `/api/v1/uploads`: resumable uploads in chunks, in any order and in parallel. */
+import { z } from "zod";
+import { catalog } from "../../actors/catalog/contract.ts";
+import { upload } from "../../actors/upload/contract.ts";
+import { client, isNoResponders } from "../../bus/client.ts";
+import { type ChunkDigest, parseContentDigest } from "../../core/digest.ts";
+import { type ErrorCode, TroupeError } from "../../core/errors.ts";
+import { isIdentity } from "../../core/identity.ts";
+import { CHUNK_COUNT_MAX, FILE_BYTES_LIMIT } from "../../core/limits.ts";
+import type { ChunkStored } from "../../core/ports/data-plane.ts";
+import type { HttpResponse } from "../../core/ports/http-exchange.ts";
+import { app, contentType, digestClaim, fileName, idempotencyKey, uploadState, user } from "../../core/shapes.ts";
+import { typeOfUpload } from "../content-type.ts";
+import { type Exchange, callOptions, declaredLength, jsonResponse, param } from "../exchange.ts";
+import type { Gateway } from "../gateway-parts.ts";
+import { idempotencyKeyOf, refuseEncodedBody } from "../body-fields.ts";
+import { readJson } from "../json-body.ts";
+import { mergeUpload } from "../merging.ts";
+import { pageQuery } from "../page-query.ts";
+import type { Route } from "../router.ts";
+import { createUpload } from "../upload-creation.ts";
+import { type LiveUpload, ENDED_CODES, endedError } from "../upload-directory.ts";
+import { mergedView, recordView } from "../views.ts";
+
+const creation = z.object({
+  name: fileName,
+  size: z.int().nonnegative().optional(),
+  contentType: contentType.optional(),
+  chunkBytes: z.int().positive().optional(),
+  digest: digestClaim.optional(),
+  app: app.default("default"),
+  user: user.default("default"),
+  idempotencyKey: idempotencyKey.optional(),
+});
+const CREATION_CODES = { name: "BAD_NAME", digest: "BAD_DIGEST", chunkBytes: "BAD_CHUNK_SIZE" } as const satisfies Record<string, ErrorCode>;
+
+/** The node does not know this grant, or this session, any more: what we remember of it is old. */
+const REMEMBERED_WRONGLY: ReadonlySet<ErrorCode> = new Set(["FORBIDDEN", "HOST_UNAVAILABLE", "UPLOAD_NOT_FOUND", "EPOCH_STALE"]);
+
+export function uploadRoutes(gateway: Gateway): Route[] {
+  const route = (method: Route["method"], path: string, endpoint: (gateway: Gateway, exchange: Exchange) => Promise<HttpResponse>): Route => ({
+    method,
+    path: `/api/v1/uploads${path}`,
+    access: "principal",
+    endpoint: (exchange) => endpoint(gateway, exchange),
+  });
+  return [
+    route("POST", "", create),
+    route("GET", "", list),
+    route("GET", "/:uploadId", status),
+    route("DELETE", "/:uploadId", cancel),
+    route("PUT", "/:uploadId/chunks/:index", putChunk),
+    route("POST", "/:uploadId/merge", merge),
+    route("GET", "/:uploadId/events", events),
+  ];
+}
+
+async function create(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
+  const wanted = await readJson(exchange.request, creation, CREATION_CODES);
+  const { name, size: sizeBytes, chunkBytes, digest } = wanted;
+  const bytesMax = Math.min(gateway.options.fileBytesMax, FILE_BYTES_LIMIT);
+  if (sizeBytes !== undefined && sizeBytes > bytesMax) throw new TroupeError("TOO_LARGE", `A file has at most ${bytesMax} bytes here.`, { facts: { bytesMax } });
+  const key = wanted.idempotencyKey ?? idempotencyKeyOf(exchange.request);
+  const wish = { app: wanted.app, user: wanted.user, name, contentType: typeOfUpload(wanted.contentType, name), sizeBytes, chunkBytes, digest, idempotencyKey: key };
+  const created = await createUpload(gateway.ports, gateway.uploads, wish, { ...callOptions(exchange), principal: exchange.principal });
+  const { uploadId, chunkCount, state, missing } = created;
+  return jsonResponse(201, { uploadId, chunkBytes: created.chunkBytes, chunkCount, state, missing }, { location: `/api/v1/uploads/${uploadId}` });
+}
+
+async function list(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
+  const wanted = exchange.query.get("state");
+  const state = wanted === undefined ? undefined : uploadState.safeParse(wanted);
+  if (state?.success === false) throw new TroupeError("BAD_REQUEST", `state is one of ${uploadState.options.join(", ")}.`);
+  const page = await client(gateway.ports.bus, catalog).uploads({ state: state?.data, ...pageQuery(exchange.query) }, callOptions(exchange));
+  return jsonResponse(200, { uploads: page.uploads.map(recordView), cursor: page.cursor });
+}
+
+async function status(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
+  const { view } = await gateway.events.snapshot(uploadIdOf(exchange), exchange.principal, exchange.request.signal);
+  return jsonResponse(200, view);
+}
+
+async function cancel(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
+  const uploadId = uploadIdOf(exchange);
+  const options = { ...callOptions(exchange), principal: exchange.principal };
+  for (let attempt = 1; ; attempt += 1) {
+    const found = await gateway.uploads.find(uploadId, options);
+    if (found.kind === "ended") {
+      // The same again gives the same answer.
+      if (found.record.state !== "cancelled") throw endedError(found.record);
+      return { status: 204, headers: {} };
+    }
+    try {
+      await client(gateway.ports.bus, upload, { uploadId }).cancel({ epoch: found.upload.epoch }, options);
+      gateway.uploads.forget(uploadId);
+      return { status: 204, headers: {} };
+    } catch (error) {
+      gateway.uploads.forget(uploadId);
+      if (attempt > 1 || !(isRememberedWrongly(error) || isNoResponders(error))) throw error;
+    }
+  }
+}
+
+async function putChunk(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
+  const { request } = exchange;
+  const index = chunkIndex(param(exchange, "index"));
+  refuseEncodedBody(request);
+  const field = request.headers["content-digest"];
+  const digests = field === undefined ? [] : parseContentDigest(field);
+  const { stored, copies, receivedCount } = await storeChunk(gateway, exchange, index, digests);
+  return jsonResponse(200, { index: stored, durable: true, copies, receivedCount });
+}
+
+async function storeChunk(gateway: Gateway, exchange: Exchange, index: number, digests: readonly ChunkDigest[]) {
+  const { request, principal } = exchange;
+  const uploadId = uploadIdOf(exchange);
+  const options = { ...callOptions(exchange), principal };
+  let isTouched = false;
+  const bytes: AsyncIterable<Uint8Array> = {
+    [Symbol.asyncIterator]: () => {
+      isTouched = true;
+      return request.body[Symbol.asyncIterator]();
+    },
+  };
+  for (let attempt = 1; ; attempt += 1) {
+    const found = await gateway.uploads.find(uploadId, options);
+    if (found.kind === "ended") throw endedError(found.record);
+    const lengthBytes = chunkLength(exchange, found.upload);
+    try {
+      const answer: ChunkStored = await gateway.ports.dataPlane.storeChunk(found.upload.access, { uploadId, index, lengthBytes, bytes, digests, signal: request.signal });
+      return { stored: answer.index, copies: answer.copies, receivedCount: answer.receivedCount };
+    } catch (error) {
+      if (isRememberedWrongly(error) || isEndedCode(error)) gateway.uploads.forget(uploadId);
+      // A body that has been read in part is the client's to send again.
+      if (attempt > 1 || isTouched || !isRememberedWrongly(error)) throw error;
+    }
+  }
+}
+
+async function merge(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
+  const uploadId = uploadIdOf(exchange);
+  // RFC 7240
+  const isAsync = /(^|[\s,])respond-async([\s,;]|$)/i.test(exchange.request.headers["prefer"] ?? "");
+  const result = await mergeUpload(gateway, exchange, uploadId, !isAsync);
+  if (result.kind === "file") {
+    return jsonResponse(200, mergedView(result.file, exchange.baseUrl), { location: `/files/${result.file.fileId}` });
+  }
+  return jsonResponse(202, { uploadId, state: result.state }, { location: `/api/v1/uploads/${uploadId}`, ...(isAsync ? { "preference-applied": "respond-async" } : {}) });
+}
+
+async function events(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
+  const headers = { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" };
+  const uploadId = uploadIdOf(exchange);
+  if (exchange.request.method === "HEAD") {
+    await gateway.events.snapshot(uploadId, exchange.principal, exchange.request.signal);
+    return { status: 200, headers };
+  }
+  return { status: 200, headers, body: await gateway.events.open(uploadId, exchange.principal) };
+}
+
+/** What cannot be an identity is no upload of ours; it never becomes part of a subject. */
+function uploadIdOf(exchange: Exchange): string {
+  const uploadId = param(exchange, "uploadId");
+  if (!isIdentity(uploadId)) throw new TroupeError("UPLOAD_NOT_FOUND");
+  return uploadId;
+}
+
+function chunkIndex(text: string): number {
+  if (!/^(0|[1-9]\d{0,15})$/.test(text)) throw new TroupeError("BAD_REQUEST", "A chunk's index is a whole number, from 0.");
+  const index = Number(text);
+  if (index >= CHUNK_COUNT_MAX) throw new TroupeError("CHUNK_OUT_OF_RANGE", `No upload has more than ${CHUNK_COUNT_MAX} chunks.`);
+  return index;
+}
+
+/** Refused before the body: a declared length no chunk of this upload has. */
+function chunkLength(exchange: Exchange, live: LiveUpload): number | undefined {
+  const lengthBytes = declaredLength(exchange.request, FILE_BYTES_LIMIT);
+  if (lengthBytes !== undefined && lengthBytes > live.chunkBytes) {
+    throw new TroupeError("CHUNK_LENGTH", `The body has ${lengthBytes} bytes, and a chunk of this upload ${live.chunkBytes}.`, { facts: { chunkBytes: live.chunkBytes } });
+  }
+  return lengthBytes;
+}
+
+const isRememberedWrongly = (error: unknown): boolean => error instanceof TroupeError && REMEMBERED_WRONGLY.has(error.code);
+const isEndedCode = (error: unknown): boolean => error instanceof TroupeError && (Object.values(ENDED_CODES) as ErrorCode[]).includes(error.code);

@@ -1,0 +1,60 @@
+/** Starting an upload: a group from the tracker, then its nodes in turn until one takes it. */
+import { createHash } from "node:crypto";
+import { storage } from "../actors/storage/contract.ts";
+import { tracker } from "../actors/tracker/contract.ts";
+import { type CallOptions, client } from "../bus/client.ts";
+import type { OutputOf } from "../bus/contract.ts";
+import type { DigestClaim } from "../core/digest.ts";
+import { type ErrorCode, TroupeError } from "../core/errors.ts";
+import type { Principal } from "../core/principal.ts";
+import type { GatewayPorts } from "./ports.ts";
+import type { UploadDirectory } from "./upload-directory.ts";
+
+export interface UploadWish {
+  readonly app: string;
+  readonly user: string;
+  readonly name: string;
+  readonly contentType: string;
+  readonly sizeBytes?: number | undefined;
+  readonly chunkBytes?: number | undefined;
+  readonly digest?: DigestClaim | undefined;
+  readonly idempotencyKey?: string | undefined;
+}
+
+export type CreatedUpload = OutputOf<typeof storage, "createUpload">;
+
+/** Nothing was begun on that node, for a reason another one need not have. A deadline is none: the upload may exist. */
+const NEXT_NODE: ReadonlySet<ErrorCode> = new Set(["UNAVAILABLE", "HOST_UNAVAILABLE", "DISK_FULL", "DISK_FAILED", "BUSY", "STOPPING", "TOO_MANY"]);
+
+/** @throws {TroupeError} what the tracker or the last node asked throws */
+export async function createUpload(
+  ports: GatewayPorts,
+  uploads: UploadDirectory,
+  wish: UploadWish,
+  options: CallOptions & { readonly principal: Principal },
+): Promise<CreatedUpload> {
+  const { idempotencyKey, ...plan } = wish;
+  const operation = idempotencyKey === undefined ? undefined : { key: idempotencyKey, requestDigest: requestDigest(options.principal, wish) };
+  const { nodes } = await client(ports.bus, tracker).place({ app: wish.app, user: wish.user, bytes: wish.sizeBytes ?? 0 }, options);
+  let failure = new TroupeError("NO_NODES");
+  for (const { nodeId } of nodes) {
+    try {
+      const created = await client(ports.bus, storage, { nodeId }).createUpload({ ...plan, operation }, options);
+      const { uploadId, access, epoch, chunkBytes } = created;
+      if (access !== undefined) uploads.remember({ uploadId, access, epoch, chunkBytes, owner: options.principal.owner, sizeBytes: wish.sizeBytes });
+      return created;
+    } catch (error) {
+      if (!(error instanceof TroupeError) || !NEXT_NODE.has(error.code)) throw error;
+      ports.log.info({ nodeId, code: error.code }, "a node did not take a new upload; the next is asked");
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** What an idempotency key stands for: every word of the request in a fixed order. */
+function requestDigest(principal: Principal, wish: UploadWish): string {
+  const { app, user, name, contentType, sizeBytes, chunkBytes, digest } = wish;
+  const words = [principal.owner, app, user, name, contentType, sizeBytes ?? null, chunkBytes ?? null, digest?.algorithm ?? null, digest?.value ?? null];
+  return createHash("sha256").update(JSON.stringify(words)).digest("hex");
+}
