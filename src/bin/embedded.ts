@@ -70,7 +70,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
     return database;
   };
   const databases = { tracker: await open<TrackerTables>("tracker"), ids: await open<IdsTables>("ids"), storage: await open<CatalogTables>("storage") };
-  const cache = new MemoryCache({ clock });
+  const cache = new MemoryCache(clock);
   undo.push(() => cache.close());
   const medium = new LoopbackMedium({ clock, random });
   const tokens = new TokenMint(clock, random);
@@ -89,7 +89,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
 
   const gatewayBus = medium.connect();
   undo.push(() => gatewayBus.drain());
-  const gateway = createGateway({ clock, random, log, bus: gatewayBus, dataPlane: new LocalDataPlane([node]) }, { ...settings, nodeId: directory.nodeId });
+  const gateway = createGateway({ clock, random, log, bus: gatewayBus, dataPlane: new LocalDataPlane([node]) }, { ...settings, nodeId: directory.nodeId, trustProxy: false });
   undo.push(() => gateway.stop());
   const listener = await httpServer.listen({ host: settings.host, port: settings.port }, gateway.handler);
   undo.push(() => listener.close(DRAIN_MS_MAX));

@@ -18,7 +18,8 @@ export function answerBytesMax(payloadBytesMax: number): number {
 /** @throws {TroupeError} `PAYLOAD_TOO_LARGE` */
 export function outputAnswer(output: unknown, format: BodyFormat, bytesMax: number): WireAnswer {
   const payload = encodeBody(output, format);
-  if (payload.length > bytesMax) throw new TroupeError("PAYLOAD_TOO_LARGE", `The answer has ${payload.length} bytes, more than ${bytesMax}.`);
+  if (payload.length > bytesMax)
+    throw new TroupeError("PAYLOAD_TOO_LARGE", `The answer has ${payload.length} bytes, more than ${bytesMax}.`);
   return { payload, headers: { [HEADERS.contentType]: CONTENT_TYPES[format] } };
 }
 

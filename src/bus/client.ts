@@ -3,12 +3,20 @@
  *
  * `client(bus, upload, { uploadId }).merge({ epoch }, { principal })` type-checks against the contract, as does its answer.
  */
-import { TroupeError, isErrorCode } from "../core/errors.ts";
+import { isErrorCode, TroupeError } from "../core/errors.ts";
 import { BUS_PAYLOAD_BYTES_MAX, REPLY_BYTES_MAX, REPLY_ITEMS_MAX, REQUEST_BYTES_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
 import type { Bus, BusMessage } from "../core/ports/bus.ts";
 import type { Principal } from "../core/principal.ts";
 import { decodeBody, encodeBody } from "./codec.ts";
-import { type Contract, type InputOf, type OutputOf, type RequestDefinition, type SubjectIdentity, type Verb, requestSubject } from "./contract.ts";
+import {
+  type Contract,
+  type InputOf,
+  type OutputOf,
+  type RequestDefinition,
+  requestSubject,
+  type SubjectIdentity,
+  type Verb,
+} from "./contract.ts";
 import { HEADERS } from "./headers.ts";
 
 export interface CallOptions {
@@ -46,7 +54,8 @@ async function call(bus: Bus, subject: string, definition: RequestDefinition, in
   const checked = definition.input.safeParse(input);
   if (!checked.success) throw new TroupeError("BAD_REQUEST", `${subject}: ${issuesInWords(checked.error)}`);
   const payload = encodeBody(input, "msgpack");
-  if (payload.length > REQUEST_BYTES_MAX) throw new TroupeError("PAYLOAD_TOO_LARGE", `${subject}: ${payload.length} bytes, more than ${REQUEST_BYTES_MAX}.`);
+  if (payload.length > REQUEST_BYTES_MAX)
+    throw new TroupeError("PAYLOAD_TOO_LARGE", `${subject}: ${payload.length} bytes, more than ${REQUEST_BYTES_MAX}.`);
   const timeoutMs = options.timeoutMs ?? REQUEST_TIMEOUT_DEFAULT_MS;
   const request = {
     timeoutMs,
@@ -58,7 +67,11 @@ async function call(bus: Bus, subject: string, definition: RequestDefinition, in
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
   if (definition.to === "all") {
-    const replies = await bus.requestMany(subject, payload, options.answersMax === undefined ? request : { ...request, repliesMax: options.answersMax });
+    const replies = await bus.requestMany(
+      subject,
+      payload,
+      options.answersMax === undefined ? request : { ...request, repliesMax: options.answersMax },
+    );
     return replies.map((reply) => readAnswer(subject, definition, reply));
   }
   const answer = readAnswer(subject, definition, await bus.request(subject, payload, request));
@@ -70,9 +83,14 @@ function readAnswer(subject: string, definition: RequestDefinition, reply: BusMe
   try {
     const error = readError(subject, reply);
     if (error !== undefined) return { ok: false, error };
-    const output = definition.output.safeParse(decodeBody(reply.payload, { bytesMax: Math.min(REPLY_BYTES_MAX, BUS_PAYLOAD_BYTES_MAX), itemsMax: REPLY_ITEMS_MAX }));
+    const output = definition.output.safeParse(
+      decodeBody(reply.payload, { bytesMax: Math.min(REPLY_BYTES_MAX, BUS_PAYLOAD_BYTES_MAX), itemsMax: REPLY_ITEMS_MAX }),
+    );
     if (output.success) return { ok: true, output: output.data };
-    return { ok: false, error: new TroupeError("INTERNAL", `${subject} answered something its contract does not allow: ${issuesInWords(output.error)}`) };
+    return {
+      ok: false,
+      error: new TroupeError("INTERNAL", `${subject} answered something its contract does not allow: ${issuesInWords(output.error)}`),
+    };
   } catch (error) {
     return { ok: false, error: new TroupeError("INTERNAL", `${subject} answered something that cannot be read.`, { cause: error }) };
   }
@@ -82,7 +100,8 @@ function readError(subject: string, reply: BusMessage): TroupeError | undefined 
   const sentence = reply.headers[HEADERS.error];
   if (sentence === undefined) return undefined;
   const code = reply.headers[HEADERS.errorCode] ?? "";
-  if (!isErrorCode(code)) return new TroupeError("INTERNAL", `${subject} answered an error this version does not know: ${code}: ${sentence}`);
+  if (!isErrorCode(code))
+    return new TroupeError("INTERNAL", `${subject} answered an error this version does not know: ${code}: ${sentence}`);
   const body = reply.payload.length === 0 ? {} : decodeBody(reply.payload, { bytesMax: REPLY_BYTES_MAX, itemsMax: REPLY_ITEMS_MAX });
   const { detail, facts } = body as { detail?: unknown; facts?: unknown };
   const known = typeof facts === "object" && facts !== null && !Array.isArray(facts) ? (facts as Record<string, unknown>) : {};
@@ -92,7 +111,9 @@ function readError(subject: string, reply: BusMessage): TroupeError | undefined 
 }
 
 /** Schema issues as one line: `name: not empty; sizeBytes: expected number`. */
-export function issuesInWords(error: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] }): string {
+export function issuesInWords(error: {
+  readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[];
+}): string {
   return error.issues
     .slice(0, 5)
     .map((issue) => (issue.path.length === 0 ? issue.message : `${issue.path.join(".")}: ${issue.message}`))

@@ -30,7 +30,8 @@ export function encodeBody(value: unknown, format: BodyFormat): Uint8Array {
  */
 export function decodeBody(payload: Uint8Array, bounds: Omit<MessageBounds, "depthMax">): unknown {
   const limits = { ...bounds, depthMax: MESSAGE_DEPTH_MAX };
-  if (payload.length > limits.bytesMax) throw new TroupeError("MESSAGE_REFUSED", `The body has ${payload.length} bytes, more than ${limits.bytesMax}.`);
+  if (payload.length > limits.bytesMax)
+    throw new TroupeError("MESSAGE_REFUSED", `The body has ${payload.length} bytes, more than ${limits.bytesMax}.`);
   if (bodyFormat(payload) === "json") return decodeJson(payload, limits);
   screenMsgpack(payload, limits);
   try {

@@ -24,6 +24,8 @@ const LINE_BYTES = 4;
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
 const VALUE = /^[^\u0000-\u001f\u007f]*$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced
+const CONTROLS = /[\u0000-\u001f\u007f]+/g;
 
 /**
  * A copy of the headers that is safe to send: every adapter sends and refuses the same. White space around a value does not travel.
@@ -32,7 +34,8 @@ const VALUE = /^[^\u0000-\u001f\u007f]*$/;
 export function checkedHeaders(headers: BusHeaders = {}): BusHeaders {
   const entries = Object.entries(headers).map(([name, value]) => {
     if (!NAME.test(name)) throw new TroupeError("BAD_REQUEST", `A header's name is a token; ${JSON.stringify(name.slice(0, 40))} is not.`);
-    if (!VALUE.test(value) || !value.isWellFormed()) throw new TroupeError("BAD_REQUEST", `The header ${name.slice(0, 40)} has a value with characters that cannot be sent.`);
+    if (!VALUE.test(value) || !value.isWellFormed())
+      throw new TroupeError("BAD_REQUEST", `The header ${name.slice(0, 40)} has a value with characters that cannot be sent.`);
     return [name, value.trim()];
   });
   return Object.freeze(Object.fromEntries(entries));
@@ -47,6 +50,5 @@ export function headerBytes(headers: BusHeaders): number {
 
 /** Text as the value of a header: on one line, and no longer than `charactersMax`. */
 export function headerText(text: string, charactersMax: number): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced
-  return text.slice(0, charactersMax).toWellFormed().replaceAll(/[\u0000-\u001f\u007f]+/g, " ").trim();
+  return text.slice(0, charactersMax).toWellFormed().replaceAll(CONTROLS, " ").trim();
 }

@@ -11,11 +11,19 @@ import { TroupeError } from "../core/errors.ts";
 import { DEFERRED_REPLIES_MAX, DRAIN_MS_MAX, MAILBOX_PRIORITY_MESSAGES_MAX, STOP_GRACE_MS } from "../core/limits.ts";
 import type { Bus, BusMessage, Subscription } from "../core/ports/bus.ts";
 import type { Timer } from "../core/ports/clock.ts";
-import { type Activation, type HostConfiguration, type HostPorts, type HostStatistics, type HostedActor, Later, type Turn } from "./actor.ts";
-import { answerBytesMax, errorAnswer, outputAnswer } from "./answers.ts";
-import { issuesInWords } from "./client.ts";
-import { COMMON_ERRORS, type Contract, type SubjectIdentity, type Verb, actorSubject } from "./contract.ts";
-import { DEAD_LETTER_REASONS, type DeadLetter, DeadLetters, type DeadLetterReason } from "./dead-letters.ts";
+import {
+  type Activation,
+  type HostConfiguration,
+  type HostedActor,
+  type HostPorts,
+  type HostStatistics,
+  Later,
+  type Turn,
+} from "./actor.ts";
+import { actorSubject, type Contract, type SubjectIdentity, type Verb } from "./contract.ts";
+import { Correspondent } from "./correspondent.ts";
+import { DEAD_LETTER_REASONS, type DeadLetter, DeadLetters } from "./dead-letters.ts";
+import { DeferredReplies } from "./deferred-replies.ts";
 import { type IncomingRequest, type ReturnAddress, readRequest, returnAddress } from "./incoming.ts";
 import { Mailbox } from "./mailbox.ts";
 import { type Start, Supervisor } from "./supervisor.ts";
@@ -51,22 +59,20 @@ class ContractHost<C extends Contract> implements HostedActor {
   readonly #subject: string;
   readonly #ports: HostPorts;
   readonly #configuration: HostConfiguration;
-  readonly #answerBytesMax: number;
   readonly #mailbox: Mailbox<IncomingRequest, PostedTurn>;
   readonly #supervisor: Supervisor<C>;
   readonly #deadLetters: DeadLetters;
+  readonly #correspondent: Correspondent;
   readonly #subscriptions: Subscription[] = [];
-  /** Requests whose effect has not ended, each with what answers it in the effect's place. */
-  readonly #deferred = new Map<IncomingRequest, (error: TroupeError) => void>();
+  readonly #deferred: DeferredReplies;
   #turns = 0;
-  #deadLetterCount = 0;
   #isOpen = false;
   #hasJoinedQueue = false;
   #pumping: Promise<void> | undefined;
   #passivation: Timer | undefined;
   #isPassivationDue = false;
   #stopped: Promise<void> | undefined;
-  #onDeferredEnd: (() => void) | undefined;
+  #onChange: (() => void) | undefined;
 
   constructor(bus: Bus, contract: C, subject: string, ports: HostPorts, start: Start<C>, configuration: HostConfiguration) {
     this.#bus = bus;
@@ -74,10 +80,16 @@ class ContractHost<C extends Contract> implements HostedActor {
     this.#subject = subject;
     this.#ports = { ...ports, log: ports.log.child({ actor: subject }) };
     this.#configuration = configuration;
-    this.#answerBytesMax = answerBytesMax(bus.payloadBytesMax);
     this.#mailbox = new Mailbox(configuration.mailboxMax);
     this.#deadLetters = configuration.deadLetters ?? new DeadLetters();
-    this.#supervisor = new Supervisor(this.#ports, start, (generation, name, work) => this.#post({ generation, name, work }), configuration.restartsMax);
+    this.#correspondent = new Correspondent(bus, this.#ports, this.#deadLetters);
+    this.#deferred = new DeferredReplies(this.#correspondent, () => this.#onEffectEnd());
+    this.#supervisor = new Supervisor(
+      this.#ports,
+      start,
+      (generation, name, work) => this.#post({ generation, name, work }),
+      configuration.restartsMax,
+    );
   }
 
   get statistics(): HostStatistics {
@@ -86,7 +98,7 @@ class ContractHost<C extends Contract> implements HostedActor {
       crashes: this.#supervisor.crashes,
       waiting: this.#mailbox.waiting,
       deferred: this.#deferred.size,
-      deadLetters: this.#deadLetterCount,
+      deadLetters: this.#correspondent.buriedCount,
     };
   }
 
@@ -115,8 +127,9 @@ class ContractHost<C extends Contract> implements HostedActor {
     this.#hasJoinedQueue = true;
     const requests = Object.entries(this.#contract.requests);
     // An actor with an identity answers its subjects alone: one subscription serves all of them, also verbs of a later version.
-    if (this.#contract.subject.includes("{") && requests.every(([, definition]) => definition.to === "one")) return this.#listen("*", this.#contract.name);
-    for (const [verb, definition] of requests) if (definition.to === "one") this.#listen(verb, this.#contract.name);
+    const isAlone = this.#contract.subject.includes("{") && requests.every(([, definition]) => definition.to === "one");
+    const verbs = isAlone ? ["*"] : requests.flatMap(([verb, definition]) => (definition.to === "one" ? [verb] : []));
+    for (const verb of verbs) this.#listen(verb, this.#contract.name);
   }
 
   stop(): Promise<void> {
@@ -131,26 +144,39 @@ class ContractHost<C extends Contract> implements HostedActor {
 
   #receive(message: BusMessage): void {
     const address = returnAddress(message);
-    if (typeof address === "string") return this.#bury(message.subject, address);
-    try {
-      const verb = message.subject.slice(this.#subject.length + 1);
-      const definition = Object.hasOwn(this.#contract.requests, verb) ? this.#contract.requests[verb] : undefined;
-      if (definition === undefined) throw new TroupeError("NOT_FOUND", `A ${this.#contract.name} does not answer ${JSON.stringify(verb.slice(0, 64))}.`);
-      if (this.#supervisor.isGivenUp) throw givenUp();
-      // Full is answered before anything is decoded: shedding load costs next to nothing.
-      if (!this.#mailbox.hasRoom(definition.lane)) throw new TroupeError("BUSY");
-      this.#mailbox.offer(definition.lane, readRequest(message, address, verb, definition, this.#ports.clock.nowMs()));
-    } catch (error) {
-      if (!(error instanceof TroupeError)) this.#ports.log.error({ err: error, subject: message.subject }, "A request could not be checked.");
-      return this.#answerError(address, error);
+    if (typeof address === "string") {
+      this.#correspondent.bury(message.subject, address);
+      return;
     }
+    try {
+      this.#accept(message, address);
+    } catch (error) {
+      if (!(error instanceof TroupeError)) this.#ports.log.error({ err: error, subject: message.subject }, "A request broke its check.");
+      this.#correspondent.answerError(address, error);
+    }
+  }
+
+  /** @throws {TroupeError} what the caller is to be answered */
+  #accept(message: BusMessage, address: ReturnAddress): void {
+    const verb = message.subject.slice(this.#subject.length + 1);
+    const definition = Object.hasOwn(this.#contract.requests, verb) ? this.#contract.requests[verb] : undefined;
+    if (definition === undefined) throw new TroupeError("NOT_FOUND", `A ${this.#contract.name} does not answer ${verb.slice(0, 64)}.`);
+    if (this.#supervisor.isGivenUp) throw givenUp();
+    // Full is answered before anything is decoded: shedding load costs next to nothing.
+    if (!this.#mailbox.hasRoom(definition.lane)) throw new TroupeError("BUSY");
+    this.#mailbox.offer(definition.lane, readRequest(message, address, verb, definition, this.#ports.clock.nowMs()));
     this.#wake();
   }
 
   #post(posted: PostedTurn): void {
-    if (posted.generation !== this.#supervisor.generation) return this.#bury(`${this.#subject}#${posted.name}`, DEAD_LETTER_REASONS.ended);
-    this.#mailbox.post(posted);
-    this.#wake();
+    if (posted.generation === this.#supervisor.generation) {
+      this.#mailbox.post(posted);
+      this.#wake();
+    } else this.#buryPosted(posted);
+  }
+
+  #buryPosted(posted: PostedTurn): void {
+    this.#correspondent.bury(`${this.#subject}#${posted.name}`, DEAD_LETTER_REASONS.ended);
   }
 
   #wake(): void {
@@ -172,6 +198,8 @@ class ContractHost<C extends Contract> implements HostedActor {
 
   /** H1: the one place where turns run and activations change. */
   async #pump(): Promise<void> {
+    // Never inside whoever sent or posted, who may be in the middle of a turn.
+    await Promise.resolve();
     for (let next = this.#mailbox.take(); next !== undefined; next = this.#mailbox.take()) {
       if ("work" in next) await this.#postedTurn(next);
       else await this.#requestTurn(next);
@@ -183,7 +211,10 @@ class ContractHost<C extends Contract> implements HostedActor {
   }
 
   async #postedTurn(posted: PostedTurn): Promise<void> {
-    if (posted.generation !== this.#supervisor.generation) return this.#bury(`${this.#subject}#${posted.name}`, DEAD_LETTER_REASONS.ended);
+    if (posted.generation !== this.#supervisor.generation) {
+      this.#buryPosted(posted);
+      return;
+    }
     this.#turns += 1;
     try {
       await posted.work();
@@ -193,23 +224,33 @@ class ContractHost<C extends Contract> implements HostedActor {
   }
 
   async #requestTurn(request: IncomingRequest): Promise<void> {
-    if (this.#isExpired(request)) return this.#bury(request.address.subject, DEAD_LETTER_REASONS.expired);
-    const activation = await this.#supervisor.revive();
-    if (activation === undefined) return this.#answerError(request.address, this.#supervisor.isGivenUp ? givenUp() : new TroupeError("STOPPING"));
-    // H3: starting it may have taken long.
-    if (this.#isExpired(request)) return this.#bury(request.address.subject, DEAD_LETTER_REASONS.expired);
-    if (this.#deferred.size >= this.#deferredMax(request)) return this.#answerError(request.address, new TroupeError("BUSY", "Too many effects of this actor are under way."));
+    const activation = await this.#admit(request);
+    if (activation === undefined) return;
     this.#turns += 1;
     let result: unknown;
     try {
       result = await this.#handle(activation, request);
     } catch (error) {
-      this.#answerFailure(request, error);
+      this.#correspondent.answerFailure(request, error);
       if (!(error instanceof TroupeError)) await this.#crash(error, request.verb);
       return;
     }
-    if (result instanceof Later) this.#defer(request, result.promise);
-    else this.#answerOutput(request, result);
+    if (result instanceof Later) this.#deferred.add(request, result.promise);
+    else this.#correspondent.answerOutput(request, result);
+  }
+
+  /** The activation for a request that may still be begun; any other is answered, or buried when nobody waits for it any more. */
+  async #admit(request: IncomingRequest): Promise<Activation<C> | undefined> {
+    const { address } = request;
+    const activation = this.#isExpired(request) ? undefined : await this.#supervisor.revive();
+    // H3: looked at again, because starting the actor may have taken long.
+    if (this.#isExpired(request)) this.#correspondent.bury(address.subject, DEAD_LETTER_REASONS.expired);
+    else if (activation === undefined) {
+      this.#correspondent.answerError(address, this.#supervisor.isGivenUp ? givenUp() : new TroupeError("STOPPING"));
+    } else if (this.#deferred.size >= this.#deferredMax(request)) {
+      this.#correspondent.answerError(address, new TroupeError("BUSY", "Too many effects of this actor are under way."));
+    } else return activation;
+    return undefined;
   }
 
   #handle(activation: Activation<C>, request: IncomingRequest): unknown {
@@ -233,18 +274,9 @@ class ContractHost<C extends Contract> implements HostedActor {
     return request.definition.lane === "priority" ? max + MAILBOX_PRIORITY_MESSAGES_MAX : max;
   }
 
-  #defer(request: IncomingRequest, effect: Promise<unknown>): void {
-    const settle = (answer: () => void): void => {
-      if (!this.#deferred.delete(request)) return;
-      answer();
-      this.#onDeferredEnd?.();
-      if (this.#pumping === undefined && this.#mailbox.waiting === 0) this.#setPassivation();
-    };
-    this.#deferred.set(request, (error) => settle(() => this.#answerError(request.address, error)));
-    effect.then(
-      (output) => settle(() => this.#answerOutput(request, output)),
-      (error: unknown) => settle(() => this.#answerFailure(request, error)),
-    );
+  #onEffectEnd(): void {
+    this.#onChange?.();
+    if (this.#pumping === undefined && this.#mailbox.waiting === 0) this.#setPassivation();
   }
 
   async #crash(error: unknown, during: string): Promise<void> {
@@ -253,50 +285,8 @@ class ContractHost<C extends Contract> implements HostedActor {
     await this.#supervisor.revive();
   }
 
-  #answerOutput(request: IncomingRequest, value: unknown): void {
-    try {
-      const output = request.definition.output.safeParse(value);
-      if (!output.success) throw new Error(`The answer is not what the contract says: ${issuesInWords(output.error)}`);
-      const { payload, headers } = outputAnswer(output.data, request.address.format, this.#answerBytesMax);
-      this.#send(request.address, payload, headers);
-    } catch (error) {
-      this.#answerFailure(request, error);
-    }
-  }
-
-  #answerFailure(request: IncomingRequest, error: unknown): void {
-    const facts = { err: error, subject: request.address.subject };
-    if (!(error instanceof TroupeError)) this.#ports.log.error(facts, "A request failed in a way its actor did not expect.");
-    else if (!(COMMON_ERRORS as readonly string[]).includes(error.code) && !request.definition.errors.includes(error.code)) {
-      this.#ports.log.warn(facts, `The contract does not declare that this request may answer ${error.code}.`);
-    }
-    this.#answerError(request.address, error);
-  }
-
-  /** Of an unexpected error the caller learns nothing but that it happened. */
-  #answerError(address: ReturnAddress, error: unknown): void {
-    const typed = error instanceof TroupeError ? error : new TroupeError("INTERNAL");
-    const { payload, headers } = errorAnswer(typed, address.format, this.#answerBytesMax);
-    this.#send(address, payload, headers);
-  }
-
-  #send(address: ReturnAddress, payload: Uint8Array, headers: Readonly<Record<string, string>>): void {
-    try {
-      this.#bus.publish(address.reply, payload, { headers });
-    } catch (error) {
-      this.#ports.log.warn({ err: error, subject: address.subject }, "An answer could not be sent.");
-      this.#bury(address.subject, DEAD_LETTER_REASONS.unsent);
-    }
-  }
-
   #isExpired(request: IncomingRequest): boolean {
     return this.#ports.clock.nowMs() >= request.deadlineMs;
-  }
-
-  #bury(subject: string, reason: DeadLetterReason): void {
-    this.#deadLetterCount += 1;
-    this.#deadLetters.add({ subject, reason, atMs: this.#ports.clock.wallMs() });
-    this.#ports.log.debug({ subject, reason }, "A message was not answered.");
   }
 
   #setPassivation(): void {
@@ -317,10 +307,9 @@ class ContractHost<C extends Contract> implements HostedActor {
     await this.#settled(STOP_GRACE_MS);
     this.#supervisor.tellEffects();
     await this.#settled(DRAIN_MS_MAX - STOP_GRACE_MS);
-    for (const answer of [...this.#deferred.values()]) {
-      this.#ports.log.error({}, "An effect did not end when it was told to; its caller is answered without it.");
-      answer(new TroupeError("STOPPING"));
-    }
+    const unended = this.#deferred.answerInstead(new TroupeError("STOPPING"));
+    if (unended > 0)
+      this.#ports.log.error({ unended }, "Effects did not end when they were told to; their callers are answered without them.");
     if (this.#pumping !== undefined) this.#ports.log.error({}, "A turn did not end in time; the actor is stopped without it.");
     await this.#supervisor.close();
   }
@@ -333,7 +322,7 @@ class ContractHost<C extends Contract> implements HostedActor {
       isOver = true;
       wake();
     });
-    this.#onDeferredEnd = () => wake();
+    this.#onChange = () => wake();
     while (!isOver && (this.#pumping !== undefined || this.#deferred.size > 0)) {
       const changed = new Promise<void>((resolve) => {
         wake = resolve;

@@ -48,7 +48,13 @@ export function returnAddress(message: BusMessage): ReturnAddress | DeadLetterRe
 }
 
 /** @throws {TroupeError} `BAD_REQUEST`, `MESSAGE_REFUSED` */
-export function readRequest(message: BusMessage, address: ReturnAddress, verb: string, definition: RequestDefinition, nowMs: number): IncomingRequest {
+export function readRequest(
+  message: BusMessage,
+  address: ReturnAddress,
+  verb: string,
+  definition: RequestDefinition,
+  nowMs: number,
+): IncomingRequest {
   const { headers } = message;
   const deadlineMs = nowMs + readTimeoutMs(headers);
   const principal = readPrincipal(headers);
@@ -66,7 +72,8 @@ export function readRequest(message: BusMessage, address: ReturnAddress, verb: s
 
 function readInput(message: BusMessage, schema: z.ZodType): unknown {
   // No body at all is what a person's command-line client sends most easily; it stands for no fields.
-  const body = message.payload.length === 0 ? {} : decodeBody(message.payload, { bytesMax: REQUEST_BYTES_MAX, itemsMax: REQUEST_ITEMS_MAX });
+  const body =
+    message.payload.length === 0 ? {} : decodeBody(message.payload, { bytesMax: REQUEST_BYTES_MAX, itemsMax: REQUEST_ITEMS_MAX });
   const input = schema.safeParse(body);
   if (!input.success) throw new TroupeError("BAD_REQUEST", `${message.subject}: ${issuesInWords(input.error)}`);
   return input.data;

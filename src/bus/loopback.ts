@@ -9,12 +9,21 @@
 import assert from "node:assert/strict";
 import { TroupeError } from "../core/errors.ts";
 import { BUS_BURST_MESSAGES, BUS_BURST_MS_MAX, BUS_PAYLOAD_BYTES_MAX, BUS_PENDING_MESSAGES_MAX } from "../core/limits.ts";
-import type { Bus, BusHandler, BusMessage, PublishOptions, RequestManyOptions, RequestOptions, SubscribeOptions, Subscription } from "../core/ports/bus.ts";
+import type {
+  Bus,
+  BusHandler,
+  BusMessage,
+  PublishOptions,
+  RequestManyOptions,
+  RequestOptions,
+  SubscribeOptions,
+  Subscription,
+} from "../core/ports/bus.ts";
 import type { Clock, Timer } from "../core/ports/clock.ts";
 import { type Random, randomIdentity } from "../core/ports/random.ts";
 import { checkedHeaders, headerBytes } from "./headers.ts";
 import { LoopbackSubscription, type Receiver } from "./loopback-subscription.ts";
-import { INBOX_PREFIX, checkQueue, checkSubject, checkSubjectPattern } from "./subject.ts";
+import { checkQueue, checkSubject, checkSubjectPattern, INBOX_PREFIX } from "./subject.ts";
 import { SubjectTrie } from "./subject-trie.ts";
 
 /** What a handler threw. It goes on with the next message; absent, the process prints a warning. */
@@ -199,7 +208,8 @@ export class LoopbackBus implements Bus {
     if (options.reply !== undefined) checkSubject(options.reply);
     const headers = checkedHeaders(options.headers);
     const bytes = payload.length + headerBytes(headers);
-    if (bytes > this.payloadBytesMax) throw new TroupeError("PAYLOAD_TOO_LARGE", `A message of ${bytes} bytes is larger than the ${this.payloadBytesMax} the bus carries.`);
+    if (bytes > this.payloadBytesMax)
+      throw new TroupeError("PAYLOAD_TOO_LARGE", `A message of ${bytes} bytes is larger than the ${this.payloadBytesMax} the bus carries.`);
     return this.#medium.route({ subject, reply: options.reply, headers, payload });
   }
 
@@ -237,7 +247,10 @@ export class LoopbackBus implements Bus {
       this.#medium.add(inbox, receiver);
       this.#open.add(fail);
       try {
-        const heard = this.#send(subject, payload, { ...(options.headers === undefined ? {} : { headers: options.headers }), reply: inbox });
+        const heard = this.#send(subject, payload, {
+          ...(options.headers === undefined ? {} : { headers: options.headers }),
+          reply: inbox,
+        });
         if (heard === 0) return end("no responders");
       } catch (error) {
         return fail(error);

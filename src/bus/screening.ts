@@ -20,6 +20,34 @@ export interface MessageBounds {
 const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 const FORBIDDEN_KEY_BYTES_MAX = Math.max(...[...FORBIDDEN_KEYS].map((key) => key.length));
 
+/** Bytes after the type: nil, false, true, floats, integers of up to 32 bits. */
+const FIXED_BYTES: ReadonlyMap<number, number> = new Map([
+  [0xc0, 0],
+  [0xc2, 0],
+  [0xc3, 0],
+  [0xca, 4],
+  [0xcb, 8],
+  [0xcc, 1],
+  [0xcd, 2],
+  [0xce, 4],
+  [0xd0, 1],
+  [0xd1, 2],
+  [0xd2, 4],
+]);
+const UINT64 = 0xcf;
+const INT64 = 0xd3;
+const BINARY_LENGTH_BYTES: ReadonlyMap<number, 1 | 2 | 4> = new Map([
+  [0xc4, 1],
+  [0xc5, 2],
+  [0xc6, 4],
+]);
+const COUNTED: ReadonlyMap<number, { readonly countBytes: 2 | 4; readonly isMap: boolean }> = new Map([
+  [0xdc, { countBytes: 2, isMap: false }],
+  [0xdd, { countBytes: 4, isMap: false }],
+  [0xde, { countBytes: 2, isMap: true }],
+  [0xdf, { countBytes: 4, isMap: true }],
+]);
+
 /** @throws {TroupeError} `MESSAGE_REFUSED` */
 export function screenMsgpack(payload: Uint8Array, bounds: MessageBounds): void {
   if (payload.length > bounds.bytesMax) throw refused(`${payload.length} bytes, more than ${bounds.bytesMax}`);
@@ -94,60 +122,26 @@ class MsgpackWalk {
   #value(): void {
     const type = this.#uint(1);
     if (type <= 0x7f || type >= 0xe0) return;
-    if (type <= 0x8f) return this.#container(type & 0x0f, true);
-    if (type <= 0x9f) return this.#container(type & 0x0f, false);
+    const fixed = FIXED_BYTES.get(type);
+    const binary = BINARY_LENGTH_BYTES.get(type);
+    const counted = COUNTED.get(type);
     const stringLength = this.#stringLength(type);
-    if (stringLength !== undefined) return this.#string(stringLength);
-    switch (type) {
-      case 0xc0: // nil
-      case 0xc2: // false
-      case 0xc3: // true
-        return;
-      case 0xc4:
-        return this.#skip(this.#uint(1));
-      case 0xc5:
-        return this.#skip(this.#uint(2));
-      case 0xc6:
-        return this.#skip(this.#uint(4));
-      case 0xca: // float 32
-        return this.#skip(4);
-      case 0xcb: // float 64
-        return this.#skip(8);
-      case 0xcc: // unsigned and signed integers
-      case 0xd0:
-        return this.#skip(1);
-      case 0xcd:
-      case 0xd1:
-        return this.#skip(2);
-      case 0xce:
-      case 0xd2:
-        return this.#skip(4);
-      case 0xcf:
-        return this.#wide((offset) => this.#view.getBigUint64(offset));
-      case 0xd3:
-        return this.#wide((offset) => this.#view.getBigInt64(offset));
-      case 0xdc:
-        return this.#container(this.#uint(2), false);
-      case 0xdd:
-        return this.#container(this.#uint(4), false);
-      case 0xde:
-        return this.#container(this.#uint(2), true);
-      case 0xdf:
-        return this.#container(this.#uint(4), true);
-      default:
-        // Extensions and the one reserved byte.
-        throw refused(`a value of type 0x${type.toString(16)}`);
-    }
+    if (type <= 0x9f) this.#container(type & 0x0f, type <= 0x8f);
+    else if (stringLength !== undefined) this.#string(stringLength);
+    else if (fixed !== undefined) this.#skip(fixed);
+    else if (binary !== undefined) this.#skip(this.#uint(binary));
+    else if (counted !== undefined) this.#container(this.#uint(counted.countBytes), counted.isMap);
+    else if (type === UINT64) this.#wide((offset) => this.#view.getBigUint64(offset));
+    else if (type === INT64) this.#wide((offset) => this.#view.getBigInt64(offset));
+    // Extensions and the one reserved byte.
+    else throw refused(`a value of type 0x${type.toString(16)}`);
   }
 
   #container(count: number, isMap: boolean): void {
     if (this.#open.length >= this.#bounds.depthMax) throw refused(`deeper than ${this.#bounds.depthMax}`);
     this.#items += count;
     if (this.#items > this.#bounds.itemsMax) throw refused(`more than ${this.#bounds.itemsMax} items`);
-    const lacking = isMap ? count * 2 : count;
-    // Every value takes a byte at least.
-    if (lacking > this.#bytes.length - this.#offset) throw refused("it ends too early");
-    this.#open.push({ lacking, isMap });
+    this.#open.push({ lacking: isMap ? count * 2 : count, isMap });
   }
 
   #stringLength(type: number): number | undefined {

@@ -19,8 +19,8 @@ export class SubjectTrie<T> {
   add(pattern: string, item: T): void {
     let at = this.#root;
     for (const token of pattern.split(".")) {
-      let next = at.children.get(token);
-      if (next === undefined) at.children.set(token, (next = branch()));
+      const next = at.children.get(token) ?? branch();
+      at.children.set(token, next);
       at = next;
     }
     if (!at.items.has(item)) this.#count += 1;

@@ -38,7 +38,8 @@ export function checkSubjectPattern(text: string): void {
 
 /** The name of a queue group is one token. @throws {TroupeError} `BAD_IDENTITY` */
 export function checkQueue(text: string): void {
-  if (text.length > SUBJECT_BYTES_MAX || !QUEUE.test(text)) throw new TroupeError("BAD_IDENTITY", `${shown(text)} is not the name of a queue group.`);
+  if (text.length > SUBJECT_BYTES_MAX || !QUEUE.test(text))
+    throw new TroupeError("BAD_IDENTITY", `${shown(text)} is not the name of a queue group.`);
 }
 
 export function subjectMatches(pattern: string, subject: string): boolean {

@@ -6,7 +6,7 @@
  * P3: an actor that crashes again and again is given up instead of spinning.
  */
 import { TroupeError } from "../core/errors.ts";
-import { RESTARTS_MAX_DEFAULT, RESTART_BACKOFF_MAX_MS, RESTART_BACKOFF_MIN_MS, RESTART_WINDOW_MS } from "../core/limits.ts";
+import { RESTART_BACKOFF_MAX_MS, RESTART_BACKOFF_MIN_MS, RESTART_WINDOW_MS, RESTARTS_MAX_DEFAULT } from "../core/limits.ts";
 import { sleep } from "../core/ports/clock.ts";
 import { pauseMs } from "../core/retry.ts";
 import type { Activation, HostPorts, Self, StopReason } from "./actor.ts";
@@ -83,8 +83,8 @@ export class Supervisor<C extends Contract> {
       try {
         await this.start();
       } catch (error) {
+        if (this.#isClosed) return undefined;
         this.#ports.log.error({ err: error, attempt }, "The actor could not be started again; another attempt follows.");
-        if (this.#stopping.signal.aborted) return undefined;
       }
     }
     return this.#live.activation;
@@ -97,7 +97,10 @@ export class Supervisor<C extends Contract> {
     await this.end("crashed");
     if (this.#recentCrashes() <= this.#restartsMax) return;
     this.#isGivenUp = true;
-    this.#ports.log.error({ err: error, during }, `The actor crashed more than ${this.#restartsMax} times within a minute and is given up: it answers UNAVAILABLE until it is stopped.`);
+    this.#ports.log.error(
+      { err: error, during },
+      `The actor crashed more than ${this.#restartsMax} times within a minute and is given up: it answers UNAVAILABLE until it is stopped.`,
+    );
   }
 
   /** Ends the living activation, if there is one. A failure of its `stop` is logged: there is nobody left to handle it. */
@@ -128,7 +131,8 @@ export class Supervisor<C extends Contract> {
 
   /** Aborts the signal of the living activation (P1), which goes on handling posted results until {@link end}. */
   tellEffects(controller = this.#live?.controller, reason: StopReason = "stopped"): void {
-    if (controller?.signal.aborted === false) controller.abort(new TroupeError(reason === "stopped" ? "STOPPING" : "UNAVAILABLE", `The actor has ${reason}.`));
+    if (controller?.signal.aborted === false)
+      controller.abort(new TroupeError(reason === "stopped" ? "STOPPING" : "UNAVAILABLE", `The actor has ${reason}.`));
   }
 
   async #pause(attempt: number): Promise<boolean> {

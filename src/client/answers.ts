@@ -1,9 +1,12 @@
-/** What the client reads of the gateway's answers. Fields it does not know are dropped, so that it talks to a newer gateway. */
+/**
+ * What the client reads of the gateway's answers. Fields it does not know are kept as they are: it talks to a newer gateway, and
+ * `--json` shows all there is.
+ */
 import { z } from "zod";
 import { bytes, count, durationMs, fileDigests, fileId, identity, indexRanges, lastError, uploadState } from "../core/shapes.ts";
 
 /** A file as a merge, a whole upload or its metadata tell it. */
-export const storedFile = z.object({
+export const storedFile = z.looseObject({
   fileId,
   name: z.string(),
   size: bytes,
@@ -17,7 +20,7 @@ export const storedFile = z.object({
 });
 export type StoredFile = z.output<typeof storedFile>;
 
-export const createdUpload = z.object({
+export const createdUpload = z.looseObject({
   uploadId: identity,
   chunkBytes: bytes.positive(),
   chunkCount: count.optional(),
@@ -33,6 +36,7 @@ export const uploadProgress = createdUpload.omit({ uploadId: true }).extend({
   since: z.string().optional(),
   size: bytes.optional(),
   receivedCount: count,
+  receivedBytes: bytes.optional(),
   lastError: lastError.optional(),
   fileId: fileId.optional(),
 });
@@ -44,21 +48,22 @@ export type ChunkAnswer = z.output<typeof chunkAnswer>;
 export const filePage = z.object({ files: z.array(storedFile), cursor: z.string().optional() });
 export type FilePage = z.output<typeof filePage>;
 
-export const uploadSummary = z.object({
+export const uploadSummary = z.looseObject({
   uploadId: identity,
   name: z.string(),
   state: uploadState,
   since: z.string().optional(),
   size: bytes.optional(),
+  fileId: fileId.optional(),
 });
 export type UploadSummary = z.output<typeof uploadSummary>;
 export const uploadPage = z.object({ uploads: z.array(uploadSummary), cursor: z.string().optional() });
 export type UploadPage = z.output<typeof uploadPage>;
 
-export const clusterReport = z.object({
-  groups: z.array(z.object({ group: identity, nodeCount: count, activeCount: count, freeBytes: bytes, totalBytes: bytes })),
+export const clusterReport = z.looseObject({
+  groups: z.array(z.looseObject({ group: identity, nodeCount: count, activeCount: count, freeBytes: bytes, totalBytes: bytes })),
   nodes: z.array(
-    z.object({
+    z.looseObject({
       nodeId: identity,
       group: identity,
       zone: z.string(),

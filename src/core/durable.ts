@@ -4,9 +4,11 @@
  * D1: a write is whole or an error; the operating system may write less than asked and say nothing.
  * D2: a published name exists only after its data is synced, and is durable only after its directory is synced.
  * D3: a failed sync is never retried: the file is to be discarded.
+ * D4: a directory that is there is not yet durable: somebody may have made it a moment ago and be about to sync its parent.
  */
 import { dirname } from "node:path";
 import { TroupeError } from "./errors.ts";
+import { DURABLE_DIRECTORIES_KEPT } from "./limits.ts";
 import type { Disk, DiskFile } from "./ports/disk.ts";
 
 /** Writes all of `bytes` at `offset`. */
@@ -34,9 +36,10 @@ export async function readFully(file: DiskFile, into: Uint8Array, offset: number
  * Gives a synced file its final name: link, then sync the directory (D2). The same again is fine.
  * @param syncedPath a file whose data has been synced
  * @param finalPath in a directory that is made, and made durable, when missing
+ * @param root as for {@link makeDurableDirectory}
  */
-export async function publish(disk: Disk, syncedPath: string, finalPath: string): Promise<void> {
-  await makeDurableDirectory(disk, dirname(finalPath));
+export async function publish(disk: Disk, syncedPath: string, finalPath: string, root?: string): Promise<void> {
+  await makeDurableDirectory(disk, dirname(finalPath), root);
   try {
     await disk.link(syncedPath, finalPath);
   } catch (error) {
@@ -45,13 +48,41 @@ export async function publish(disk: Disk, syncedPath: string, finalPath: string)
   await disk.syncDirectory(dirname(finalPath));
 }
 
-/** A directory, its missing parents included, each durable in its parent. */
-export async function makeDurableDirectory(disk: Disk, path: string): Promise<void> {
-  if ((await disk.status(path)) !== undefined) return;
+/** What this process knows of a disk's directories; a directory may be there without being durable in its parent (D4). */
+interface DirectoryKnowledge {
+  /** Being made by somebody, or made and not synced because that failed. */
+  readonly doubtful: Set<string>;
+  /** Synced into their parents. A hint: whoever is forgotten is synced once more. */
+  readonly durable: Set<string>;
+}
+
+const knowledge = new WeakMap<Disk, DirectoryKnowledge>();
+
+/**
+ * A directory, its missing parents included, each durable in its parent (D4).
+ * @param root a directory that is durable. Directories below it that a process before this one made are synced into their parents
+ *   too, once; without it, they are taken to be durable.
+ */
+export async function makeDurableDirectory(disk: Disk, path: string, root?: string): Promise<void> {
+  const { doubtful, durable } = knowledgeOf(disk);
+  const isThere = (await disk.status(path)) !== undefined;
+  const isTrusted = root === undefined || path === root || durable.has(path);
   const parent = dirname(path);
-  if (parent !== path) await makeDurableDirectory(disk, parent);
+  if (isThere && ((isTrusted && !doubtful.has(path)) || parent === path)) return;
+  await makeDurableDirectory(disk, parent, root);
+  // Before it is there, so that nobody can see it without its doubt.
+  doubtful.add(path);
   await disk.makeDirectory(path);
   await disk.syncDirectory(parent);
+  doubtful.delete(path);
+  if (durable.size >= DURABLE_DIRECTORIES_KEPT) durable.clear();
+  durable.add(path);
+}
+
+function knowledgeOf(disk: Disk): DirectoryKnowledge {
+  const known = knowledge.get(disk) ?? { doubtful: new Set(), durable: new Set() };
+  knowledge.set(disk, known);
+  return known;
 }
 
 /** A small file written whole: temporary name, sync, rename, directory sync. Readers see the old bytes or the new. */

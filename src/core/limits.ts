@@ -120,6 +120,8 @@ export const BLOB_ID_LIMIT = 512 ** 4;
 /** A storage node leaves placement while it still has this much free, so that uploads under way can end. */
 export const DISK_RESERVE_BYTES = 256 * MIB;
 export const OPEN_BLOBS_MAX = 1024;
+/** Directories a process remembers to have synced into their parents. */
+export const DURABLE_DIRECTORIES_KEPT = 10_000;
 
 export const TRANSACTION_ATTEMPTS_MAX = 8;
 /** Transactions and reads that wait for one database. */
@@ -180,6 +182,7 @@ assert(CHUNK_BYTES_MIN % LEAF_BYTES === 0 && CHUNK_BYTES_MAX % LEAF_BYTES === 0,
 assert(CHUNK_BYTES_DEFAULT >= CHUNK_BYTES_MIN && CHUNK_BYTES_DEFAULT <= CHUNK_BYTES_MAX);
 assert(FILE_BYTES_MAX_DEFAULT <= FILE_BYTES_LIMIT, "the largest file fits into the largest number of largest chunks");
 assert(Number.isSafeInteger(FILE_BYTES_LIMIT) && Number.isSafeInteger(BLOB_ID_LIMIT));
+assert(DURABLE_DIRECTORIES_KEPT >= 512, "the directories of one level are remembered together");
 assert(READ_BLOCK_BYTES % LEAF_BYTES === 0 && WRITE_BLOCK_BYTES % LEAF_BYTES === 0);
 assert(REQUEST_BYTES_MAX <= REPLY_BYTES_MAX && REPLY_BYTES_MAX <= BUS_PAYLOAD_BYTES_MAX);
 assert(REQUEST_ITEMS_MAX <= REPLY_ITEMS_MAX);

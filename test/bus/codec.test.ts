@@ -27,11 +27,18 @@ describe("a body", () => {
 
   it("reads the same in both formats", () => {
     fc.assert(
-      fc.property(fc.dictionary(fc.stringMatching(/^[a-z]{1,8}_?$/), fc.oneof(fc.string(), fc.maxSafeInteger(), fc.boolean(), fc.constant(null), fc.array(fc.nat())), { noNullPrototype: true }), (value) => {
-        const numbers = JSON.parse(JSON.stringify(value)) as unknown;
-        expect(decodeBody(encodeBody(value, "msgpack"), BOUNDS)).toEqual(numbers);
-        expect(decodeBody(encodeBody(value, "json"), BOUNDS)).toEqual(numbers);
-      }),
+      fc.property(
+        fc.dictionary(
+          fc.stringMatching(/^[a-z]{1,8}_?$/),
+          fc.oneof(fc.string(), fc.maxSafeInteger(), fc.boolean(), fc.constant(null), fc.array(fc.nat())),
+          { noNullPrototype: true },
+        ),
+        (value) => {
+          const numbers = JSON.parse(JSON.stringify(value)) as unknown;
+          expect(decodeBody(encodeBody(value, "msgpack"), BOUNDS)).toEqual(numbers);
+          expect(decodeBody(encodeBody(value, "json"), BOUNDS)).toEqual(numbers);
+        },
+      ),
     );
   });
 
@@ -42,17 +49,36 @@ describe("a body", () => {
 
   it("carries text that was cut in the middle of a character, made whole", () => {
     const value = { ["k\ud83d"]: "x\ud83d" };
-    for (const format of ["msgpack", "json"] as const) expect(decodeBody(encodeBody(value, format), BOUNDS)).toEqual({ "k\ufffd": "x\ufffd" });
+    for (const format of ["msgpack", "json"] as const)
+      expect(decodeBody(encodeBody(value, format), BOUNDS)).toEqual({ "k\ufffd": "x\ufffd" });
   });
 
   it("is plain msgpack that any library reads", () => {
-    const value = { uploadId: "x", missing: [[0, 3], [5, 2 ** 40]], sizeBytes: Number.MAX_SAFE_INTEGER, none: null, bytes: Buffer.from("abc") };
+    const value = {
+      uploadId: "x",
+      missing: [
+        [0, 3],
+        [5, 2 ** 40],
+      ],
+      sizeBytes: Number.MAX_SAFE_INTEGER,
+      none: null,
+      bytes: Buffer.from("abc"),
+    };
     expect(unpack(encodeBody(value, "msgpack"))).toEqual(value);
     expect(encodeBody({ a: 1 }, "msgpack")).toEqual(Buffer.from([0x81, 0xa1, 0x61, 0x01]));
   });
 
   it("I18: is refused, never thrown at, when it is neither", () => {
-    for (const payload of [bytes(""), bytes("{"), bytes("{} x"), bytes("hello"), Uint8Array.from([0x7b, 0xff]), bytes('{"__proto__":{}}'), Uint8Array.from([0xc7, 0, 0]), new Uint8Array(REQUEST_BYTES_MAX + 1)]) {
+    for (const payload of [
+      bytes(""),
+      bytes("{"),
+      bytes("{} x"),
+      bytes("hello"),
+      Uint8Array.from([0x7b, 0xff]),
+      bytes('{"__proto__":{}}'),
+      Uint8Array.from([0xc7, 0, 0]),
+      new Uint8Array(REQUEST_BYTES_MAX + 1),
+    ]) {
       expect(refusal(payload)).toBe("MESSAGE_REFUSED");
     }
   });

@@ -10,7 +10,7 @@ import { TroupeError } from "../../src/core/errors.ts";
 import { DRAIN_MS_MAX, REPLY_BYTES_MAX, REPLY_ITEMS_MAX, REQUEST_TIMEOUT_MS_MAX, STOP_GRACE_MS } from "../../src/core/limits.ts";
 import type { BusHeaders } from "../../src/core/ports/bus.ts";
 import { settle } from "../support/virtual-clock.ts";
-import { Theatre, actor, chorus, ending, whole } from "./theatre.ts";
+import { actor, chorus, ending, Theatre, whole } from "./theatre.ts";
 
 const BOUNDS = { bytesMax: REPLY_BYTES_MAX, itemsMax: REPLY_ITEMS_MAX };
 const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
@@ -71,16 +71,41 @@ describe("a turn", () => {
           order.push(`work ${id}`);
           return { id };
         },
-        status: () => (order.push("status"), { turns: 0 }),
+        status: () => {
+          order.push("status");
+          return { turns: 0 };
+        },
       };
     });
-    const calls = [0, 1, 2].map((id) => theatre.player.work({ id }));
+    const begun = theatre.player.work({ id: 0 });
+    await settle();
+    const calls = [begun, ...[1, 2].map((id) => theatre.player.work({ id }))];
     const status = theatre.player.status({});
     await settle();
     self?.post("effect ended", () => void order.push("posted"));
     first.resolve();
     await Promise.all([...calls, status]);
     expect(order).toEqual(["work 0", "posted", "status", "work 1", "work 2"]);
+  });
+
+  it("that was posted never runs inside whoever posts it, be it another turn", async () => {
+    const theatre = new Theatre();
+    const order: string[] = [];
+    let self: Self | undefined;
+    await theatre.host(async (given) => {
+      self = given;
+      return {};
+    });
+    const outer = self as Self | undefined;
+    outer?.post("outer", async () => {
+      order.push("outer begins");
+      outer.post("inner", () => void order.push("inner"));
+      await settle(1);
+      order.push("outer ends");
+    });
+    order.push("posted");
+    await settle();
+    expect(order).toEqual(["posted", "outer begins", "outer ends", "inner"]);
   });
 
   it("whose caller has given up is not begun", async () => {
@@ -94,24 +119,34 @@ describe("a turn", () => {
         return { id };
       },
     });
-    const calls = [theatre.player.work({ id: 0 }), theatre.player.work({ id: 1 }, { timeoutMs: 100 }), theatre.player.work({ id: 2 })].map(ending);
+    const calls = [theatre.player.work({ id: 0 }), theatre.player.work({ id: 1 }, { timeoutMs: 100 }), theatre.player.work({ id: 2 })].map(
+      ending,
+    );
     await theatre.clock.advance(100);
     first.resolve();
     expect(await Promise.all(calls)).toEqual(["ok", "DEADLINE_EXCEEDED", "ok"]);
     expect(begun).toEqual([0, 2]);
-    expect(hosted.deadLetters()).toEqual([{ subject: "test.player.p1.work", reason: DEAD_LETTER_REASONS.expired, atMs: theatre.clock.wallMs() }]);
+    expect(hosted.deadLetters()).toEqual([
+      { subject: "test.player.p1.work", reason: DEAD_LETTER_REASONS.expired, atMs: theatre.clock.wallMs() },
+    ]);
   });
 
   it("keeps its time from the message's header, within the longest that is waited", async () => {
     const theatre = new Theatre();
     const leftMs: number[] = [];
-    await theatre.host({ echo: ({ text }, turn) => (leftMs.push(turn.deadlineMs - theatre.clock.nowMs()), { text }) });
+    await theatre.host({
+      echo: ({ text }, turn) => {
+        leftMs.push(turn.deadlineMs - theatre.clock.nowMs());
+        return { text };
+      },
+    });
     const ask = (headers: BusHeaders) => theatre.callers.request("test.player.p1.echo", json({}), { timeoutMs: 1_000, headers });
     await ask({});
     await ask({ [HEADERS.timeout]: "70" });
     await ask({ [HEADERS.timeout]: "999999999999999" });
     expect(leftMs).toEqual([5_000, 70, REQUEST_TIMEOUT_MS_MAX]);
-    for (const text of ["-1", "1e9", "", "x", "9".repeat(40)]) expect((await ask({ [HEADERS.timeout]: text })).headers[HEADERS.errorCode], text).toBe("BAD_REQUEST");
+    for (const text of ["-1", "1e9", "", "x", "9".repeat(40)])
+      expect((await ask({ [HEADERS.timeout]: text })).headers[HEADERS.errorCode], text).toBe("BAD_REQUEST");
   });
 });
 
@@ -119,9 +154,18 @@ describe("a full actor", () => {
   it("answers BUSY at once, while its priority lane works", async () => {
     const theatre = new Theatre();
     const first = gate();
-    const hosted = await theatre.host({ work: async ({ id }) => (await first.promise, { id }) }, { mailboxMax: 2 });
-    const calls = [0, 1, 2, 3].map((id) => ending(theatre.player.work({ id })));
+    const hosted = await theatre.host(
+      {
+        work: async ({ id }) => {
+          await first.promise;
+          return { id };
+        },
+      },
+      { mailboxMax: 2 },
+    );
+    const begun = ending(theatre.player.work({ id: 0 }));
     await settle();
+    const calls = [begun, ...[1, 2, 3].map((id) => ending(theatre.player.work({ id })))];
     expect(await calls[3]).toBe("BUSY");
     expect(hosted.statistics.waiting).toBe(2);
     const status = theatre.player.status({});
@@ -136,7 +180,15 @@ describe("a full actor", () => {
     const theatre = new Theatre();
     const effect = gate<{ id: number }>();
     let begun = 0;
-    await theatre.host({ work: (_, turn) => ((begun += 1), turn.later(effect.promise)) }, { deferredMax: 2 });
+    await theatre.host(
+      {
+        work: (_, turn) => {
+          begun += 1;
+          return turn.later(effect.promise);
+        },
+      },
+      { deferredMax: 2 },
+    );
     const calls = [0, 1, 2].map((id) => ending(theatre.player.work({ id })));
     expect(await calls[2]).toBe("BUSY");
     expect(begun).toBe(2);
@@ -165,7 +217,9 @@ describe("an answer", () => {
     const theatre = new Theatre();
     await theatre.host({
       echo: () => {
-        throw new TroupeError("FILE_NOT_FOUND", `first line\r\nNats-Service-Error-Code: 200 ${"ü".repeat(1_000)}`, { facts: { fileId: "f" } });
+        throw new TroupeError("FILE_NOT_FOUND", `first line\r\nNats-Service-Error-Code: 200 ${"ü".repeat(1_000)}`, {
+          facts: { fileId: "f" },
+        });
       },
     });
     const reply = await theatre.callers.request("test.player.p1.echo", json({}), { timeoutMs: 1_000 });
@@ -179,13 +233,15 @@ describe("an answer", () => {
   it("I18: refuses what cannot be decoded or is not what the contract says, without a turn", async () => {
     const theatre = new Theatre();
     const hosted = await theatre.host({});
-    const ask = async (payload: Uint8Array, headers: BusHeaders = {}) => (await theatre.callers.request("test.player.p1.work", payload, { timeoutMs: 1_000, headers })).headers[HEADERS.errorCode];
+    const ask = async (payload: Uint8Array, headers: BusHeaders = {}) =>
+      (await theatre.callers.request("test.player.p1.work", payload, { timeoutMs: 1_000, headers })).headers[HEADERS.errorCode];
     expect(await ask(Uint8Array.from([0x81, 0xa1, 0x6b, 0xc7, 0, 0]))).toBe("MESSAGE_REFUSED");
     expect(await ask(json(JSON.parse('{"id":1,"__proto__":{}}')))).toBe("MESSAGE_REFUSED");
     expect(await ask(new Uint8Array(70_000))).toBe("MESSAGE_REFUSED");
     expect(await ask(json({}))).toBe("BAD_REQUEST");
     expect(await ask(json({ id: "1" }))).toBe("BAD_REQUEST");
-    for (const owner of ["%", "", "a%00b", "x".repeat(300)]) expect(await ask(json({ id: 1 }), { [HEADERS.principal]: owner }), owner).toBe("BAD_REQUEST");
+    for (const owner of ["%", "", "a%00b", "x".repeat(300)])
+      expect(await ask(json({ id: 1 }), { [HEADERS.principal]: owner }), owner).toBe("BAD_REQUEST");
     expect(hosted.statistics.turns).toBe(0);
     expect(await ask(json({ id: 1, extra: true }))).toBeUndefined();
   });
@@ -193,7 +249,12 @@ describe("an answer", () => {
   it("to a question without a principal is given as to the local owner", async () => {
     const theatre = new Theatre();
     let owner = "";
-    await theatre.host({ echo: ({ text }, turn) => ((owner = turn.principal.owner), { text }) });
+    await theatre.host({
+      echo: ({ text }, turn) => {
+        owner = turn.principal.owner;
+        return { text };
+      },
+    });
     await theatre.callers.request("test.player.p1.echo", json({}), { timeoutMs: 1_000 });
     expect(owner).toBe("local");
   });
@@ -202,7 +263,9 @@ describe("an answer", () => {
     const theatre = new Theatre();
     await theatre.host({});
     for (const verb of ["unknown", "toString", "__proto__"]) {
-      expect((await theatre.callers.request(`test.player.p1.${verb}`, json({}), { timeoutMs: 1_000 })).headers[HEADERS.errorCode]).toBe("NOT_FOUND");
+      expect((await theatre.callers.request(`test.player.p1.${verb}`, json({}), { timeoutMs: 1_000 })).headers[HEADERS.errorCode]).toBe(
+        "NOT_FOUND",
+      );
     }
   });
 
@@ -263,15 +326,20 @@ describe("an answer", () => {
     const theatre = new Theatre();
     const heard: string[] = [];
     const spy = theatre.medium.connect();
-    for (const subject of ["test.command", "$JS.API.STREAM.DELETE.x", "_INBOXES.x", "_INBOX"]) spy.subscribe(subject, (message) => void heard.push(message.subject));
+    for (const subject of ["test.command", "$JS.API.STREAM.DELETE.x", "_INBOXES.x", "_INBOX"])
+      spy.subscribe(subject, (message) => void heard.push(message.subject));
     const deadLetters = new DeadLetters();
     const hosted = await theatre.host({}, { deadLetters });
     theatre.callers.publish("test.player.p1.work", json({ id: 1 }));
-    for (const reply of ["test.command", "$JS.API.STREAM.DELETE.x", "_INBOXES.x", "_INBOX"]) theatre.callers.publish("test.player.p1.work", json({ id: 1 }), { reply });
+    for (const reply of ["test.command", "$JS.API.STREAM.DELETE.x", "_INBOXES.x", "_INBOX"])
+      theatre.callers.publish("test.player.p1.work", json({ id: 1 }), { reply });
     await settle();
     expect(hosted.statistics).toMatchObject({ turns: 0, deadLetters: 5 });
     expect(heard).toEqual([]);
-    expect(deadLetters.list().map((letter) => letter.reason)).toEqual([DEAD_LETTER_REASONS.noReply, ...new Array<string>(4).fill(DEAD_LETTER_REASONS.foreignReply)]);
+    expect(deadLetters.list().map((letter) => letter.reason)).toEqual([
+      DEAD_LETTER_REASONS.noReply,
+      ...new Array<string>(4).fill(DEAD_LETTER_REASONS.foreignReply),
+    ]);
   });
 
   it("that the bus no longer takes is a dead letter", async () => {
@@ -344,16 +412,16 @@ describe("a crash", () => {
   it("keeps results of the dead activation's effects from its successor", async () => {
     const theatre = new Theatre();
     const { hosted, seen } = await fragile(theatre);
-    let ran = 0;
+    const ran: string[] = [];
     const old = seen.selves[0] as Self;
     old.post("crash", () => {
-      old.post("posted before the crash", () => void (ran += 1));
+      old.post("posted before the crash", () => void ran.push("posted"));
       throw new Error("broken by the test");
     });
     await theatre.clock.advance(50);
-    old.post("posted after the crash", () => void (ran += 1));
+    old.post("posted after the crash", () => void ran.push("posted"));
     await settle();
-    expect(ran).toBe(0);
+    expect(ran).toEqual([]);
     expect(hosted.deadLetters().map((letter) => letter.reason)).toEqual([DEAD_LETTER_REASONS.ended, DEAD_LETTER_REASONS.ended]);
     expect(await theatre.player.work({ id: 1 })).toEqual({ id: 21 });
   });
@@ -402,7 +470,8 @@ describe("a crash", () => {
   it("leaves the effects under way to answer their callers, with their signal aborted", async () => {
     const theatre = new Theatre();
     await theatre.host(async (self) => ({
-      echo: (_, turn) => turn.later(new Promise((_resolve, reject) => self.signal.addEventListener("abort", () => reject(self.signal.reason as Error)))),
+      echo: (_, turn) =>
+        turn.later(new Promise((_resolve, reject) => self.signal.addEventListener("abort", () => reject(self.signal.reason as Error)))),
       work: () => {
         throw new Error("broken by the test");
       },
@@ -434,7 +503,9 @@ describe("a crash", () => {
 describe("starting", () => {
   it("fails with the actor's own error, and nothing listens then", async () => {
     const theatre = new Theatre();
-    await expect(theatre.hostActivation(() => Promise.reject(new TroupeError("DIRECTORY_IN_USE")))).rejects.toMatchObject({ code: "DIRECTORY_IN_USE" });
+    await expect(theatre.hostActivation(() => Promise.reject(new TroupeError("DIRECTORY_IN_USE")))).rejects.toMatchObject({
+      code: "DIRECTORY_IN_USE",
+    });
     expect(theatre.medium.receiverCount).toBe(0);
   });
 
@@ -442,7 +513,9 @@ describe("starting", () => {
     const theatre = new Theatre();
     const stops: string[] = [];
     theatre.bus.disconnect();
-    await expect(theatre.hostActivation(async () => ({ ...whole, stop: (reason) => void stops.push(reason) }))).rejects.toMatchObject({ code: "BUS_UNAVAILABLE" });
+    await expect(theatre.hostActivation(async () => ({ ...whole, stop: (reason) => void stops.push(reason) }))).rejects.toMatchObject({
+      code: "BUS_UNAVAILABLE",
+    });
     expect(stops).toEqual(["stopped"]);
   });
 
@@ -461,7 +534,14 @@ describe("starting", () => {
 
   it("outside the queue hears what goes to all, and the rest after it has joined", async () => {
     const theatre = new Theatre();
-    const hosted = await host(theatre.bus, chorus, {}, theatre.ports, async () => ({ handlers: { roll: () => ({ name: "a" }), one: () => ({ name: "a" }) } }), { joinQueueLater: true });
+    const hosted = await host(
+      theatre.bus,
+      chorus,
+      {},
+      theatre.ports,
+      async () => ({ handlers: { roll: () => ({ name: "a" }), one: () => ({ name: "a" }) } }),
+      { joinQueueLater: true },
+    );
     const all = client(theatre.callers, chorus).roll({}, { timeoutMs: 50 });
     await theatre.clock.advance(50);
     expect(await all).toEqual([{ ok: true, output: { name: "a" } }]);
@@ -477,7 +557,15 @@ describe("starting", () => {
     const theatre = new Theatre();
     const turns = { a: 0, b: 0 };
     for (const name of ["a", "b"] as const) {
-      await host(theatre.medium.connect(), chorus, {}, theatre.ports, async () => ({ handlers: { roll: () => ({ name }), one: () => ((turns[name] += 1), { name }) } }));
+      await host(theatre.medium.connect(), chorus, {}, theatre.ports, async () => ({
+        handlers: {
+          roll: () => ({ name }),
+          one: () => {
+            turns[name] += 1;
+            return { name };
+          },
+        },
+      }));
     }
     const caller = client(theatre.callers, chorus);
     await Promise.all(Array.from({ length: 100 }, () => caller.one({})));
@@ -517,7 +605,10 @@ describe("passivation", () => {
     const effect = gate<{ id: number }>();
     const stops: string[] = [];
     await theatre.hostActivation(
-      async () => ({ handlers: { ...whole.handlers, work: (_, turn) => turn.later(effect.promise) }, stop: (reason) => void stops.push(reason) }),
+      async () => ({
+        handlers: { ...whole.handlers, work: (_, turn) => turn.later(effect.promise) },
+        stop: (reason) => void stops.push(reason),
+      }),
       { passivateAfterMs: 1_000 },
     );
     const call = theatre.player.work({ id: 1 }, { timeoutMs: 60_000 });
@@ -533,7 +624,13 @@ describe("passivation", () => {
     const theatre = new Theatre();
     const stopping = gate();
     let starts = 0;
-    await theatre.hostActivation(async () => ((starts += 1), { ...whole, stop: () => stopping.promise }), { passivateAfterMs: 1_000 });
+    await theatre.hostActivation(
+      async () => {
+        starts += 1;
+        return { ...whole, stop: () => stopping.promise };
+      },
+      { passivateAfterMs: 1_000 },
+    );
     await theatre.clock.advance(1_000);
     const call = theatre.player.work({ id: 5 });
     await settle();
@@ -546,7 +643,13 @@ describe("passivation", () => {
   it("is not brought on by a message that is no request", async () => {
     const theatre = new Theatre();
     let starts = 0;
-    await theatre.hostActivation(async () => ((starts += 1), whole), { passivateAfterMs: 1_000 });
+    await theatre.hostActivation(
+      async () => {
+        starts += 1;
+        return whole;
+      },
+      { passivateAfterMs: 1_000 },
+    );
     await theatre.clock.advance(1_000);
     theatre.callers.publish("test.player.p1.work", json({ id: 1 }));
     await theatre.callers.request("test.player.p1.work", json({ id: "no" }), { timeoutMs: 100 });
@@ -562,7 +665,14 @@ describe("stopping", () => {
     const effect = gate<{ text: string }>();
     const stops: string[] = [];
     const hosted = await theatre.hostActivation(async () => ({
-      handlers: { ...whole.handlers, work: async ({ id }) => (await turn.promise, { id }), echo: (_, context) => context.later(effect.promise) },
+      handlers: {
+        ...whole.handlers,
+        work: async ({ id }) => {
+          await turn.promise;
+          return { id };
+        },
+        echo: (_, context) => context.later(effect.promise),
+      },
       stop: (reason) => void stops.push(reason),
     }));
     const calls = [theatre.player.echo({}), theatre.player.work({ id: 1 }), theatre.player.work({ id: 2 })].map(ending);
@@ -613,7 +723,11 @@ describe("stopping", () => {
     const theatre = new Theatre();
     const stops: string[] = [];
     const hosted = await theatre.hostActivation(async () => ({
-      handlers: { ...whole.handlers, echo: (_, turn) => turn.later(new Promise(() => undefined)), work: () => new Promise(() => undefined) },
+      handlers: {
+        ...whole.handlers,
+        echo: (_, turn) => turn.later(new Promise(() => undefined)),
+        work: () => new Promise(() => undefined),
+      },
       stop: (reason) => void stops.push(reason),
     }));
     const effect = ending(theatre.player.echo({}, { timeoutMs: 60_000 }));
@@ -646,6 +760,34 @@ describe("stopping", () => {
     await hosted.stop();
     expect(await waiting).toBe("STOPPING");
     expect(starts).toBe(1);
+  });
+
+  it("ends an activation that was still starting, as soon as it has started", async () => {
+    const theatre = new Theatre();
+    const slow = gate();
+    const stops: string[] = [];
+    let starts = 0;
+    const hosted = await theatre.hostActivation(async (self) => {
+      starts += 1;
+      if (starts === 2) await slow.promise;
+      if (starts === 1) {
+        self.post("crash", () => {
+          throw new Error("broken by the test");
+        });
+      }
+      const name = `activation ${starts}`;
+      return { ...whole, stop: (reason) => void stops.push(`${name} ${reason}`) };
+    });
+    await theatre.clock.advance(50);
+    expect(starts).toBe(2);
+    const stopped = hosted.stop();
+    await theatre.clock.advance(DRAIN_MS_MAX);
+    await stopped;
+    expect(stops).toEqual(["activation 1 crashed"]);
+    slow.resolve();
+    await settle();
+    expect(stops).toEqual(["activation 1 crashed", "activation 2 stopped"]);
+    expect(starts).toBe(2);
   });
 
   it("logs a stop of the actor's that fails", async () => {

@@ -1,7 +1,7 @@
 /** The loopback bus: the conformance suite, and what only it promises. */
 import { describe, expect, it } from "vitest";
-import type { Clock } from "../../src/core/ports/clock.ts";
 import { LoopbackBus, LoopbackMedium } from "../../src/bus/loopback.ts";
+import type { Clock } from "../../src/core/ports/clock.ts";
 import { describeBus } from "../contract/bus.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -48,7 +48,11 @@ describe("the loopback bus alone", () => {
 
   it("tells what a handler threw, with its subject", async () => {
     const errors: [unknown, string][] = [];
-    const bus = new LoopbackBus({ clock: new VirtualClock(), random: new SeededRandom(1), onError: (error, subject) => errors.push([error, subject]) });
+    const bus = new LoopbackBus({
+      clock: new VirtualClock(),
+      random: new SeededRandom(1),
+      onError: (error, subject) => errors.push([error, subject]),
+    });
     const failure = new Error("thrown by the test");
     const done = Promise.withResolvers<void>();
     bus.subscribe("a.b", (message) => {
@@ -109,7 +113,8 @@ describe("the loopback bus alone", () => {
       medium.add(subject, { queue: "upload", deliver: () => void visited.push(subject) });
     }
     const startedMs = performance.now();
-    for (let index = 0; index < 2_000; index += 1) medium.route({ subject: "troupe.v1.upload.session19999.merge", headers: {}, payload: EMPTY });
+    for (let index = 0; index < 2_000; index += 1)
+      medium.route({ subject: "troupe.v1.upload.session19999.merge", headers: {}, payload: EMPTY });
     expect(visited).toHaveLength(2_000);
     expect(new Set(visited)).toEqual(new Set(["troupe.v1.upload.session19999.*"]));
     // Looking at every subscription would take forty million steps, several seconds.

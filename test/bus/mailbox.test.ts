@@ -1,8 +1,8 @@
 /** The mailbox's lanes, and the queue below them. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { DEAD_LETTER_REASONS, DeadLetters } from "../../src/bus/dead-letters.ts";
 import { Fifo } from "../../src/bus/fifo.ts";
-import { DeadLetters, DEAD_LETTER_REASONS } from "../../src/bus/dead-letters.ts";
 import { Mailbox } from "../../src/bus/mailbox.ts";
 import { MAILBOX_POSTED_MAX, MAILBOX_PRIORITY_MESSAGES_MAX, MAILBOX_PRIORITY_RUN_MAX } from "../../src/core/limits.ts";
 

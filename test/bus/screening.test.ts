@@ -40,7 +40,8 @@ describe("screening msgpack", () => {
       }
       expect(screened(field(0xa0 | text.length, ...text)), `${name} as a value`).toBe("passed");
     }
-    for (const head of [[0x01], [0xc0], [0xc3], [0xcc, 5], [0xc4, 1, 0x61], [0x80], [0x90], [0xcb, 0, 0, 0, 0, 0, 0, 0, 0]]) expect(screened(key(...head))).toBe("MESSAGE_REFUSED");
+    for (const head of [[0x01], [0xc0], [0xc3], [0xcc, 5], [0xc4, 1, 0x61], [0x80], [0x90], [0xcb, 0, 0, 0, 0, 0, 0, 0, 0]])
+      expect(screened(key(...head))).toBe("MESSAGE_REFUSED");
   });
 
   it("I18: refuses an overlong spelling of a key that a lenient decoder would read as __proto__", () => {
@@ -67,7 +68,8 @@ describe("screening msgpack", () => {
     expect(screened(Uint8Array.from([0x80, 0x00]))).toBe("MESSAGE_REFUSED");
     const whole = encodeBody({ a: [1, "two", { three: 3.5 }], b: new Uint8Array(40), c: "x".repeat(300) }, "msgpack");
     expect(screened(whole)).toBe("passed");
-    for (let length = 0; length < whole.length; length += 1) expect(screened(whole.subarray(0, length)), `${length} bytes`).toBe("MESSAGE_REFUSED");
+    for (let length = 0; length < whole.length; length += 1)
+      expect(screened(whole.subarray(0, length)), `${length} bytes`).toBe("MESSAGE_REFUSED");
     for (const type of [0x00, 0x7f, 0x90, 0xa0, 0xc0, 0xc3, 0xe0, 0xff]) expect(screened(Uint8Array.from([type]))).toBe("MESSAGE_REFUSED");
   });
 
@@ -87,7 +89,8 @@ describe("screening msgpack", () => {
       return field(...bytes);
     };
     for (const value of [2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]) expect(screened(wide(0xcf, value))).toBe("MESSAGE_REFUSED");
-    for (const value of [2n ** 53n, -(2n ** 53n), 2n ** 63n - 1n, -(2n ** 63n)]) expect(screened(wide(0xd3, value))).toBe("MESSAGE_REFUSED");
+    for (const value of [2n ** 53n, -(2n ** 53n), 2n ** 63n - 1n, -(2n ** 63n)])
+      expect(screened(wide(0xd3, value))).toBe("MESSAGE_REFUSED");
     for (const type of [0xcf, 0xd3]) {
       const bytes = wide(type, 2n ** 53n - 1n);
       expect(screened(bytes)).toBe("passed");
@@ -96,8 +99,13 @@ describe("screening msgpack", () => {
   });
 
   it("refuses or decodes any bytes, and never crashes", () => {
-    const types = [0x80, 0x81, 0x82, 0x91, 0xa1, 0x6b, 0xa2, 0xc0, 0xc1, 0xc4, 0xc7, 0xca, 0xcb, 0xcf, 0xd3, 0xd4, 0xd9, 0xda, 0xdb, 0xdc, 0xdd, 0xde, 0xdf, 0xff];
-    const bytes = fc.array(fc.oneof(fc.constantFrom(...types), fc.integer({ min: 0, max: 255 })), { maxLength: 64 }).map((list) => Uint8Array.from([0x81, 0xa1, 0x6b, ...list]));
+    const types = [
+      0x80, 0x81, 0x82, 0x91, 0xa1, 0x6b, 0xa2, 0xc0, 0xc1, 0xc4, 0xc7, 0xca, 0xcb, 0xcf, 0xd3, 0xd4, 0xd9, 0xda, 0xdb, 0xdc, 0xdd, 0xde,
+      0xdf, 0xff,
+    ];
+    const bytes = fc
+      .array(fc.oneof(fc.constantFrom(...types), fc.integer({ min: 0, max: 255 })), { maxLength: 64 })
+      .map((list) => Uint8Array.from([0x81, 0xa1, 0x6b, ...list]));
     fc.assert(
       fc.property(fc.oneof(bytes, fc.uint8Array({ maxLength: 200 })), (payload) => {
         if (screened(payload) !== "passed") return;
@@ -109,7 +117,19 @@ describe("screening msgpack", () => {
   });
 
   it("refuses or decodes any change of one byte of an honest message", () => {
-    const honest = encodeBody({ name: "a/b.mp4", size: 123_456_789_012, list: [[0, 1], [3, 9]], flag: true, nested: { empty: {}, none: null, part: 0.5 } }, "msgpack");
+    const honest = encodeBody(
+      {
+        name: "a/b.mp4",
+        size: 123_456_789_012,
+        list: [
+          [0, 1],
+          [3, 9],
+        ],
+        flag: true,
+        nested: { empty: {}, none: null, part: 0.5 },
+      },
+      "msgpack",
+    );
     for (let offset = 0; offset < honest.length; offset += 1) {
       for (let byte = 0; byte < 256; byte += 1) {
         const changed = Uint8Array.from(honest);
@@ -128,9 +148,23 @@ describe("screening msgpack", () => {
   });
 
   it("passes whatever we write, and it decodes to what was written", () => {
-    const scalar = fc.oneof(fc.string({ unit: "binary", maxLength: 40 }), fc.double({ noNaN: true }), fc.maxSafeInteger(), fc.boolean(), fc.constant(null), fc.uint8Array({ maxLength: 40 }));
+    const scalar = fc.oneof(
+      fc.string({ unit: "binary", maxLength: 40 }),
+      fc.double({ noNaN: true }),
+      fc.maxSafeInteger(),
+      fc.boolean(),
+      fc.constant(null),
+      fc.uint8Array({ maxLength: 40 }),
+    );
     const name = fc.string({ maxLength: 12 }).filter((text) => !["__proto__", "constructor", "prototype"].includes(text));
-    const { value } = fc.letrec((tie) => ({ value: fc.oneof({ maxDepth: 6 }, scalar, fc.array(tie("value"), { maxLength: 5 }), fc.dictionary(name, tie("value"), { maxKeys: 5, noNullPrototype: true })) }));
+    const { value } = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 6 },
+        scalar,
+        fc.array(tie("value"), { maxLength: 5 }),
+        fc.dictionary(name, tie("value"), { maxKeys: 5, noNullPrototype: true }),
+      ),
+    }));
     fc.assert(
       fc.property(fc.dictionary(name, value, { noNullPrototype: true }), (map) => {
         const payload = encodeBody(map, "msgpack");
@@ -143,7 +177,9 @@ describe("screening msgpack", () => {
 
   it("passes what another msgpack writer with its default settings writes", () => {
     const other = new Packr({ useRecords: false });
-    expect(screened(other.pack({ uploadId: "x", counts: [1, 70_000, 5_000_000_000, -3], big: 2 ** 40, text: "ü".repeat(50) }))).toBe("passed");
+    expect(screened(other.pack({ uploadId: "x", counts: [1, 70_000, 5_000_000_000, -3], big: 2 ** 40, text: "ü".repeat(50) }))).toBe(
+      "passed",
+    );
   });
 });
 

@@ -14,9 +14,21 @@ export const actor = defineContract({
   doc: "Plays what a test asks for.",
   subject: "test.player.{playerId}",
   requests: {
-    echo: request({ doc: "The same text.", input: z.object({ text: z.string().default("nothing") }), output: z.object({ text: z.string() }), errors: ["FILE_NOT_FOUND"] }),
+    echo: request({
+      doc: "The same text.",
+      input: z.object({ text: z.string().default("nothing") }),
+      output: z.object({ text: z.string() }),
+      errors: ["FILE_NOT_FOUND"],
+    }),
     work: request({ doc: "What takes its time.", input: z.object({ id: z.int() }), output: z.object({ id: z.int() }), errors: [] }),
-    status: request({ doc: "How it is.", input: z.object({}), output: z.object({ turns: z.int() }), errors: [], lane: "priority", readOnly: true }),
+    status: request({
+      doc: "How it is.",
+      input: z.object({}),
+      output: z.object({ turns: z.int() }),
+      errors: [],
+      lane: "priority",
+      readOnly: true,
+    }),
   },
 });
 export type Player = typeof actor;
@@ -26,7 +38,13 @@ export const chorus = defineContract({
   doc: "Many that hear.",
   subject: "test.chorus",
   requests: {
-    roll: request({ doc: "Everybody answers.", input: z.object({}), output: z.object({ name: z.string() }), errors: ["NODE_NOT_FOUND"], to: "all" }),
+    roll: request({
+      doc: "Everybody answers.",
+      input: z.object({}),
+      output: z.object({ name: z.string() }),
+      errors: ["NODE_NOT_FOUND"],
+      to: "all",
+    }),
     one: request({ doc: "Somebody answers.", input: z.object({}), output: z.object({ name: z.string() }), errors: [] }),
   },
 });
@@ -39,7 +57,8 @@ export interface LogLine {
 
 /** A log that can be read by the test. */
 export function readableLog(lines: LogLine[] = []): { readonly log: Log; readonly lines: LogLine[] } {
-  const write = (level: LogLine["level"]) => (facts: Readonly<Record<string, unknown>>, sentence: string) => void lines.push({ level, facts, sentence });
+  const write = (level: LogLine["level"]) => (facts: Readonly<Record<string, unknown>>, sentence: string) =>
+    void lines.push({ level, facts, sentence });
   const log: Log = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error"), child: () => log };
   return { log, lines };
 }
@@ -62,8 +81,14 @@ export class Theatre {
     return this.lines.filter((line) => line.level === "warn" || line.level === "error").map((line) => line.sentence);
   }
 
-  host(handlers: Partial<Activation<Player>["handlers"]> | ((self: Self) => Promise<Partial<Activation<Player>["handlers"]>>), configuration?: HostConfiguration): Promise<HostedActor> {
-    return this.hostActivation(async (self) => ({ handlers: { ...DEFAULTS, ...(typeof handlers === "function" ? await handlers(self) : handlers) } }), configuration);
+  host(
+    handlers: Partial<Activation<Player>["handlers"]> | ((self: Self) => Promise<Partial<Activation<Player>["handlers"]>>),
+    configuration?: HostConfiguration,
+  ): Promise<HostedActor> {
+    return this.hostActivation(
+      async (self) => ({ handlers: { ...DEFAULTS, ...(typeof handlers === "function" ? await handlers(self) : handlers) } }),
+      configuration,
+    );
   }
 
   hostActivation(start: (self: Self) => Promise<Activation<Player>>, configuration?: HostConfiguration): Promise<HostedActor> {

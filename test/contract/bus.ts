@@ -105,7 +105,9 @@ export function describeBus(name: string, open: () => Promise<BusHarness>): void
     it("keeps a thousand concurrent requests and their answers apart", async () => {
       other.subscribe("test.many", (message) => other.publish(message.reply ?? "", message.payload));
       await other.flush();
-      const answers = await Promise.all(Array.from({ length: 1_000 }, (_, index) => bus.request("test.many", text(`${index}`), { timeoutMs: 20_000 })));
+      const answers = await Promise.all(
+        Array.from({ length: 1_000 }, (_, index) => bus.request("test.many", text(`${index}`), { timeoutMs: 20_000 })),
+      );
       expect(answers.map(words)).toEqual(Array.from({ length: 1_000 }, (_, index) => `${index}`));
     });
 
@@ -167,14 +169,26 @@ export function describeBus(name: string, open: () => Promise<BusHarness>): void
     });
 
     it("hears wildcards: * is one token, > is one or more", async () => {
-      const heard: Record<string, Listener> = { "w.*.c": new Listener(), "w.>": new Listener(), "*.b.c": new Listener(), "w.b": new Listener() };
+      const heard: Record<string, Listener> = {
+        "w.*.c": new Listener(),
+        "w.>": new Listener(),
+        "*.b.c": new Listener(),
+        "w.b": new Listener(),
+      };
       for (const [pattern, listener] of Object.entries(heard)) other.subscribe(pattern, listener.hear);
       await other.flush();
       for (const subject of ["w", "w.b", "w.b.c", "w.x.c", "w.b.c.d"]) bus.publish(subject, text(""));
       await heard["w.>"]?.until(4);
       await exchanged();
-      const subjects = Object.fromEntries(Object.entries(heard).map(([pattern, listener]) => [pattern, listener.messages.map((message) => message.subject)]));
-      expect(subjects).toEqual({ "w.*.c": ["w.b.c", "w.x.c"], "w.>": ["w.b", "w.b.c", "w.x.c", "w.b.c.d"], "*.b.c": ["w.b.c"], "w.b": ["w.b"] });
+      const subjects = Object.fromEntries(
+        Object.entries(heard).map(([pattern, listener]) => [pattern, listener.messages.map((message) => message.subject)]),
+      );
+      expect(subjects).toEqual({
+        "w.*.c": ["w.b.c", "w.x.c"],
+        "w.>": ["w.b", "w.b.c", "w.x.c", "w.b.c.d"],
+        "*.b.c": ["w.b.c"],
+        "w.b": ["w.b"],
+      });
     });
 
     it("carries headers there and back, case kept, and none when there are none", async () => {
@@ -184,7 +198,10 @@ export function describeBus(name: string, open: () => Promise<BusHarness>): void
         other.publish(message.reply ?? "", text(""), { headers: { "Nats-Service-Error": "it broke: väl" } });
       });
       await other.flush();
-      const reply = await bus.request("test.headers", text(""), { timeoutMs: 2_000, headers: { "Troupe-Principal": "a%20b", "x-lower": "1" } });
+      const reply = await bus.request("test.headers", text(""), {
+        timeoutMs: 2_000,
+        headers: { "Troupe-Principal": "a%20b", "x-lower": "1" },
+      });
       expect(received?.headers).toEqual({ "Troupe-Principal": "a%20b", "x-lower": "1" });
       expect(reply.headers).toEqual({ "Nats-Service-Error": "it broke: väl" });
       const listener = new Listener();
@@ -195,8 +212,20 @@ export function describeBus(name: string, open: () => Promise<BusHarness>): void
     });
 
     it("refuses headers that would break the frame", () => {
-      for (const headers of [{ "a b": "x" }, { "a:": "x" }, { "": "x" }, { a: "x\r\ny: z" }, { a: "x\ny" }, { a: "\u0000" }, { "a\r\nb": "x" }, { ä: "x" }]) {
-        expect(codeThrown(() => bus.publish("test.x", text(""), { headers })), JSON.stringify(headers)).toBe("BAD_REQUEST");
+      for (const headers of [
+        { "a b": "x" },
+        { "a:": "x" },
+        { "": "x" },
+        { a: "x\r\ny: z" },
+        { a: "x\ny" },
+        { a: "\u0000" },
+        { "a\r\nb": "x" },
+        { ä: "x" },
+      ]) {
+        expect(
+          codeThrown(() => bus.publish("test.x", text(""), { headers })),
+          JSON.stringify(headers),
+        ).toBe("BAD_REQUEST");
       }
     });
 
@@ -395,15 +424,27 @@ export function describeBus(name: string, open: () => Promise<BusHarness>): void
       await other.flush();
       const long = `a.${"b".repeat(4096)}`;
       for (const subject of ["", "a..b", ".a", "a.", "a b", "a.*", "a.>", ">", "*", "a*b", "a\tb", "a\r\nPUB b 0", "a\u0000", "ä", long]) {
-        expect(codeThrown(() => bus.publish(subject, text(""))), JSON.stringify(subject)).toBe("BAD_IDENTITY");
+        expect(
+          codeThrown(() => bus.publish(subject, text(""))),
+          JSON.stringify(subject),
+        ).toBe("BAD_IDENTITY");
         expect(await codeOf(bus.request(subject, text(""), { timeoutMs: 60_000 })), JSON.stringify(subject)).toBe("BAD_IDENTITY");
-        expect(codeThrown(() => bus.publish("test.x", text(""), { reply: subject })), JSON.stringify(subject)).toBe("BAD_IDENTITY");
+        expect(
+          codeThrown(() => bus.publish("test.x", text(""), { reply: subject })),
+          JSON.stringify(subject),
+        ).toBe("BAD_IDENTITY");
       }
       for (const pattern of ["", "a..b", ">.a", "a.>.b", "a b", "a*", "a.b>", "a\n", long]) {
-        expect(codeThrown(() => bus.subscribe(pattern, () => undefined)), JSON.stringify(pattern)).toBe("BAD_IDENTITY");
+        expect(
+          codeThrown(() => bus.subscribe(pattern, () => undefined)),
+          JSON.stringify(pattern),
+        ).toBe("BAD_IDENTITY");
       }
       for (const queue of ["", "a b", "a.b", "*", "a\r\n"]) {
-        expect(codeThrown(() => bus.subscribe("test.x", () => undefined, { queue })), JSON.stringify(queue)).toBe("BAD_IDENTITY");
+        expect(
+          codeThrown(() => bus.subscribe("test.x", () => undefined, { queue })),
+          JSON.stringify(queue),
+        ).toBe("BAD_IDENTITY");
       }
       await exchanged();
       expect(everything.messages).toEqual([]);

@@ -45,6 +45,7 @@ class WatchedDisk extends NodeDisk {
   readonly steps: string[] = [];
   readonly #root: string;
   failing: string | undefined;
+  beforeStep: ((step: string) => Promise<void>) | undefined;
 
   constructor(root: string) {
     super();
@@ -97,6 +98,7 @@ class WatchedDisk extends NodeDisk {
 
   override async syncDirectory(path: string): Promise<void> {
     this.#step("sync-directory", path);
+    await this.beforeStep?.(this.steps.at(-1) ?? "");
     await super.syncDirectory(path);
   }
 }
@@ -197,6 +199,63 @@ describe("makeDurableDirectory", () => {
     const disk = new WatchedDisk(directory.path);
     await makeDurableDirectory(disk, directory.path);
     expect(disk.steps).toEqual([]);
+  });
+
+  it("F6: a directory somebody else has made and not yet synced into its parent is not taken for durable", async () => {
+    await using directory = await temporaryDirectory();
+    const disk = new WatchedDisk(directory.path);
+    await syncedFile(disk, join(directory.path, "staged"), "abc");
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
+    disk.beforeStep = async (step) => {
+      if (step !== "sync-directory ." || disk.beforeStep === undefined) return;
+      disk.beforeStep = undefined;
+      reach();
+      await held;
+    };
+    const maker = makeDurableDirectory(disk, join(directory.path, "a"));
+    await reached;
+    disk.steps.length = 0;
+    await publish(disk, join(directory.path, "staged"), join(directory.path, "a/final"));
+    expect(disk.steps).toEqual(["make a", "sync-directory .", "link a/final", "sync-directory a"]);
+    release();
+    await maker;
+  });
+
+  it("F5: a directory whose parent could not be synced is not taken for durable the next time", async () => {
+    await using directory = await temporaryDirectory();
+    const disk = new WatchedDisk(directory.path);
+    disk.failing = "sync-directory .";
+    await expect(makeDurableDirectory(disk, join(directory.path, "a"))).rejects.toMatchObject({ code: "DISK_FAILED" });
+    await expect(makeDurableDirectory(disk, join(directory.path, "a"))).rejects.toMatchObject({ code: "DISK_FAILED" });
+    disk.failing = undefined;
+    await makeDurableDirectory(disk, join(directory.path, "a"));
+    disk.steps.length = 0;
+    await makeDurableDirectory(disk, join(directory.path, "a"));
+    expect(disk.steps).toEqual([]);
+  });
+
+  it("F1: below a given root, directories of an earlier process are synced into their parents once", async () => {
+    await using directory = await temporaryDirectory();
+    await new NodeDisk().makeDirectory(join(directory.path, "a/b"));
+    const disk = new WatchedDisk(directory.path);
+    await makeDurableDirectory(disk, join(directory.path, "a/b"), directory.path);
+    expect(disk.steps.filter((step) => step.startsWith("sync"))).toEqual(["sync-directory .", "sync-directory a"]);
+    disk.steps.length = 0;
+    await makeDurableDirectory(disk, join(directory.path, "a/b"), directory.path);
+    expect(disk.steps).toEqual([]);
+    await makeDurableDirectory(disk, join(directory.path, "a/b/c"), directory.path);
+    expect(disk.steps).toEqual(["make a/b/c", "sync-directory a/b"]);
+  });
+
+  it("a directory that was removed is made again", async () => {
+    await using directory = await temporaryDirectory();
+    const disk = new NodeDisk();
+    const path = join(directory.path, "a/b");
+    await makeDurableDirectory(disk, path, directory.path);
+    await disk.remove(join(directory.path, "a"));
+    await makeDurableDirectory(disk, path, directory.path);
+    expect((await disk.status(path))?.kind).toBe("directory");
   });
 });
 

@@ -9,7 +9,7 @@ describe("the table of errors", () => {
       expect(row.http, code).toBeLessThan(600);
       expect(row.nats, code).toBeGreaterThan(0);
       expect(Object.values(RETRY), code).toContain(row.retry);
-      expect(row.sentence, code).toMatch(/^[A-Z0-9'].{10,}[.]$/);
+      expect(row.sentence, code).toMatch(/^[A-Za-z0-9'].{10,}[.]$/);
     }
   });
 

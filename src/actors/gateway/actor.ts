@@ -2,6 +2,6 @@
 import type { Activation } from "../../bus/actor.ts";
 import type { GatewayStatus, gateway } from "./contract.ts";
 
-export function gatewayActor(readStatus: () => GatewayStatus): () => Activation<typeof gateway> {
-  return () => ({ handlers: { status: () => readStatus() } });
+export function gatewayActor(readStatus: () => GatewayStatus): () => Promise<Activation<typeof gateway>> {
+  return async () => ({ handlers: { status: () => readStatus() } });
 }

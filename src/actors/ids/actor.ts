@@ -27,12 +27,6 @@ interface Waiter {
   readonly reject: (error: TroupeError) => void;
 }
 
-/** What is under way for one key; there is none for a key at rest. */
-interface Underway {
-  readonly waiters: Waiter[];
-  stepping: boolean;
-  raises: number;
-}
 
 /** @throws {TroupeError} `SETTING_INVALID` for a step below `ID_STEP_MIN` */
 export function startIds(ports: IdsPorts): (self: Self) => Promise<Activation<typeof ids>> {
@@ -56,7 +50,8 @@ class Counting {
   readonly #ports: IdsPorts;
   readonly #step: number;
   readonly #self: Self;
-  readonly #underway = new Map<string, Underway>();
+  /** Who waits for a step that is under way, by key, in order. */
+  readonly #steps = new Map<string, Waiter[]>();
 
   constructor(ports: IdsPorts, step: number, self: Self) {
     this.#ports = ports;
@@ -66,81 +61,67 @@ class Counting {
 
   /** A lease at once; `undefined` when it has to wait for the database, or for those that already do. */
   take(key: string, count: number): Lease | undefined {
-    return this.#underway.get(key)?.stepping ? undefined : this.allocator.take(key, count);
+    return this.#steps.has(key) ? undefined : this.allocator.take(key, count);
   }
 
   wait(key: string, count: number): Promise<Lease> {
-    const underway = this.#enter(key);
-    const lease = new Promise<Lease>((resolve, reject) => underway.waiters.push({ count, resolve, reject }));
-    if (!underway.stepping) this.#stepFor(key, underway);
-    return lease;
+    return new Promise((resolve, reject) => {
+      const waiter = { count, resolve, reject };
+      const waiting = this.#steps.get(key);
+      if (waiting === undefined) this.#stepFor(key, [waiter]);
+      else waiting.push(waiter);
+    });
   }
 
-  raise(key: string, highest: number): Promise<Record<string, never>> {
-    const underway = this.#enter(key);
-    underway.raises += 1;
+  async raise(key: string, highest: number): Promise<Record<string, never>> {
     this.allocator.raise(key, highest);
-    const done = (): void =>
-      this.#self.post("ids.raised", () => {
-        underway.raises -= 1;
-        this.#leave(key, underway);
-      });
-    return raiseCounter(this.#ports.database, key, highest, this.#ports.clock.wallMs())
-      .finally(done)
-      .then(() => ({}));
+    await raiseCounter(this.#ports.database, key, highest, this.#ports.clock.wallMs());
+    return {};
   }
 
   /** Nobody waits for what will not be answered. */
   stop(): void {
-    for (const { waiters } of this.#underway.values()) {
-      for (const waiter of waiters.splice(0)) waiter.reject(new TroupeError("UNAVAILABLE", "The allocator stopped before the database answered."));
+    for (const waiting of this.#steps.values()) {
+      for (const waiter of waiting) waiter.reject(new TroupeError("UNAVAILABLE", "The allocator stopped before the database answered."));
     }
-    this.#underway.clear();
+    this.#steps.clear();
   }
 
-  #enter(key: string): Underway {
-    const known = this.#underway.get(key);
-    if (known !== undefined) return known;
-    const underway = { waiters: [], stepping: false, raises: 0 };
-    this.#underway.set(key, underway);
-    return underway;
-  }
-
-  #leave(key: string, underway: Underway): void {
-    if (underway.stepping || underway.raises > 0 || this.#underway.get(key) !== underway) return;
-    this.#underway.delete(key);
-    this.allocator.settle(key);
-  }
-
-  #stepFor(key: string, underway: Underway): void {
-    const first = underway.waiters[0];
-    if (first === undefined) return;
-    underway.stepping = true;
+  #stepFor(key: string, waiting: Waiter[]): void {
+    const [first] = waiting;
+    if (first === undefined) {
+      this.#steps.delete(key);
+      return;
+    }
+    this.#steps.set(key, waiting);
     const want = { step: this.#step, count: first.count, floor: this.allocator.floor(key) };
     stepCounter(this.#ports.database, key, want, this.#ports.clock.wallMs()).then(
-      (block) => this.#self.post("ids.stepped", () => this.#stepped(key, underway, () => this.allocator.refill(key, block))),
-      (error: unknown) => this.#self.post("ids.step-failed", () => this.#stepped(key, underway, () => this.#refuse(underway, error))),
+      (block) =>
+        this.#self.post("ids.stepped", () => {
+          this.allocator.refill(key, block);
+          this.#stepFor(key, this.#serve(key, waiting));
+        }),
+      (error: unknown) => this.#self.post("ids.step-failed", () => this.#stepFor(key, this.#refuse(waiting, error))),
     );
   }
 
-  #stepped(key: string, underway: Underway, settle: () => void): void {
-    underway.stepping = false;
-    settle();
-    while (underway.waiters[0] !== undefined) {
-      const lease = this.allocator.take(key, underway.waiters[0].count);
-      if (lease === undefined) break;
-      underway.waiters.shift()?.resolve(lease);
+  /** @returns who needs another step */
+  #serve(key: string, waiting: Waiter[]): Waiter[] {
+    for (const [index, waiter] of waiting.entries()) {
+      const lease = this.allocator.take(key, waiter.count);
+      if (lease === undefined) return waiting.slice(index);
+      waiter.resolve(lease);
     }
-    this.#stepFor(key, underway);
-    this.#leave(key, underway);
+    return [];
   }
 
-  /** A step that failed, or whose outcome is unknown, leaves at worst a gap; who waited may ask again. */
-  #refuse(underway: Underway, error: unknown): void {
+  /** A step that failed, or whose outcome is unknown, leaves at worst a gap; who waited may ask again. @returns who may still be served */
+  #refuse(waiting: Waiter[], error: unknown): Waiter[] {
     const typed = toTroupeError(error, "DATABASE_UNAVAILABLE");
     this.#ports.log.warn({ err: error }, "The database did not step an ID counter.");
     // The first one asked for more than there is; the others may ask for less.
-    const refused = typed.code === "ID_SPACE_EXHAUSTED" ? underway.waiters.splice(0, 1) : underway.waiters.splice(0);
-    for (const waiter of refused) waiter.reject(typed);
+    const refusedCount = typed.code === "ID_SPACE_EXHAUSTED" ? 1 : waiting.length;
+    for (const waiter of waiting.slice(0, refusedCount)) waiter.reject(typed);
+    return waiting.slice(refusedCount);
   }
 }

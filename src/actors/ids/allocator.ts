@@ -29,7 +29,7 @@ export function blockSize(value: number, step: number, count: number): number | 
 export class Allocator {
   /** By key, in order of last use. */
   readonly #blocks = new Map<string, Block>();
-  /** What a block on its way must not begin below; kept while steps or raises of that key are under way (A2). */
+  /** What no block may begin below, by key, in order of raising (A2). The database knows them too, unless it could not be told. */
   readonly #floors = new Map<string, number>();
 
   /** `undefined` when a fresh block is needed. */
@@ -48,7 +48,9 @@ export class Allocator {
 
   raise(key: string, highest: number): void {
     const floor = Math.min(Math.max(highest + 1, this.floor(key)), BLOB_ID_LIMIT);
+    this.#floors.delete(key);
     this.#floors.set(key, floor);
+    if (this.#floors.size > ID_KEYS_MAX) this.#floors.delete(this.#floors.keys().next().value as string);
     const block = this.#blocks.get(key);
     if (block !== undefined && block.next < floor) this.#keep(key, { next: Math.min(block.end, floor), end: block.end });
   }
@@ -56,11 +58,6 @@ export class Allocator {
   /** What a block being asked for must not begin below. */
   floor(key: string): number {
     return this.#floors.get(key) ?? 0;
-  }
-
-  /** Nothing of this key is under way any more: every block to come is above the floor by itself. */
-  settle(key: string): void {
-    this.#floors.delete(key);
   }
 
   /** What is held, by key. */

@@ -1,9 +1,9 @@
 /**
  * A storage node: one data directory, its blobs, and the sessions it hosts. It recovers before it joins, and joins before it is placed.
  */
-import type { Activation, Handlers } from "../../bus/actor.ts";
+import type { Activation, Handlers, HostedActor } from "../../bus/actor.ts";
 import { type Client, client } from "../../bus/client.ts";
-import { type HostedActor, host } from "../../bus/host.ts";
+import { host } from "../../bus/host.ts";
 import type { ByteService } from "../../data-plane/byte-service.ts";
 import type { TokenMint } from "../../data-plane/token.ts";
 import { TroupeError } from "../../core/errors.ts";

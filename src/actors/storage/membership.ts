@@ -54,10 +54,11 @@ export class Membership {
   async #beat(): Promise<void> {
     try {
       const node = await this.#options.announce();
+      const { nodeId, freeBytes, closedToUploads } = node;
+      const heartbeat = { nodeId, freeBytes, closedToUploads };
       const timeoutMs = Math.ceil(this.#options.heartbeatMs / 2);
       if (this.#isKnown) {
-        const { nodeId, freeBytes, closedToUploads } = node;
-        const answers = await this.#tracker.heartbeat({ nodeId, freeBytes, closedToUploads }, { timeoutMs });
+        const answers = await this.#tracker.heartbeat(heartbeat, { timeoutMs });
         this.#isKnown = !answers.some(saysUnknown) && answers.some((answer) => answer.ok);
         if (this.#isKnown) return;
       }
@@ -65,6 +66,8 @@ export class Membership {
       const answers = await this.#tracker.join(node, { timeoutMs, answersMax: 1 });
       this.#isKnown = answers.some((answer) => answer.ok);
       if (!this.#isKnown) this.#log.warn({ answers: answers.length }, "No tracker has taken this node in yet; it tries again at the next heartbeat.");
+      // A node is placed from its first heartbeat on: it follows at once.
+      else await this.#tracker.heartbeat(heartbeat, { timeoutMs, answersMax: 1 });
     } catch (error) {
       this.#isKnown = false;
       this.#log.warn({ error }, "The heartbeat did not reach a tracker; it is tried again.");

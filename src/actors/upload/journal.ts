@@ -172,9 +172,7 @@ export class Journal {
     return new Promise((resolve, reject) => {
       if (this.#broken !== undefined) return reject(this.#broken);
       this.#waiting.push({ bytes: encodeEntry(entry, this.#hasher), resolve, reject });
-      this.#running ??= this.#run().finally(() => {
-        this.#running = undefined;
-      });
+      this.#running ??= this.#run();
     });
   }
 
@@ -214,6 +212,8 @@ export class Journal {
         await this.#giveUp(batch, error);
       }
     }
+    // In the same step as the last look: what is appended from now on begins another run.
+    this.#running = undefined;
   }
 
   /** A full disk leaves the journal as it was before the batch; after any other failure nothing more can be promised. */

@@ -1,0 +1,43 @@
+/**
+ * The `troupe` command: adapters for one run, and its exit code.
+ *
+ * Ctrl-C asks the command to stop, so that it can say how to go on; a second one ends it at once.
+ */
+import { readFileSync } from "node:fs";
+import { runCommandLine } from "../cli/program.ts";
+import { processTerminal } from "../cli/terminal.ts";
+import { NodeHttpClient } from "../gateway/node-http-client.ts";
+import { BlakeHasher } from "../store/blake-hasher.ts";
+import { NodeDisk } from "../store/node-disk.ts";
+import { SystemClock } from "../store/system-clock.ts";
+import { SystemRandom } from "../store/system-random.ts";
+import { thisMachine } from "./this-machine.ts";
+
+const HOUR_MS = 3_600_000;
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+const interruption = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interruption.abort());
+// Timers of the Clock port keep no process alive, and between two attempts there is nothing else.
+const alive = setInterval(() => undefined, HOUR_MS);
+const http = new NodeHttpClient();
+const hasher = new BlakeHasher();
+try {
+  process.exitCode = await runCommandLine(process.argv.slice(2), {
+    terminal: processTerminal(),
+    machine: thisMachine(),
+    http,
+    hasher,
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    disk: new NodeDisk(),
+    environment: process.env,
+    workingDirectory: process.cwd(),
+    signal: interruption.signal,
+    version,
+  });
+} finally {
+  clearInterval(alive);
+  await http.close();
+  await hasher.close();
+}

@@ -1,0 +1,78 @@
+/**
+ * Sends a host's answers, and keeps account of what was not answered.
+ *
+ * C1: an output leaves only when it is what the contract says.
+ * C2: of an unexpected error the caller learns nothing but that it happened; the log has the rest.
+ */
+import { TroupeError } from "../core/errors.ts";
+import type { Bus } from "../core/ports/bus.ts";
+import type { HostPorts } from "./actor.ts";
+import { answerBytesMax, errorAnswer, outputAnswer, type WireAnswer } from "./answers.ts";
+import { issuesInWords } from "./client.ts";
+import { COMMON_ERRORS } from "./contract.ts";
+import { DEAD_LETTER_REASONS, type DeadLetterReason, type DeadLetters } from "./dead-letters.ts";
+import type { IncomingRequest, ReturnAddress } from "./incoming.ts";
+
+const COMMON: ReadonlySet<string> = new Set(COMMON_ERRORS);
+
+export class Correspondent {
+  readonly #bus: Bus;
+  readonly #ports: HostPorts;
+  readonly #deadLetters: DeadLetters;
+  readonly #bytesMax: number;
+  #buried = 0;
+
+  constructor(bus: Bus, ports: HostPorts, deadLetters: DeadLetters) {
+    this.#bus = bus;
+    this.#ports = ports;
+    this.#deadLetters = deadLetters;
+    this.#bytesMax = answerBytesMax(bus.payloadBytesMax);
+  }
+
+  get buriedCount(): number {
+    return this.#buried;
+  }
+
+  answerOutput(request: IncomingRequest, value: unknown): void {
+    let answer: WireAnswer;
+    try {
+      const output = request.definition.output.safeParse(value);
+      if (!output.success) throw new Error(`The answer is not what the contract says: ${issuesInWords(output.error)}`);
+      answer = outputAnswer(output.data, request.address.format, this.#bytesMax);
+    } catch (error) {
+      this.answerFailure(request, error);
+      return;
+    }
+    this.#send(request.address, answer);
+  }
+
+  /** Whatever a handler or its effect threw; the log gets what a programmer should look at. */
+  answerFailure(request: IncomingRequest, error: unknown): void {
+    const facts = { err: error, subject: request.address.subject };
+    if (!(error instanceof TroupeError)) this.#ports.log.error(facts, "A request failed in a way its actor did not expect.");
+    else if (!COMMON.has(error.code) && !request.definition.errors.includes(error.code)) {
+      this.#ports.log.warn(facts, `The contract does not declare that this request may answer ${error.code}.`);
+    }
+    this.answerError(request.address, error);
+  }
+
+  answerError(address: ReturnAddress, error: unknown): void {
+    const typed = error instanceof TroupeError ? error : new TroupeError("INTERNAL");
+    this.#send(address, errorAnswer(typed, address.format, this.#bytesMax));
+  }
+
+  bury(subject: string, reason: DeadLetterReason): void {
+    this.#buried += 1;
+    this.#deadLetters.add({ subject, reason, atMs: this.#ports.clock.wallMs() });
+    this.#ports.log.debug({ subject, reason }, "A message was not answered.");
+  }
+
+  #send(address: ReturnAddress, { payload, headers }: WireAnswer): void {
+    try {
+      this.#bus.publish(address.reply, payload, { headers });
+    } catch (error) {
+      this.#ports.log.warn({ err: error, subject: address.subject }, "An answer could not be sent.");
+      this.bury(address.subject, DEAD_LETTER_REASONS.unsent);
+    }
+  }
+}

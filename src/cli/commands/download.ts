@@ -1,0 +1,80 @@
+/** `troupe download ID`: into a file of its own name, or where -o says. */
+import { basename, join, resolve } from "node:path";
+import type { StoredFile } from "../../client/answers.ts";
+import { type WantedRange, parseWantedRange } from "../../client/byte-range.ts";
+import { downloadBlocks, downloadToFile } from "../../client/downloader.ts";
+import { fileIdOf } from "../../client/file-address.ts";
+import { TroupeError } from "../../core/errors.ts";
+import { TransferDisplay } from "../progress.ts";
+import type { Definition, Session } from "../session.ts";
+import { printable } from "../table.ts";
+
+interface DownloadOptions {
+  readonly output?: string;
+  readonly range?: string;
+  readonly force?: boolean;
+}
+
+const EXAMPLES = `
+A whole file is compared with its BLAKE3 before it gets its name. Prints where it went.
+
+Examples:
+  troupe download 65f0c1d2…01
+  troupe download http://nas:8080/files/65f0c1d2…01/film.mkv -o /tmp/film.mkv
+  troupe download 65f0c1d2…01 --range 0-1048575 -o first-mebibyte
+  troupe download 65f0c1d2…01 -o - | tar x
+`;
+
+export const downloadCommand: Definition = (program, act) => {
+  program
+    .command("download")
+    .description("download a file, or a range of its bytes")
+    .argument("<id>", "a file's ID or URL")
+    .option("-o, --output <file>", "where to write it; - is stdout (default: its name, here)")
+    .option("-r, --range <range>", "FIRST-LAST, FIRST- or -COUNT, in bytes, both ends included")
+    .option("-f, --force", "replace a file that is there")
+    .addHelpText("after", EXAMPLES)
+    .action(act<DownloadOptions>(download));
+};
+
+async function download(session: Session, [word = ""]: readonly string[], { output, range, force }: DownloadOptions): Promise<void> {
+  const { client, context, json } = session;
+  const wanted = range === undefined ? undefined : parseWantedRange(range);
+  const file = await client.file(fileIdOf(word), context.signal);
+  if (output === "-") {
+    await toOutput(session, file, wanted);
+    return;
+  }
+  const path = await targetPath(session, file, output);
+  let display: TransferDisplay | undefined;
+  const onProgress = (doneBytes: number, totalBytes: number): void => {
+    display ??= new TransferDisplay(context.terminal, context.clock, basename(path), totalBytes);
+    display.update(doneBytes);
+  };
+  let sizeBytes: number;
+  try {
+    const plan = { file, range: wanted, signal: context.signal, onProgress };
+    sizeBytes = await downloadToFile(client, context, plan, { path, overwrite: force === true });
+  } finally {
+    display?.end();
+  }
+  context.terminal.out(json ? `${JSON.stringify({ fileId: file.fileId, path, size: sizeBytes, ...(wanted === undefined ? { digest: file.digest } : {}) })}\n` : `${path}\n`);
+}
+
+async function toOutput({ client, context }: Session, file: StoredFile, range: WantedRange | undefined): Promise<void> {
+  for await (const block of downloadBlocks(client, context, { file, range, signal: context.signal })) await context.terminal.outBytes(block);
+}
+
+async function targetPath({ context }: Session, file: StoredFile, output: string | undefined): Promise<string> {
+  if (output === undefined) return join(context.workingDirectory, localName(file.name));
+  const path = resolve(context.workingDirectory, output);
+  const status = await context.disk.status(path);
+  return status?.kind === "directory" ? join(path, localName(file.name)) : path;
+}
+
+/** The last part of a name, which somebody else has chosen: it never leads out of the directory it is written to. */
+function localName(name: string): string {
+  const last = printable(name.split(/[/\\]/).at(-1) ?? "");
+  if (last === "" || last === "." || last === "..") throw new TroupeError("BAD_NAME", `The file's name, ${JSON.stringify(name)}, cannot be a name here; use -o FILE.`);
+  return last;
+}

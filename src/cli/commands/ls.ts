@@ -1,0 +1,55 @@
+/** `troupe ls [PREFIX]`: files, newest first. */
+import { InvalidArgumentError } from "commander";
+import type { StoredFile } from "../../client/answers.ts";
+import { approximateSize } from "../../config/size.ts";
+import type { Definition } from "../session.ts";
+import { type Column, table } from "../table.ts";
+import { shortTime } from "../time-text.ts";
+
+interface ListOptions {
+  readonly app?: string;
+  readonly user?: string;
+  readonly limit?: number;
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: "ID", widthMin: 36 },
+  { title: "SIZE", align: "right", widthMin: 9 },
+  { title: "CREATED", widthMin: 16 },
+  { title: "NAME" },
+];
+
+export const listCommand: Definition = (program, act) => {
+  program
+    .command("ls")
+    .description("list files, newest first")
+    .argument("[prefix]", "only names that begin with this")
+    .option("--app <label>", "only files with this app label")
+    .option("--user <label>", "only files with this user label")
+    .option("--limit <count>", "at most this many", readCount)
+    .addHelpText("after", "\nExamples:\n  troupe ls\n  troupe ls holidays/ --limit 20\n  troupe ls --json\n")
+    .action(
+      act<ListOptions>(async ({ client, context, json }, [prefix], { app, user, limit = Number.POSITIVE_INFINITY }) => {
+        const kept: StoredFile[] = [];
+        let count = 0;
+        let cursor: string | undefined;
+        do {
+          const page = await client.files({ prefix, app, user, cursor }, context.signal);
+          const files = page.files.slice(0, limit - count);
+          if (json) kept.push(...files);
+          else context.terminal.out(table(COLUMNS, files.map(rowOf), count === 0));
+          count += files.length;
+          cursor = page.cursor;
+        } while (cursor !== undefined && count < limit);
+        if (json) context.terminal.out(`${JSON.stringify({ files: kept })}\n`);
+      }),
+    );
+};
+
+const rowOf = ({ fileId, size, created, name }: StoredFile): string[] => [fileId, approximateSize(size), shortTime(created), name];
+
+function readCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d{1,9}$/.test(text) || count < 1) throw new InvalidArgumentError("It is a whole number from 1.");
+  return count;
+}

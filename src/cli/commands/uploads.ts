@@ -1,0 +1,83 @@
+/** `troupe uploads [ID]`: uploads that have not ended, or one of them in detail. */
+import type { UploadProgress, UploadSummary } from "../../client/answers.ts";
+import { approximateSize } from "../../config/size.ts";
+import { checkIdentity } from "../../core/identity.ts";
+import type { Definition, Session } from "../session.ts";
+import { type Column, printable, table } from "../table.ts";
+import { shortTime } from "../time-text.ts";
+
+interface UploadsOptions {
+  readonly all?: boolean;
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: "UPLOAD", widthMin: 22 },
+  { title: "STATE", widthMin: 11 },
+  { title: "SINCE", widthMin: 16 },
+  { title: "SIZE", align: "right", widthMin: 9 },
+  { title: "NAME" },
+];
+const RANGES_SHOWN_MAX = 10;
+
+export const uploadsCommand: Definition = (program, act) => {
+  program
+    .command("uploads")
+    .description("list uploads that have not ended, or show one")
+    .argument("[id]", "an upload's ID")
+    .option("--all", "those that have ended, too")
+    .addHelpText("after", "\nExamples:\n  troupe uploads\n  troupe uploads V1StGXR8_Z5jdHi6B-myT0\n")
+    .action(
+      act<UploadsOptions>(async (session, [id], { all }) => {
+        if (id === undefined) await list(session, all === true);
+        else await show(session, checkIdentity(id, "The upload"));
+      }),
+    );
+};
+
+async function list({ client, context, json }: Session, all: boolean): Promise<void> {
+  const kept: UploadSummary[] = [];
+  let isFirst = true;
+  let cursor: string | undefined;
+  do {
+    // `receiving` stands for every state that is not an end.
+    const page = await client.uploads({ state: all ? undefined : "receiving", cursor }, context.signal);
+    if (json) kept.push(...page.uploads);
+    else context.terminal.out(table(COLUMNS, page.uploads.map(rowOf), isFirst));
+    isFirst = false;
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  if (json) context.terminal.out(`${JSON.stringify({ uploads: kept })}\n`);
+}
+
+async function show({ client, context, json }: Session, uploadId: string): Promise<void> {
+  const upload = await client.status(uploadId, context.signal);
+  context.terminal.out(json ? `${JSON.stringify({ uploadId, ...upload })}\n` : describe(uploadId, upload));
+}
+
+const rowOf = ({ uploadId, state, since, size, name }: UploadSummary): string[] => [
+  uploadId,
+  state,
+  shortTime(since),
+  size === undefined ? "?" : approximateSize(size),
+  name,
+];
+
+function describe(uploadId: string, upload: UploadProgress): string {
+  const { state, since, name, size, chunkBytes, chunkCount, receivedCount, missing, lastError, fileId } = upload;
+  const lines: [string, string][] = [
+    ["upload", uploadId],
+    ["name", name ?? "?"],
+    ["state", since === undefined ? state : `${state} since ${shortTime(since)}`],
+    ["size", size === undefined ? "not known yet" : approximateSize(size)],
+    ["chunks", `${receivedCount} of ${chunkCount ?? "?"} received, ${approximateSize(chunkBytes)} each`],
+  ];
+  if (missing.length > 0) lines.push(["missing", missingInWords(upload)]);
+  if (lastError !== undefined) lines.push(["last error", `${lastError.code}: ${lastError.detail}`]);
+  if (fileId !== undefined) lines.push(["file", fileId]);
+  return lines.map(([title, text]) => `${title.padEnd(10)}  ${printable(text)}\n`).join("");
+}
+
+function missingInWords({ missing, missingTruncated }: UploadProgress): string {
+  const shown = missing.slice(0, RANGES_SHOWN_MAX).map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`));
+  return shown.join(", ") + (missing.length > shown.length || missingTruncated ? ", …" : "");
+}

@@ -1,0 +1,80 @@
+/**
+ * The `troupe` command: its commands, the options all of them have, and how it ends.
+ *
+ * C1: stdout has what was asked for and nothing else; everything said to a person goes to stderr.
+ * C2: the exit code is 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 unreachable.
+ * C3: no error is shown with a stack; each is one line, or with `--json` one object, on stderr.
+ */
+import { Command, CommanderError } from "commander";
+import { cancelCommand } from "./commands/cancel.ts";
+import { configCommand } from "./commands/config.ts";
+import { deleteCommand } from "./commands/delete.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { downloadCommand } from "./commands/download.ts";
+import { groupsCommand } from "./commands/groups.ts";
+import { listCommand } from "./commands/ls.ts";
+import { nodesCommand } from "./commands/nodes.ts";
+import { sizeCommand } from "./commands/size.ts";
+import { uploadCommand } from "./commands/upload.ts";
+import { uploadsCommand } from "./commands/uploads.ts";
+import type { CommandContext } from "./context.ts";
+import { EXIT, type ExitCode, exitCodeOf, failureJson, failureLine } from "./exit-code.ts";
+import { type Definition, GATEWAY_DEFAULT, type GlobalOptions, type Work, openSession } from "./session.ts";
+import { Told } from "./told.ts";
+
+const COMMANDS: readonly Definition[] = [
+  uploadCommand,
+  downloadCommand,
+  sizeCommand,
+  deleteCommand,
+  listCommand,
+  groupsCommand,
+  nodesCommand,
+  uploadsCommand,
+  cancelCommand,
+  configCommand,
+  doctorCommand,
+];
+
+const EXAMPLES = `
+Examples:
+  troupe upload film.mkv                     prints the file's URL
+  troupe download 6a1f…01 -o film.mkv
+  troupe ls holidays/
+  troupe --gateway http://nas:8080 --token alice:… uploads
+  troupe help upload                         more about one command
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 unreachable.
+`;
+
+/** @param argv without the program and the script */
+export async function runCommandLine(argv: readonly string[], context: CommandContext): Promise<ExitCode> {
+  const { terminal } = context;
+  const program = new Command("troupe");
+  program
+    .description("Stores large files on a Troupe server and gets them back.")
+    .version(context.version, "--version", "print the version")
+    .option("--gateway <url>", `the server (default: ${GATEWAY_DEFAULT}, env: TROUPE_GATEWAY)`)
+    .option("--token <token>", "owner:secret, or the secret alone (env: TROUPE_TOKEN)")
+    .option("--json", "print what is found, and errors, as JSON with exact numbers")
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), getOutHelpWidth: () => terminal.columns })
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError("See 'troupe --help', or --help after a command.")
+    .addHelpText("after", EXAMPLES);
+  const act = <Options>(work: Work<Options>) =>
+    async function (this: Command): Promise<void> {
+      await work(openSession(context, program.opts()), this.args, this.opts() as Options);
+    };
+  for (const define of COMMANDS) define(program, act);
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return EXIT.done;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (error instanceof Told) return error.exitCode;
+    const options = program.opts<GlobalOptions>();
+    terminal.err(`${options.json === true ? failureJson(error) : failureLine(error, openSession(context, options).gateway)}\n`);
+    return exitCodeOf(error);
+  }
+}

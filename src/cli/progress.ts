@@ -1,0 +1,71 @@
+/**
+ * Shows how far a transfer is: a bar with rate and time left on a terminal, elsewhere a line every few seconds. Always on stderr.
+ */
+import { approximateDuration } from "../config/duration.ts";
+import { approximateSize } from "../config/size.ts";
+import type { Clock } from "../core/ports/clock.ts";
+import type { ProgressBar, Terminal } from "./context.ts";
+import { printable } from "./table.ts";
+
+const LINE_EVERY_MS = 5_000;
+const SAMPLE_EVERY_MS = 250;
+/** The rate shown is that of the last samples: about ten seconds. */
+const SAMPLES_MAX = 40;
+
+export class TransferDisplay {
+  readonly #terminal: Terminal;
+  readonly #clock: Clock;
+  readonly #label: string;
+  /** `undefined` for a stream whose end nobody knows. */
+  readonly #totalBytes: number | undefined;
+  readonly #bar: ProgressBar | undefined;
+  readonly #samples: { readonly atMs: number; readonly doneBytes: number }[] = [];
+  #shownMs: number;
+
+  constructor(terminal: Terminal, clock: Clock, label: string, totalBytes: number | undefined) {
+    this.#terminal = terminal;
+    this.#clock = clock;
+    this.#label = printable(label);
+    this.#totalBytes = totalBytes;
+    this.#shownMs = clock.nowMs();
+    this.#bar = terminal.isTerminal && totalBytes !== undefined ? terminal.openBar(this.#label, totalBytes) : undefined;
+  }
+
+  /** @param state what goes on besides the transfer, in a word */
+  update(doneBytes: number, state?: string): void {
+    const nowMs = this.#clock.nowMs();
+    const last = this.#samples.at(-1);
+    if (last === undefined || nowMs - last.atMs >= SAMPLE_EVERY_MS) {
+      this.#samples.push({ atMs: nowMs, doneBytes });
+      if (this.#samples.length > SAMPLES_MAX) this.#samples.shift();
+    }
+    if (this.#bar !== undefined) {
+      this.#bar.update(doneBytes, this.#note(doneBytes, state));
+    } else if (nowMs - this.#shownMs >= LINE_EVERY_MS) {
+      this.#shownMs = nowMs;
+      this.#terminal.err(`${this.#label}: ${this.#amount(doneBytes)}${this.#note(doneBytes, state)}\n`);
+    }
+  }
+
+  end(): void {
+    this.#bar?.stop();
+  }
+
+  #amount(doneBytes: number): string {
+    const total = this.#totalBytes;
+    if (total === undefined) return `${approximateSize(doneBytes)}, `;
+    return `${approximateSize(doneBytes)} of ${approximateSize(total)} (${total === 0 ? 100 : Math.floor((100 * doneBytes) / total)} %), `;
+  }
+
+  #note(doneBytes: number, state: string | undefined): string {
+    if (state !== undefined) return state;
+    const first = this.#samples[0];
+    const last = this.#samples.at(-1);
+    const elapsedMs = (last?.atMs ?? 0) - (first?.atMs ?? 0);
+    const bytesPerMs = elapsedMs === 0 ? 0 : Math.max(0, ((last?.doneBytes ?? 0) - (first?.doneBytes ?? 0)) / elapsedMs);
+    if (bytesPerMs === 0) return "waiting";
+    const rate = `${approximateSize(bytesPerMs * 1000)}/s`;
+    if (this.#totalBytes === undefined) return rate;
+    return `${rate}, ${approximateDuration((this.#totalBytes - doneBytes) / bytesPerMs)} left`;
+  }
+}

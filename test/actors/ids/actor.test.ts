@@ -1,0 +1,214 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { startIds } from "../../../src/actors/ids/actor.ts";
+import { ids } from "../../../src/actors/ids/contract.ts";
+import type { IdsTables } from "../../../src/actors/ids/tables.ts";
+import { client } from "../../../src/bus/client.ts";
+import { host } from "../../../src/bus/host.ts";
+import { LoopbackBus } from "../../../src/bus/loopback.ts";
+import { bytesOf } from "../../../src/core/byte-text.ts";
+import { BLOB_ID_LIMIT } from "../../../src/core/limits.ts";
+import { SILENT_LOG } from "../../../src/core/log.ts";
+import type { Database } from "../../../src/core/ports/database.ts";
+import { openTestDatabase } from "../../support/database.ts";
+import { SeededRandom } from "../../support/seeded-random.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+import { HeldDatabase, type Outcome, TestAllocator } from "./rig.ts";
+
+const open = () => openTestDatabase<IdsTables>("ids");
+const rowOf = (database: Database<IdsTables>, key = "blob") =>
+  database.read(async (query) => (await query.selectFrom("t_id_gen").select("next_value").where("id_key", "=", bytesOf(key)).executeTakeFirst())?.next_value);
+
+describe("the ID allocator", () => {
+  test("starts at 0, and the row says what has been handed out: 100, 200, 300", async () => {
+    const database = await open();
+    const allocator = new TestAllocator(database, 100);
+    const seen: [number, bigint | undefined][] = [];
+    for (let index = 0; index <= 200; index += 1) {
+      const { first } = await allocator.next();
+      if (index % 100 === 0) seen.push([first, await rowOf(database)]);
+    }
+    expect(seen).toEqual([
+      [0, 100n],
+      [100, 200n],
+      [200, 300n],
+    ]);
+    await database.close();
+  });
+
+  test("refuses a step below 10", () => {
+    for (const step of [9, 0, -100, 10.5]) {
+      expect(() => startIds({ database: {} as Database<IdsTables>, clock: new VirtualClock(), log: SILENT_LOG, step })).toThrow("SETTING_INVALID");
+    }
+  });
+
+  test("a lease larger than what is left takes a fresh block; one larger than a step steps by as much", async () => {
+    const database = await open();
+    const allocator = new TestAllocator(database, 100);
+    expect(await allocator.next(60)).toMatchObject({ first: 0, count: 60 });
+    expect(await allocator.next(60)).toMatchObject({ first: 100, count: 60 });
+    expect(await allocator.next(250)).toMatchObject({ first: 200, count: 250 });
+    expect(await rowOf(database)).toBe(450n);
+    expect(await allocator.next()).toMatchObject({ first: 450 });
+    await database.close();
+  });
+
+  test("requests that come during a step share it, and are answered in order", async () => {
+    const real = await open();
+    const database = new HeldDatabase(real);
+    const allocator = new TestAllocator(database, 100);
+    const leases = Promise.all(Array.from({ length: 100 }, () => allocator.next()));
+    await Promise.resolve();
+    await database.release(0, "commit");
+    expect(database.held).toHaveLength(0);
+    expect((await leases).map(({ first }) => first)).toEqual(Array.from({ length: 100 }, (_, index) => index));
+    expect(await rowOf(real)).toBe(100n);
+    await database.close();
+  });
+
+  test("F15: a step whose outcome is unknown is an error to who waited, a gap at most, and the next request steps again", async () => {
+    for (const outcome of ["lose", "fail"] as const) {
+      const database = new HeldDatabase(await open());
+      const allocator = new TestAllocator(database, 100);
+      const waiting = [allocator.next(), allocator.next()].map((lease) => lease.catch((error: unknown) => error));
+      await Promise.resolve();
+      await database.release(0, outcome);
+      expect(await Promise.all(waiting)).toMatchObject([{ code: "DATABASE_UNAVAILABLE" }, { code: "DATABASE_UNAVAILABLE" }]);
+      const next = allocator.next();
+      await Promise.resolve();
+      await database.releaseAll();
+      expect(await next).toMatchObject({ first: outcome === "lose" ? 100 : 0 });
+      await database.close();
+    }
+  });
+
+  test("the last IDs are given out, and then ID_SPACE_EXHAUSTED, for good", async () => {
+    const database = await open();
+    const allocator = new TestAllocator(database, 100);
+    await allocator.raise(BLOB_ID_LIMIT - 31);
+    const answers = await Promise.all([allocator.next(31), allocator.next(29)].map((lease) => lease.catch((error: unknown) => error)));
+    expect(answers).toMatchObject([{ code: "ID_SPACE_EXHAUSTED" }, { first: BLOB_ID_LIMIT - 30 }]);
+    expect(await allocator.next()).toMatchObject({ first: BLOB_ID_LIMIT - 1 });
+    await expect(allocator.next()).rejects.toMatchObject({ code: "ID_SPACE_EXHAUSTED" });
+    await allocator.raise(BLOB_ID_LIMIT);
+    await expect(new TestAllocator(database, 100).next()).rejects.toMatchObject({ code: "ID_SPACE_EXHAUSTED" });
+    expect(await rowOf(database)).toBe(BigInt(BLOB_ID_LIMIT));
+    await database.close();
+  });
+
+  test("F16: after a database came back empty, a raise lifts memory and row above what a node has seen", async () => {
+    const database = await open();
+    const [first, second] = [new TestAllocator(database, 100), new TestAllocator(database, 100)];
+    await Promise.all([first.next(), second.next()]);
+    await Promise.all([first.raise(7_777), second.raise(7_777)]);
+    const leases = await Promise.all([first.next(), second.next(), new TestAllocator(database, 100).next()]);
+    expect(leases.every((lease) => lease.first > 7_777)).toBe(true);
+    expect(new Set(leases.map((lease) => lease.first)).size).toBe(3);
+    await database.close();
+  });
+
+  test("F16: what it was raised by holds in memory also when the database could not be told", async () => {
+    const database = new HeldDatabase(await open());
+    const allocator = new TestAllocator(database, 100);
+    const lease = allocator.next();
+    const raise = allocator.raise(5_000).catch((error: unknown) => error);
+    await Promise.resolve();
+    await database.release(0, "commit");
+    // The block came from below; another step is under way, from above.
+    await database.release(1, "commit");
+    expect(await lease).toMatchObject({ first: 5_001 });
+    await database.release(0, "fail");
+    expect(await raise).toMatchObject({ code: "DATABASE_UNAVAILABLE" });
+    const large = allocator.next(500);
+    await Promise.resolve();
+    await database.releaseAll();
+    expect((await large).first).toBeGreaterThan(5_000);
+    await database.close();
+  });
+
+  test("F27: any order of requests, steps, lost answers and crashes of two allocators leaves gaps and never repeats", async () => {
+    const command = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ kind: fc.constant("next" as const), who: fc.nat(1), count: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 40 })) }) },
+      { weight: 4, arbitrary: fc.record({ kind: fc.constant("release" as const), index: fc.nat(5), outcome: fc.constantFrom<Outcome>("commit", "commit", "lose", "fail") }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash" as const), who: fc.nat(1) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("raise" as const), who: fc.nat(1), highest: fc.nat(300) }) },
+    );
+    let leaseCount = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 60 }), async (commands) => {
+        const database = new HeldDatabase(await open());
+        const allocators = [new TestAllocator(database, 10), new TestAllocator(database, 10)];
+        const given = new Set<number>();
+        /** What each living allocator was raised by, and what the database surely was. */
+        const floors = [0, 0];
+        let kept = 0;
+        const answers: Promise<void>[] = [];
+        for (const next of commands) {
+          if (next.kind === "release") await database.release(next.index, next.outcome);
+          if (next.kind === "crash") {
+            await allocators[next.who]?.crash();
+            floors[next.who] = kept;
+          }
+          if (next.kind === "raise") {
+            const { who, highest } = next;
+            const raised = allocators[who]?.raise(highest) ?? Promise.resolve();
+            floors[who] = Math.max(floors[who] ?? 0, highest + 1);
+            answers.push(
+              raised.then(
+                () => void (kept = Math.max(kept, highest + 1)),
+                () => {},
+              ),
+            );
+          }
+          if (next.kind === "next") {
+            const { who, count } = next;
+            const lease = allocators[who]?.next(count) ?? Promise.reject(new Error("nobody"));
+            answers.push(
+              lease.then(
+                (got) => {
+                  expect(got.count).toBe(count);
+                  expect(got.first).toBeGreaterThanOrEqual(floors[who] ?? 0);
+                  for (let id = got.first; id < got.first + count; id += 1) {
+                    expect(given.has(id)).toBe(false);
+                    given.add(id);
+                    leaseCount += 1;
+                  }
+                },
+                (error: unknown) => expect(error).toMatchObject({ name: "TroupeError" }),
+              ),
+            );
+          }
+          for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+        }
+        await database.releaseAll();
+        await Promise.all(answers);
+        await database.close();
+      }),
+      { numRuns: 200 },
+    );
+    expect(leaseCount).toBeGreaterThan(1_000);
+  });
+
+  test("F27: answers on the bus; one that is started again after its end leaves a gap", async () => {
+    const clock = new VirtualClock();
+    const random = new SeededRandom(7);
+    const bus = new LoopbackBus({ clock, random });
+    const database = await open();
+    const start = () => host(bus, ids, {}, { clock, random, log: SILENT_LOG }, startIds({ database, clock, log: SILENT_LOG }));
+    const first = await start();
+    const calls = client(bus, ids);
+    expect(await calls.next({ key: "blob", count: 3 })).toEqual({ key: "blob", first: 0, count: 3 });
+    expect(await calls.state({})).toEqual({ step: 100, blocks: [{ key: "blob", next: 3, end: 100 }] });
+    await first.stop();
+    const second = await start();
+    expect(await calls.next({ key: "blob" })).toMatchObject({ first: 100 });
+    const raising = calls.raise({ key: "blob", highest: 1_000 }, { timeoutMs: 50 });
+    await clock.advance(50);
+    expect(await raising).toEqual([{ ok: true, output: {} }]);
+    expect(await calls.next({ key: "blob" })).toMatchObject({ first: 1_001 });
+    await expect(calls.next({ key: "" })).rejects.toMatchObject({ code: "BAD_REQUEST" });
+    await second.stop();
+    await bus.drain();
+    await database.close();
+  });
+});

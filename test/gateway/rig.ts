@@ -1,0 +1,363 @@
+/**
+ * A gateway among small hand-written actors on a loopback bus, over bytes in memory: enough of the cast for routes to be tried as
+ * functions of request values. Tests reach into its fields to make things go wrong.
+ */
+import { createHash } from "node:crypto";
+import { type FileRecord, type LocatedFile, type UploadRecord, catalog } from "../../src/actors/catalog/contract.ts";
+import { storage } from "../../src/actors/storage/contract.ts";
+import { tracker } from "../../src/actors/tracker/contract.ts";
+import { type UploadStatus, upload } from "../../src/actors/upload/contract.ts";
+import type { HostedActor } from "../../src/bus/actor.ts";
+import { eventSubject } from "../../src/bus/contract.ts";
+import { host } from "../../src/bus/host.ts";
+import { LoopbackBus } from "../../src/bus/loopback.ts";
+import { type ErrorCode, TroupeError } from "../../src/core/errors.ts";
+import { FILE_BYTES_MAX_DEFAULT } from "../../src/core/limits.ts";
+import type { Log } from "../../src/core/log.ts";
+import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane } from "../../src/core/ports/data-plane.ts";
+import type { HttpRequest, HttpResponse } from "../../src/core/ports/http-exchange.ts";
+import { randomIdentity } from "../../src/core/ports/random.ts";
+import { ENDED_STATES, type FileDigests } from "../../src/core/shapes.ts";
+import { type RunningGateway, createGateway } from "../../src/gateway/gateway.ts";
+import type { GatewayOptions } from "../../src/gateway/ports.ts";
+import { SeededRandom } from "../support/seeded-random.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const NODE_IDS = ["node1", "node2"];
+const CHUNK_BYTES = 64 * 1024;
+
+interface MemoryUpload {
+  record: UploadRecord;
+  readonly chunks: Map<number, Uint8Array>;
+  actor: HostedActor | undefined;
+}
+
+/** One request, as a value; what a test does not say is what a plain client sends. */
+export interface Ask {
+  readonly headers?: Record<string, string>;
+  readonly body?: Uint8Array | string | AsyncIterable<Uint8Array>;
+  readonly signal?: AbortSignal;
+}
+
+export interface Answer extends HttpResponse {
+  readonly fields: Record<string, string>;
+  readonly bytes: Buffer;
+  readonly json: Record<string, unknown>;
+}
+
+export class Rig implements AsyncDisposable {
+  readonly clock = new VirtualClock();
+  readonly random = new SeededRandom(7);
+  readonly bus = new LoopbackBus({ clock: this.clock, random: this.random });
+  readonly lines: string[] = [];
+  readonly uploads = new Map<string, MemoryUpload>();
+  readonly files = new Map<string, LocatedFile>();
+  readonly blobs = new Map<string, Uint8Array>();
+  readonly operations = new Map<string, { digest: string; uploadId: string }>();
+  readonly calls: string[] = [];
+  readonly plane = new MemoryDataPlane(this);
+  /** Errors that nodes answer `createUpload` with, by node. */
+  readonly createFaults = new Map<string, ErrorCode>();
+  isTrackerThere = true;
+  copies = 1;
+  gateway!: RunningGateway;
+  #actors: HostedActor[] = [];
+  #fileCount = 0;
+
+  static async start(options: Partial<GatewayOptions> = {}): Promise<Rig> {
+    const rig = new Rig();
+    const log = recordingLog(rig.lines);
+    rig.gateway = createGateway(
+      { bus: rig.bus, clock: rig.clock, random: rig.random, log, dataPlane: rig.plane },
+      { nodeId: "gateway1", tokens: [], corsOrigins: [], fileBytesMax: FILE_BYTES_MAX_DEFAULT, trustProxy: false, ...options },
+    );
+    await rig.#castActors();
+    return rig;
+  }
+
+  async ask(method: string, target: string, ask: Ask = {}): Promise<Answer> {
+    const response = await this.send(method, target, ask);
+    const blocks: Uint8Array[] = [];
+    const { body } = response;
+    if (typeof body === "string") blocks.push(Buffer.from(body));
+    else if (body instanceof Uint8Array) blocks.push(body);
+    else if (body !== undefined) for await (const block of body) blocks.push(block);
+    const bytes = Buffer.concat(blocks);
+    const fields = Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)]));
+    return { ...response, fields, bytes, json: fields["content-type"]?.includes("json") === true ? (JSON.parse(bytes.toString()) as Record<string, unknown>) : {} };
+  }
+
+  send(method: string, target: string, { headers = {}, body = "", signal = new AbortController().signal }: Ask = {}): Promise<HttpResponse> {
+    const hasLength = typeof body === "string" || body instanceof Uint8Array;
+    const bytes = typeof body === "string" ? Buffer.from(body) : body;
+    const request: HttpRequest = {
+      method,
+      target,
+      headers: { host: "localhost:8080", ...(hasLength && bytes instanceof Uint8Array && bytes.length > 0 ? { "content-length": String(bytes.length) } : {}), ...headers },
+      body: bytes instanceof Uint8Array ? once(bytes) : bytes,
+      remoteAddress: "127.0.0.1",
+      secure: false,
+      signal,
+    };
+    return this.gateway.handler(request);
+  }
+
+  createJson(body: Record<string, unknown>, headers: Record<string, string> = {}): Promise<Answer> {
+    return this.ask("POST", "/api/v1/uploads", { headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
+  }
+
+  /** A file that is simply there. */
+  addFile(bytes: Uint8Array, file: Partial<FileRecord> = {}): LocatedFile {
+    this.#fileCount += 1;
+    const fileId = `${this.#fileCount.toString(16).padStart(30, "0")}000000`;
+    const path = `000/000/000/00000000_${this.#fileCount.toString(16).toUpperCase().padStart(3, "0")}`;
+    const wallMs = this.clock.wallMs();
+    const located: LocatedFile = {
+      fileId,
+      owner: "local",
+      app: "default",
+      user: "default",
+      name: "film.mp4",
+      sizeBytes: bytes.length,
+      contentType: "video/mp4",
+      digests: digestsOf(bytes),
+      createdMs: wallMs,
+      modifiedMs: wallMs,
+      ...file,
+      blob: { blobId: this.#fileCount, path, group: "group001", nodeIds: NODE_IDS },
+    };
+    this.blobs.set(path, bytes);
+    this.files.set(fileId, located);
+    return located;
+  }
+
+  /** The session's node goes away without a word. */
+  async loseSession(uploadId: string): Promise<void> {
+    const found = this.uploads.get(uploadId);
+    await found?.actor?.stop();
+    if (found !== undefined) found.actor = undefined;
+  }
+
+  publishFact(uploadId: string, fact: string, body: unknown): void {
+    this.bus.publish(eventSubject("upload", uploadId, fact), Buffer.from(JSON.stringify(body)));
+  }
+
+  statusOf(uploadId: string): UploadStatus {
+    const { record, chunks } = this.uploads.get(uploadId) as MemoryUpload;
+    const chunkCount = record.sizeBytes === undefined ? undefined : Math.ceil(record.sizeBytes / record.chunkBytes);
+    const missing: [number, number][] = [];
+    for (let index = 0; index < (chunkCount ?? 0); index += 1) {
+      const last = missing.at(-1);
+      if (chunks.has(index)) continue;
+      if (last !== undefined && last[1] === index - 1) last[1] = index;
+      else missing.push([index, index]);
+    }
+    const receivedBytes = [...chunks.values()].reduce((sum, chunk) => sum + chunk.length, 0);
+    const { uploadId: id, fileId, owner, host: nodeId, epoch, name, state, sinceMs, sizeBytes, chunkBytes } = record;
+    return { uploadId: id, fileId, owner, host: nodeId, epoch, name, state, sinceMs, sizeBytes, chunkBytes, chunkCount, receivedCount: chunks.size, receivedBytes, inFlightCount: 0, missing, missingTruncated: false, verifiedBytes: 0 };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gateway.stop();
+    for (const { actor } of this.uploads.values()) await actor?.stop();
+    for (const actor of this.#actors) await actor.stop();
+    await this.bus.drain();
+  }
+
+  async #castActors(): Promise<void> {
+    const ports = { clock: this.clock, random: this.random, log: recordingLog([]) };
+    const unused = (): never => {
+      throw new TroupeError("NOT_IMPLEMENTED");
+    };
+    const there = (): void => {
+      if (!this.isTrackerThere) throw new TroupeError("UNAVAILABLE", "The tracker is away.");
+    };
+    const nodes = NODE_IDS.map((nodeId) => ({ nodeId }));
+    this.#actors = [
+      await host(this.bus, tracker, {}, ports, async () => ({
+        handlers: {
+          join: unused,
+          heartbeat: unused,
+          leave: unused,
+          place: () => (there(), { group: "group001", nodes }),
+          locate: () => ({ group: "group001", nodes }),
+          groups: () => (there(), { groups: [{ group: "group001", createdMs: 0, nodeCount: 2, activeCount: 2, freeBytes: 10, totalBytes: 20 }] }),
+          nodes: () => {
+            there();
+            const wallMs = this.clock.wallMs();
+            return { nodes: NODE_IDS.map((nodeId) => ({ nodeId, group: "group001", zone: "z", version: "1", startedMs: wallMs, totalBytes: 20, freeBytes: 10, closedToUploads: false, state: "active" as const, joinedMs: wallMs, silentMs: 1000 })) };
+          },
+        },
+      })),
+      await host(this.bus, catalog, {}, ports, async () => ({
+        handlers: {
+          registerUpload: unused,
+          claimUpload: unused,
+          endUpload: unused,
+          commitFile: unused,
+          upload: ({ uploadId }, turn) => {
+            const found = this.uploads.get(uploadId);
+            if (found === undefined || found.record.owner !== turn.principal.owner) throw new TroupeError("UPLOAD_NOT_FOUND");
+            return found.record;
+          },
+          uploads: ({ state }, turn) => ({
+            uploads: [...this.uploads.values()].map(({ record }) => record).filter((record) => record.owner === turn.principal.owner && (state === undefined || record.state === state)),
+          }),
+          file: ({ fileId }, turn) => {
+            this.calls.push(`catalog.file ${fileId}`);
+            return this.#ownFile(fileId, turn.principal.owner);
+          },
+          files: ({ prefix = "" }, turn) => ({ files: [...this.files.values()].filter((file) => file.owner === turn.principal.owner && file.name.startsWith(prefix)) }),
+          renameFile: ({ fileId, name }, turn) => {
+            const renamed = { ...this.#ownFile(fileId, turn.principal.owner), name };
+            this.files.set(fileId, renamed);
+            return renamed;
+          },
+          deleteFile: ({ fileId }, turn) => {
+            this.#ownFile(fileId, turn.principal.owner);
+            this.files.delete(fileId);
+            return {};
+          },
+        },
+      })),
+    ];
+    for (const nodeId of NODE_IDS) {
+      this.#actors.push(
+        await host(this.bus, storage, { nodeId }, ports, async () => ({
+          handlers: {
+            createUpload: async (input, turn) => {
+              this.calls.push(`createUpload ${nodeId}`);
+              const fault = this.createFaults.get(nodeId);
+              if (fault !== undefined) throw new TroupeError(fault);
+              const known = input.operation === undefined ? undefined : this.operations.get(input.operation.key);
+              if (known !== undefined && known.digest !== input.operation?.requestDigest) throw new TroupeError("IDEMPOTENCY_CONFLICT");
+              const uploadId = known?.uploadId ?? randomIdentity(this.random);
+              if (known === undefined) await this.#openSession(uploadId, nodeId, turn.principal.owner, input);
+              if (input.operation !== undefined) this.operations.set(input.operation.key, { digest: input.operation.requestDigest, uploadId });
+              const { epoch, chunkBytes, chunkCount, state, missing } = this.statusOf(uploadId);
+              return { uploadId, epoch, chunkBytes, chunkCount, state, missing, isNew: known === undefined, access: { nodeId, token: "write-1" } };
+            },
+            grantRead: ({ blobId }) => {
+              this.calls.push(`grantRead ${nodeId} ${blobId}`);
+              return { nodeId, token: this.plane.readToken };
+            },
+            retireBlob: unused,
+            status: unused,
+            uploads: unused,
+          },
+        })),
+      );
+    }
+  }
+
+  #ownFile(fileId: string, owner: string): LocatedFile {
+    const file = this.files.get(fileId);
+    if (file === undefined || file.owner !== owner) throw new TroupeError("FILE_NOT_FOUND");
+    return file;
+  }
+
+  async #openSession(uploadId: string, nodeId: string, owner: string, input: { app: string; user: string; name: string; contentType: string; sizeBytes?: number | undefined; chunkBytes?: number | undefined }): Promise<void> {
+    const wallMs = this.clock.wallMs();
+    const { app, user, name, contentType, sizeBytes } = input;
+    this.#fileCount += 1;
+    const fileId = `${this.#fileCount.toString(16).padStart(30, "a")}000000`;
+    const record: UploadRecord = { uploadId, fileId, app, user, name, contentType, sizeBytes, chunkBytes: input.chunkBytes ?? CHUNK_BYTES, createdMs: wallMs, owner, host: nodeId, group: "group001", epoch: 1, state: "receiving", sinceMs: wallMs };
+    const held: MemoryUpload = { record, chunks: new Map(), actor: undefined };
+    this.uploads.set(uploadId, held);
+    held.actor = await host(this.bus, upload, { uploadId }, { clock: this.clock, random: this.random, log: recordingLog([]) }, async () => ({
+      handlers: {
+        status: () => this.statusOf(uploadId),
+        access: () => {
+          this.calls.push(`access ${uploadId}`);
+          return { access: { nodeId, token: this.plane.writeToken }, owner, epoch: held.record.epoch, chunkBytes: record.chunkBytes, sizeBytes };
+        },
+        merge: ({ epoch, wait }) => {
+          if (epoch !== held.record.epoch) throw new TroupeError("EPOCH_STALE");
+          const { missing } = this.statusOf(uploadId);
+          if (missing.length > 0) throw new TroupeError("UPLOAD_INCOMPLETE", undefined, { facts: { missing } });
+          if (!wait) return { state: "verifying" as const };
+          const bytes = Buffer.concat([...held.chunks.entries()].sort(([a], [b]) => a - b).map(([, chunk]) => chunk));
+          const file = this.addFile(bytes, { fileId, owner, name, contentType, app, user });
+          this.files.set(fileId, file);
+          this.end(uploadId, "merged");
+          return { state: "merged" as const, file: { fileId, name, sizeBytes: bytes.length, digests: file.digests, copies: this.copies, durability: "single-copy" as const } };
+        },
+        cancel: () => {
+          this.calls.push(`cancel ${uploadId}`);
+          this.end(uploadId, "cancelled");
+          return { state: "cancelled" as const };
+        },
+      },
+    }));
+  }
+
+  end(uploadId: string, state: (typeof ENDED_STATES)[number]): void {
+    const held = this.uploads.get(uploadId) as MemoryUpload;
+    held.record = { ...held.record, state, sinceMs: this.clock.wallMs() };
+  }
+}
+
+/** Blobs and chunks in memory; tokens are refused when a test has changed them. */
+export class MemoryDataPlane implements DataPlane {
+  writeToken = "write-1";
+  readToken = "read-1";
+  blockBytes = 16 * 1024;
+  /** What a node answers to reads. */
+  readonly readFaults = new Map<string, ErrorCode>();
+  /** Streams throw after this many bytes. */
+  breaksAfterBytes = Number.POSITIVE_INFINITY;
+  readonly reads: (BlobRange & { readonly nodeId: string })[] = [];
+  readonly #rig: Rig;
+
+  constructor(rig: Rig) {
+    this.#rig = rig;
+  }
+
+  async storeChunk(access: DataAccess, chunk: ChunkBody): Promise<ChunkStored> {
+    if (access.token !== this.writeToken) throw new TroupeError("FORBIDDEN");
+    const held = this.#rig.uploads.get(chunk.uploadId);
+    if (held === undefined) throw new TroupeError("UPLOAD_NOT_FOUND");
+    const blocks: Uint8Array[] = [];
+    for await (const block of chunk.bytes) blocks.push(block);
+    const bytes = Buffer.concat(blocks);
+    for (const { algorithm, value } of chunk.digests) {
+      if (createHash(algorithm).update(bytes).digest("hex") !== value) throw new TroupeError("DIGEST_MISMATCH");
+    }
+    const existing = held.chunks.get(chunk.index);
+    if (existing !== undefined && !bytes.equals(existing)) throw new TroupeError("CHUNK_CONFLICT");
+    held.chunks.set(chunk.index, bytes);
+    return { index: chunk.index, copies: this.#rig.copies, receivedCount: held.chunks.size, isNew: existing === undefined };
+  }
+
+  async readBlob(access: DataAccess, range: BlobRange): Promise<AsyncIterable<Uint8Array>> {
+    this.reads.push({ ...range, nodeId: access.nodeId });
+    const fault = this.readFaults.get(access.nodeId);
+    if (fault !== undefined) throw new TroupeError(fault);
+    if (access.token !== this.readToken) throw new TroupeError("FORBIDDEN");
+    const blob = this.#rig.blobs.get(range.path);
+    if (blob === undefined) throw new TroupeError("BLOB_NOT_FOUND");
+    return this.#stream(blob.subarray(range.offset, range.offset + range.lengthBytes));
+  }
+
+  async *#stream(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+    for (let offset = 0; offset < bytes.length; offset += this.blockBytes) {
+      if (offset >= this.breaksAfterBytes) throw new TroupeError("BLOB_DAMAGED");
+      yield bytes.subarray(offset, offset + this.blockBytes);
+    }
+  }
+}
+
+/** Not BLAKE3: the gateway only passes it on. */
+export function digestsOf(bytes: Uint8Array): FileDigests {
+  return { blake3: createHash("sha256").update("b3").update(bytes).digest("hex") };
+}
+
+export async function* once(...blocks: Uint8Array[]): AsyncGenerator<Uint8Array, void, void> {
+  for (const block of blocks) if (block.length > 0) yield block;
+}
+
+export function recordingLog(lines: string[]): Log {
+  const write = (facts: Readonly<Record<string, unknown>>, sentence: string): void => void lines.push(`${sentence} ${JSON.stringify(facts)}`);
+  const log: Log = { debug: write, info: write, warn: write, error: write, child: () => log };
+  return log;
+}
