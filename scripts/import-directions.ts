@@ -32,6 +32,10 @@ const CONTRACTS = "src/actors/[^/]+/contract\\.ts";
 /** The bus as actors and gateways see it: without its adapters. */
 const BUS = "src/bus/(?!nats|loopback)[^/]+\\.ts";
 
+/** The data plane without its adapters. */
+const DATA_PLANE = "src/data-plane/(?!node-)[^/]+\\.ts";
+const ACTOR_PACKAGES = [...PLAIN, "zod", "kysely", "xstate", "lru-cache"];
+
 /** The first zone whose `files` match is the file's. */
 const ZONES: readonly Zone[] = [
   { zone: "core", files: /^src\/core\//, own: [], packages: [...PLAIN, "zod", "kysely"], pure: true },
@@ -43,11 +47,19 @@ const ZONES: readonly Zone[] = [
     packages: [...PLAIN, "xstate"],
     pure: true,
   },
+  // A storage node hosts uploads: it meets what they ask of their host, which they declare beside their contract.
+  {
+    zone: "storage actor",
+    files: /^src\/actors\/storage\//,
+    own: ["src/actors/storage/.+", "src/actors/upload/ports\\.ts", CONTRACTS, BUS, DATA_PLANE],
+    packages: ACTOR_PACKAGES,
+    pure: true,
+  },
   {
     zone: "actor",
     files: /^src\/actors\/([^/]+)\//,
-    own: ["src/actors/$1/.+", CONTRACTS, BUS],
-    packages: [...PLAIN, "zod", "kysely", "xstate", "lru-cache"],
+    own: ["src/actors/$1/.+", CONTRACTS, BUS, DATA_PLANE],
+    packages: ACTOR_PACKAGES,
     pure: true,
   },
   { zone: "bus adapter", files: /^src\/bus\/nats/, own: ["src/bus/.+"] },

@@ -21,7 +21,7 @@ export function createDataServer(node: ByteService, tokens: TokenMint, log: Log)
       return await answer(node, tokens, request);
     } catch (error) {
       const failure = toTroupeError(error);
-      if (failure.code === "INTERNAL") log.error({ error, path: pathOf(request) }, "The data server could not answer.");
+      if (failure.code === "INTERNAL") log.error({ err: error, path: pathOf(request) }, "The data server could not answer.");
       return problem(failure, request);
     }
   };

@@ -22,6 +22,9 @@ interface StoredBytes {
   bytes: Buffer;
 }
 
+const CREATED = "2026-01-31T12:34:56.789Z";
+const NODE = { nodeId: "node-1", group: "group001", zone: "z", state: "active", silentMs: 1200, freeBytes: 5 * 2 ** 30, totalBytes: 2 ** 40, version: "0.1.0" };
+
 /** A request the gateway saw: `PUT /api/v1/uploads/u1/chunks/0`. */
 export type SeenRequest = string;
 
@@ -64,9 +67,12 @@ export class MemoryGateway implements HttpClient {
     const [, , , kind, id = "", part, index] = url.pathname.split("/");
     if (url.pathname.startsWith("/files/")) return this.#bytes(url.pathname.split("/")[2] ?? "", request);
     if (url.pathname.startsWith("/put/")) return this.#put(url, request);
-    if (kind === "files") return this.#file(request.method, id);
+    if (url.pathname === "/readyz") return json(200, { ready: true, checks: { bus: { ok: true } } });
+    if (kind === "cluster") return json(200, { groups: [{ group: "group001", nodeCount: 2, activeCount: 1, freeBytes: 5 * 2 ** 30, totalBytes: 2 ** 40 }], nodes: [NODE] });
+    if (kind === "files") return this.#file(request.method, id, url.searchParams.get("prefix") ?? "");
     if (kind !== "uploads") return problem(404, "NOT_FOUND");
     if (request.method === "POST" && id === "") return this.#create(JSON.parse((await readAll(request.body)).toString()));
+    if (id === "") return json(200, { uploads: [...this.uploads].map(([uploadId, { name, size, state }]) => ({ uploadId, name, size, state, since: CREATED })) });
     const upload = this.uploads.get(id);
     if (upload === undefined) return problem(404, "UPLOAD_NOT_FOUND");
     if (part === "chunks") return this.#chunk(upload, Number(index), request);
@@ -140,11 +146,11 @@ export class MemoryGateway implements HttpClient {
     const { name, bytes } = this.files.get(fileId) as StoredBytes;
     const hash = streamHash("blake3");
     hash.update(bytes);
-    return { fileId, name, size: bytes.length, digest: { blake3: hash.digestHex() }, copies: 1, url: `${MemoryGateway.url}/files/${fileId}/${name}` };
+    return { fileId, name, size: bytes.length, digest: { blake3: hash.digestHex() }, copies: 1, created: CREATED, url: `${MemoryGateway.url}/files/${fileId}/${name}` };
   }
 
-  #file(method: string, fileId: string): HttpClientResponse {
-    if (fileId === "") return json(200, { files: [...this.files.keys()].map((id) => this.#record(id)) });
+  #file(method: string, fileId: string, prefix: string): HttpClientResponse {
+    if (fileId === "") return json(200, { files: [...this.files.keys()].map((id) => this.#record(id)).filter(({ name }) => name.startsWith(prefix)) });
     if (!this.files.has(fileId)) return problem(404, "FILE_NOT_FOUND");
     if (method !== "DELETE") return json(200, this.#record(fileId));
     this.files.delete(fileId);

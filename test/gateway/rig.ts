@@ -278,7 +278,7 @@ export class Rig implements AsyncDisposable {
           if (!wait) return { state: "verifying" as const };
           const bytes = Buffer.concat([...held.chunks.entries()].sort(([a], [b]) => a - b).map(([, chunk]) => chunk));
           const file = this.addFile(bytes, { fileId, owner, name, contentType, app, user });
-          this.files.set(fileId, file);
+          this.files.set(fileId, { ...file, blob: { ...file.blob, nodeIds: NODE_IDS.slice(0, this.copies) } });
           this.end(uploadId, "merged");
           return { state: "merged" as const, file: { fileId, name, sizeBytes: bytes.length, digests: file.digests, copies: this.copies, durability: "single-copy" as const } };
         },

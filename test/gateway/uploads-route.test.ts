@@ -5,7 +5,7 @@ import { EVENT_HEARTBEAT_MS, JSON_BODY_BYTES_MAX } from "../../src/core/limits.t
 import { Rig, digestsOf, once } from "./rig.ts";
 
 const KIB64 = 64 * 1024;
-const BYTES = Uint8Array.from({ length: 2 * KIB64 + 100 }, (_, index) => (index * 13) & 0xff);
+const BYTES = Uint8Array.from({ length: 2 * KIB64 + 100 }, (_, index) => (index * 13 + (index >> 16)) & 0xff);
 const chunkOf = (index: number): Uint8Array => BYTES.subarray(index * KIB64, (index + 1) * KIB64);
 
 async function created(rig: Rig, extra: Record<string, unknown> = {}): Promise<string> {

@@ -216,6 +216,6 @@ class Node implements StorageNode {
   #becomeSuspect(error: unknown): void {
     if (this.#suspect !== undefined) return;
     this.#suspect = error instanceof Error ? error.message : String(error);
-    this.#ports.log.error({ error }, "The disk did not do what it promised; this node takes no uploads until it is restarted. Reads go on.");
+    this.#ports.log.error({ err: error }, "The disk did not do what it promised; this node takes no uploads until it is restarted. Reads go on.");
   }
 }

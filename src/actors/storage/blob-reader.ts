@@ -224,7 +224,7 @@ export class BlobReader {
 
   async #close(blob: OpenBlob): Promise<void> {
     const results = await Promise.allSettled([blob.data.close(), blob.leaves.close()]);
-    for (const result of results) if (result.status === "rejected") this.#ports.log.warn({ blobId: blob.place.blobId, error: result.reason }, "A blob's file could not be closed.");
+    for (const result of results) if (result.status === "rejected") this.#ports.log.warn({ blobId: blob.place.blobId, err: result.reason }, "A blob's file could not be closed.");
   }
 }
 

@@ -138,7 +138,7 @@ export class BlobStore {
       this.#timers.delete(place.blobId);
       const removal = this.#remove(place)
         .catch((error: unknown) => {
-          this.#ports.log.error({ blobId: place.blobId, error }, "A retired blob could not be removed; it is tried again after the grace.");
+          this.#ports.log.error({ blobId: place.blobId, err: error }, "A retired blob could not be removed; it is tried again after the grace.");
           this.#scheduleRemoval(place);
         })
         .finally(() => this.#removals.delete(removal));

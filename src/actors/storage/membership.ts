@@ -20,7 +20,7 @@ export class Membership {
   readonly #options: MembershipOptions;
   #timer: Timer | undefined;
   #beating: Promise<void> | undefined;
-  #isStopped = false;
+  readonly #stopping = new AbortController();
   #isKnown = false;
 
   constructor(client: Client<typeof tracker>, clock: Clock, log: Log, options: MembershipOptions) {
@@ -37,15 +37,16 @@ export class Membership {
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.#stopping.abort();
     this.#timer?.cancel();
     await this.#beating;
     const { nodeId } = await this.#options.announce();
+    // No tracker that hears it is fine: silence tells them as well.
     await this.#tracker.leave({ nodeId }, { timeoutMs: Math.min(1_000, this.#options.heartbeatMs), answersMax: 1 });
   }
 
   #schedule(): void {
-    if (this.#isStopped) return;
+    if (this.#stopping.signal.aborted) return;
     this.#timer = this.#clock.setTimer(this.#options.heartbeatMs, () => {
       this.#beating = this.#beat().finally(() => this.#schedule());
     });
@@ -56,21 +57,22 @@ export class Membership {
       const node = await this.#options.announce();
       const { nodeId, freeBytes, closedToUploads } = node;
       const heartbeat = { nodeId, freeBytes, closedToUploads };
-      const timeoutMs = Math.ceil(this.#options.heartbeatMs / 2);
+      const options = { timeoutMs: Math.ceil(this.#options.heartbeatMs / 2), signal: this.#stopping.signal };
       if (this.#isKnown) {
-        const answers = await this.#tracker.heartbeat(heartbeat, { timeoutMs });
+        const answers = await this.#tracker.heartbeat(heartbeat, options);
         this.#isKnown = !answers.some(saysUnknown) && answers.some((answer) => answer.ok);
         if (this.#isKnown) return;
       }
       // All of them hear it; one that has taken the node in is enough to go on.
-      const answers = await this.#tracker.join(node, { timeoutMs, answersMax: 1 });
+      const answers = await this.#tracker.join(node, { ...options, answersMax: 1 });
       this.#isKnown = answers.some((answer) => answer.ok);
       if (!this.#isKnown) this.#log.warn({ answers: answers.length }, "No tracker has taken this node in yet; it tries again at the next heartbeat.");
       // A node is placed from its first heartbeat on: it follows at once.
-      else await this.#tracker.heartbeat(heartbeat, { timeoutMs, answersMax: 1 });
+      else await this.#tracker.heartbeat(heartbeat, { ...options, answersMax: 1 });
     } catch (error) {
       this.#isKnown = false;
-      this.#log.warn({ error }, "The heartbeat did not reach a tracker; it is tried again.");
+      if (this.#stopping.signal.aborted) return;
+      this.#log.warn({ err: error }, "The heartbeat did not reach a tracker; it is tried again.");
     }
   }
 }

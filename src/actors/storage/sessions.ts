@@ -111,7 +111,7 @@ export class Sessions {
     this.#hosted.delete(uploadId);
     const ending = session
       .stop()
-      .catch((error: unknown) => this.#ports.log.error({ uploadId, error }, "An ended upload could not be stopped."))
+      .catch((error: unknown) => this.#ports.log.error({ uploadId, err: error }, "An ended upload could not be stopped."))
       .finally(() => this.#ending.delete(ending));
     this.#ending.add(ending);
   }
@@ -164,9 +164,9 @@ export class Sessions {
       await this.#catalog.endUpload({ uploadId, epoch: 1, state: "cancelled" });
     } catch (error) {
       // Most often it has not heard of it. If it does not answer, its row is claimed or found to be gone at the next start.
-      if (!(error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND")) log.warn({ uploadId, error, reason }, "An upload that could not be created may stay in the catalog until the next start.");
+      if (!(error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND")) log.warn({ uploadId, err: error, reason }, "An upload that could not be created may stay in the catalog until the next start.");
     }
-    await disk.remove(folder).catch((error: unknown) => log.warn({ uploadId, error }, "The folder of an upload that could not be created is removed at the next start."));
+    await disk.remove(folder).catch((error: unknown) => log.warn({ uploadId, err: error }, "The folder of an upload that could not be created is removed at the next start."));
   }
 
   /** The operation's key was used before: that upload, wherever it is hosted and however far it is. */
@@ -206,7 +206,7 @@ export class Sessions {
       if (!(error instanceof TroupeError) || error.facts["errno"] !== "NO_PLAN") throw error;
       // Its journal is gone, and with it what it had received.
       const lastError = { code: error.code, detail: error.detail, retryable: false };
-      log.error({ uploadId, error }, "An upload cannot go on: its journal cannot be read.");
+      log.error({ uploadId, err: error }, "An upload cannot go on: its journal cannot be read.");
       await this.#catalog.endUpload({ uploadId, epoch: claimed.epoch, state: "failed", lastError });
       await disk.remove(node.folderOf(uploadId));
       return false;
@@ -218,7 +218,7 @@ export class Sessions {
       return await this.#catalog.claimUpload({ uploadId, host: this.#ports.node.nodeId });
     } catch (error) {
       if (error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND") return undefined;
-      if (attempt % 10 === 0) this.#ports.log.warn({ uploadId, attempt, error }, "Waiting for the catalog before uploads can go on.");
+      if (attempt % 10 === 0) this.#ports.log.warn({ uploadId, attempt, err: error }, "Waiting for the catalog before uploads can go on.");
       throw error;
     }
   }

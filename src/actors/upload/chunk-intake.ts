@@ -4,6 +4,8 @@
  * I1: an index has one writer; a second body for it is only digested, waits for the first, and is the same or a conflict.
  * I2: a writer gives its index up only when its last write has returned.
  * I3: order: data synced → journal record synced → counted → answered.
+ * I4: after a sync that failed on a full disk, bytes of any body under way may be lost: all of them fail, and the next one is written
+ *     through a file that is opened anew.
  */
 import { abortable } from "../../core/abortable.ts";
 import { TroupeError } from "../../core/errors.ts";
@@ -48,6 +50,8 @@ export class ChunkIntake {
   readonly #bodies = new Set<Promise<unknown>>();
   /** What the writer of an index digested, or `undefined` when it gave up. */
   readonly #writers = new Map<number, Promise<DigestedChunk | undefined>>();
+  /** I4: why the open data file is not to be used again. */
+  #spoilt: TroupeError | undefined;
 
   constructor(session: IntakeSession) {
     this.#session = session;
@@ -90,6 +94,8 @@ export class ChunkIntake {
     refuse("storeChunk");
     this.#stopped.signal.throwIfAborted();
     if (this.#bodies.size > CHUNKS_IN_FLIGHT_PER_SESSION_MAX) throw new TroupeError("TOO_MANY", `${CHUNKS_IN_FLIGHT_PER_SESSION_MAX} chunks of this upload are arriving already.`);
+    // I4
+    if (this.#spoilt !== undefined) throw this.#spoilt;
     const lengths = ledger.lengthsOf(chunk.index);
     const claim = ledger.claim(chunk.index);
     if (claim === "write") apply({ type: "chunk.claimed" });
@@ -105,7 +111,15 @@ export class ChunkIntake {
       // A no-op after success; those who wait to compare must never wait for ever.
       outcome.resolve(undefined);
       this.#writers.delete(chunk.index);
+      await this.#renew();
     }
+  }
+
+  /** I4 */
+  async #renew(): Promise<void> {
+    if (this.#spoilt === undefined || this.#writers.size > 0) return;
+    await this.#session.data.close();
+    this.#spoilt = undefined;
   }
 
   async #receive(chunk: ChunkBody, claimed: Claimed, digestedBy: (digested: DigestedChunk) => void): Promise<ChunkStored> {
@@ -119,7 +133,7 @@ export class ChunkIntake {
       }
       const digested = await receiveChunk(this.#interruptible(chunk), { file: data, ...claimed }, ports.hasher);
       await turn("chunk.seal", () => ledger.seal(index, digested.lengthBytes));
-      await data.sync();
+      await this.#sync();
       const journalOffset = await journal.append({ kind: "chunk", index, ...digested });
       const receivedCount = await turn("chunk.received", () => {
         ledger.receive(index, digested.lengthBytes, journalOffset);
@@ -141,6 +155,15 @@ export class ChunkIntake {
           if (isLostSync(error)) apply({ type: "session.broken", error: { code: error.code, detail: error.detail, retryable: false } });
         });
       }
+      throw error;
+    }
+  }
+
+  async #sync(): Promise<void> {
+    try {
+      await this.#session.data.sync();
+    } catch (error) {
+      if (error instanceof TroupeError && error.code === "DISK_FULL") this.#spoilt = error;
       throw error;
     }
   }

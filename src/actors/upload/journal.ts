@@ -111,14 +111,14 @@ interface Waiting {
 }
 
 export class Journal {
-  readonly #file: DiskFile | LazyFile;
+  readonly #file: LazyFile;
   readonly #hasher: Hasher;
   #endOffset: number;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
   #broken: unknown;
 
-  private constructor(file: DiskFile, hasher: Hasher, endOffset: number) {
+  private constructor(file: LazyFile, hasher: Hasher, endOffset: number) {
     this.#file = file;
     this.#hasher = hasher;
     this.#endOffset = endOffset;
@@ -126,7 +126,8 @@ export class Journal {
 
   /** A new journal with its plan, synced. The caller syncs the directory. */
   static async create(disk: Disk, path: string, hasher: Hasher, plan: UploadPlan, owner: string): Promise<Journal> {
-    const journal = new Journal(await disk.open(path, "create"), hasher, 0);
+    await (await disk.open(path, "create")).close();
+    const journal = new Journal(new LazyFile(disk, path, "write"), hasher, 0);
     try {
       await journal.append({ kind: "plan", formatVersion: JOURNAL_FORMAT_VERSION, plan, owner });
       return journal;
@@ -186,7 +187,7 @@ export class Journal {
 
   /** Gives the descriptor back while nothing is appended. */
   async rest(): Promise<void> {
-    if (this.#running === undefined && this.#file instanceof LazyFile) await this.#file.rest();
+    if (this.#running === undefined) await this.#file.rest();
   }
 
   async close(): Promise<void> {
@@ -220,8 +221,11 @@ export class Journal {
   async #giveUp(batch: readonly Waiting[], error: unknown): Promise<void> {
     const isFull = error instanceof TroupeError && error.code === "DISK_FULL";
     try {
-      if (isFull) await this.#file.truncate(this.#endOffset);
-      else this.#broken = error;
+      if (isFull) {
+        await this.#file.truncate(this.#endOffset);
+        // A file object whose sync failed is not believed again; what follows is written and synced through another.
+        await this.#file.close();
+      } else this.#broken = error;
     } catch (truncateError) {
       this.#broken = truncateError;
     }

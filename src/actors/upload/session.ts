@@ -232,7 +232,7 @@ export class Session {
     const failure = error;
     if (failure.code === "DISK_FAILED") this.#ports.node.suspect(failure);
     const lastError = { code: failure.code, detail: failure.detail, retryable: failure.retry === "later" && failure.code !== "DISK_FAILED" };
-    this.#ports.log.warn({ uploadId: this.plan.uploadId, step: name, error: failure }, "A step of the upload did not succeed.");
+    this.#ports.log.warn({ uploadId: this.plan.uploadId, step: name, err: failure }, "A step of the upload did not succeed.");
     // The upload has ended; what could not be removed is removed at the next start.
     if (name === "end" || name === "clean") return this.#finish(failure);
     if (failure.code === "DIGEST_MISMATCH") this.#apply({ type: "digest.mismatched", error: lastError });
@@ -296,7 +296,7 @@ export class Session {
       this.#ports.bus.publish(eventSubject("upload", this.plan.uploadId, fact), Buffer.from(JSON.stringify(this.#status())));
     } catch (error) {
       // An event is a hint; whoever missed it asks for the status.
-      this.#ports.log.debug({ uploadId: this.plan.uploadId, fact, error }, "An event could not be published.");
+      this.#ports.log.debug({ uploadId: this.plan.uploadId, fact, err: error }, "An event could not be published.");
     }
   }
 

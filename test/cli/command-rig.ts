@@ -1,0 +1,59 @@
+/** Runs the command line in this process, before a gateway in memory, and keeps what it said. */
+import type { CommandContext, Machine, ProgressBar } from "../../src/cli/context.ts";
+import type { ExitCode } from "../../src/cli/exit-code.ts";
+import { runCommandLine } from "../../src/cli/program.ts";
+import { clientRig } from "../client/rig.ts";
+
+export interface Said {
+  readonly code: ExitCode;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface RunOptions {
+  readonly environment?: Record<string, string>;
+  readonly input?: string;
+  readonly isTerminal?: boolean;
+  readonly signal?: AbortSignal;
+  readonly machine?: Partial<Machine>;
+}
+
+export async function commandRig() {
+  const rig = await clientRig();
+  const bars: { label: string; totalBytes: number; updates: { doneBytes: number; note: string }[]; stopped: boolean }[] = [];
+  return {
+    ...rig,
+    bars,
+    directory: rig.path("."),
+    async run(argv: readonly string[], options: RunOptions = {}): Promise<Said> {
+      let out = "";
+      let err = "";
+      const context: CommandContext = {
+        ...rig.ports,
+        http: rig.gateway,
+        environment: { TROUPE_GATEWAY: "http://gateway.test", ...options.environment },
+        workingDirectory: rig.path("."),
+        signal: options.signal ?? new AbortController().signal,
+        version: "1.2.3",
+        machine: { hostname: "host", nodeVersion: "26.0.0", openFilesMax: () => 100_000, portState: async () => ({ kind: "free" }), readFile: () => undefined, ...options.machine },
+        terminal: {
+          out: (text) => void (out += text),
+          outBytes: async (bytes) => void (out += Buffer.from(bytes).toString("latin1")),
+          err: (text) => void (err += text),
+          isTerminal: options.isTerminal ?? false,
+          columns: 100,
+          input: async function* () {
+            yield Buffer.from(options.input ?? "");
+          },
+          openBar: (label, totalBytes): ProgressBar => {
+            const bar = { label, totalBytes, updates: [] as { doneBytes: number; note: string }[], stopped: false };
+            bars.push(bar);
+            return { update: (doneBytes, note) => void bar.updates.push({ doneBytes, note }), stop: () => void (bar.stopped = true) };
+          },
+        },
+      };
+      const code = await runCommandLine(argv, context);
+      return { code, out, err };
+    },
+  };
+}

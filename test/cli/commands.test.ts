@@ -1,0 +1,338 @@
+/** The commands, as somebody at a shell sees them: stdout, stderr, exit code. */
+import { access, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { TroupeError } from "../../src/core/errors.ts";
+import { CHUNK_BYTES_MIN } from "../../src/core/limits.ts";
+import { MemoryGateway, fileIdNumber, json, problem } from "../client/memory-gateway.ts";
+import { commandRig } from "./command-rig.ts";
+
+const ID = fileIdNumber(1);
+const urlOf = (number: number, name: string): string => `${MemoryGateway.url}/files/${fileIdNumber(number)}/${name}\n`;
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+describe("upload", () => {
+  it("prints only URLs on stdout, one a file", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 100_000);
+    await rig.file("b.bin", 10);
+    expect(await rig.run(["upload", "a.bin", "b.bin"])).toEqual({ code: 0, out: urlOf(1, "a.bin") + urlOf(2, "b.bin"), err: "" });
+  });
+
+  it("prints one JSON object a file with --json", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 10);
+    const { out } = await rig.run(["upload", "a.bin", "--json"]);
+    expect(JSON.parse(out)).toMatchObject({ fileId: ID, size: 10, digest: { blake3: expect.any(String) } });
+  });
+
+  it("sends name, labels, chunk size as they were given", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 200_000);
+    await rig.run(["upload", "a.bin", "--name", "x/y.bin", "--app", "p", "--user", "u", "--chunk", "128KiB", "--parallel", "2"]);
+    expect(JSON.parse(String(rig.gateway.requests[0]?.body))).toMatchObject({ name: "x/y.bin", app: "p", user: "u", chunkBytes: 131_072, size: 200_000 });
+    expect(rig.gateway.inFlightMax).toBe(2);
+  });
+
+  it("takes stdin as one body, and checks what was stored", async () => {
+    await using rig = await commandRig();
+    const said = await rig.run(["upload", "-", "--name", "in.txt"], { input: "hello" });
+    expect(said).toEqual({ code: 0, out: urlOf(1, "in.txt"), err: "" });
+    expect(rig.gateway.files.get(ID)?.bytes.toString()).toBe("hello");
+    rig.gateway.after = (seen, response) => {
+      for (const file of rig.gateway.files.values()) if (seen.startsWith("PUT")) file.bytes = Buffer.from("other");
+      return response;
+    };
+    expect(await rig.run(["upload", "-"], { input: "hello" })).toMatchObject({ code: 1, out: "", err: expect.stringContaining("BLAKE3 differs") });
+  });
+
+  it("draws a bar on a terminal, and stops it at the end", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 3 * CHUNK_BYTES_MIN);
+    const said = await rig.run(["upload", "a.bin", "--chunk", "64KiB"], { isTerminal: true });
+    expect(said.err).toBe("");
+    expect(rig.bars).toMatchObject([{ label: "a.bin", totalBytes: 3 * CHUNK_BYTES_MIN, stopped: true }]);
+    expect(rig.bars[0]?.updates.at(-1)).toMatchObject({ doneBytes: 3 * CHUNK_BYTES_MIN, note: "merged" });
+  });
+
+  it("writes a line every few seconds elsewhere", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 3 * CHUNK_BYTES_MIN);
+    let failures = 3;
+    rig.gateway.before = (seen) => (seen.endsWith("chunks/1") && failures-- > 0 ? problem(503, "BUSY", {}, { "retry-after": "6" }) : undefined);
+    const { err } = await rig.run(["upload", "a.bin", "--chunk", "64KiB", "--parallel", "1"]);
+    const lines = err.trim().split("\n");
+    expect(lines.length).toBeGreaterThanOrEqual(2);
+    expect(lines.every((line) => /^a\.bin: [\d.]+ (B|KiB) of 192 KiB \(\d+ %\), .+$/.test(line))).toBe(true);
+  });
+
+  it("says how to go on and how to give up when Ctrl-C stops it", async () => {
+    await using rig = await commandRig();
+    await rig.file("it's.bin", 4 * CHUNK_BYTES_MIN);
+    const controller = new AbortController();
+    rig.gateway.before = (seen) => {
+      if (seen.endsWith("chunks/2")) controller.abort();
+      return undefined;
+    };
+    const said = await rig.run(["--gateway", "http://gateway.test", "upload", "it's.bin", "--chunk", "64KiB", "--parallel", "1"], { signal: controller.signal });
+    expect(said).toMatchObject({ code: 1, out: "" });
+    expect(said.err).toContain("troupe --gateway http://gateway.test upload --resume u1 'it'\\''s.bin'");
+    expect(said.err).toContain("troupe --gateway http://gateway.test cancel u1");
+  });
+
+  it("resumes by ID and sends only what is missing", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 4 * CHUNK_BYTES_MIN);
+    rig.gateway.before = (seen) => (/chunks\/[23]$/.test(seen) ? problem(401, "UNAUTHORIZED") : undefined);
+    const broken = await rig.run(["upload", "a.bin", "--chunk", "64KiB", "--parallel", "1"]);
+    expect(broken).toMatchObject({ code: 4, out: "", err: expect.stringContaining("upload --resume u1 a.bin") });
+    rig.gateway.before = () => undefined;
+    rig.gateway.seen.length = 0;
+    expect(await rig.run(["upload", "--resume", "u1", "a.bin"])).toMatchObject({ code: 0, out: urlOf(1, "a.bin") });
+    expect(rig.gateway.count(/^PUT/)).toBe(2);
+  });
+
+  it("goes on with the other files after one that failed, but not after an error all of them would meet", async () => {
+    await using rig = await commandRig();
+    await rig.file("b.bin", 10);
+    const said = await rig.run(["upload", "nothing", "b.bin"]);
+    expect(said).toMatchObject({ code: 1, out: urlOf(1, "b.bin"), err: expect.stringContaining("There is no file") });
+    rig.gateway.before = () => problem(401, "UNAUTHORIZED");
+    rig.gateway.seen.length = 0;
+    expect((await rig.run(["upload", "b.bin", "b.bin"])).code).toBe(4);
+    expect(rig.gateway.seen).toHaveLength(1);
+  });
+
+  it.each([
+    [["upload"]],
+    [["upload", "a", "b", "--name", "x"]],
+    [["upload", "a", "b", "--resume", "u1"]],
+    [["upload", "-", "--resume", "u1"]],
+    [["upload", "-", "-"]],
+    [["upload", "a", "--chunk", "many"]],
+    [["upload", "a", "--parallel", "0"]],
+    [["upload", "a", "--parallel", "65"]],
+    [["upload", "a", "--resume", "../x"]],
+  ])("refuses %j as wrong usage, without asking the server", async (argv) => {
+    await using rig = await commandRig();
+    expect(await rig.run(argv)).toMatchObject({ code: 2, out: "" });
+    expect(rig.gateway.seen).toEqual([]);
+  });
+});
+
+describe("download", () => {
+  async function downloadRig(name = "a.bin") {
+    const rig = await commandRig();
+    rig.gateway.add(ID, name, Buffer.from("0123456789"));
+    return rig;
+  }
+
+  it("writes to the file's name here, and prints where", async () => {
+    await using rig = await downloadRig("dir/film.mkv");
+    expect(await rig.run(["download", ID])).toEqual({ code: 0, out: `${rig.path("film.mkv")}\n`, err: "" });
+    expect(await readFile(rig.path("film.mkv"), "utf8")).toBe("0123456789");
+  });
+
+  it("takes a URL as well as an ID", async () => {
+    await using rig = await downloadRig();
+    expect((await rig.run(["download", `http://elsewhere.test/files/${ID}/a.bin`, "-o", "b"])).code).toBe(0);
+    expect(rig.gateway.requests.every(({ url }) => url.startsWith(MemoryGateway.url))).toBe(true);
+  });
+
+  it("writes a range, into a directory, or to stdout when told", async () => {
+    await using rig = await downloadRig();
+    await mkdir(rig.path("sub"));
+    expect((await rig.run(["download", ID, "--range", "2-4", "-o", "sub"])).out).toBe(`${rig.path("sub/a.bin")}\n`);
+    expect(await readFile(rig.path("sub/a.bin"), "utf8")).toBe("234");
+    expect(await rig.run(["download", ID, "-o", "-", "-r", "-3"])).toEqual({ code: 0, out: "789", err: "" });
+  });
+
+  it("replaces nothing without --force", async () => {
+    await using rig = await downloadRig();
+    await writeFile(rig.path("a.bin"), "mine");
+    expect(await rig.run(["download", ID])).toMatchObject({ code: 1, out: "", err: expect.stringContaining("--force") });
+    expect(await readFile(rig.path("a.bin"), "utf8")).toBe("mine");
+    expect((await rig.run(["download", ID, "--force"])).code).toBe(0);
+  });
+
+  it.each(["../../evil", "a/../../evil", "..\\..\\evil", "/etc/evil"])("never leaves the directory, whatever the file is called: %s", async (name) => {
+    await using rig = await downloadRig(name);
+    await mkdir(rig.path("deep/er"), { recursive: true });
+    expect((await rig.run(["download", ID])).out).toBe(`${join(rig.path("."), "evil")}\n`);
+    expect(await isThere(rig.path("../evil"))).toBe(false);
+  });
+
+  it.each([["..", 1], ["x/", 1]])("refuses a name that is none here: %s", async (name, code) => {
+    await using rig = await downloadRig(name);
+    expect(await rig.run(["download", ID])).toMatchObject({ code, out: "", err: expect.stringContaining("-o FILE") });
+  });
+
+  it("ends with 3 for no such file, and leaves nothing", async () => {
+    await using rig = await commandRig();
+    expect(await rig.run(["download", ID, "-o", "x"])).toMatchObject({ code: 3, out: "" });
+    expect(await isThere(rig.path("x.part"))).toBe(false);
+  });
+
+  it("ends with 2 for what is no range or no ID", async () => {
+    await using rig = await downloadRig();
+    expect((await rig.run(["download", ID, "-r", "5-2"])).code).toBe(2);
+    expect((await rig.run(["download", "film.mkv"])).code).toBe(2);
+  });
+});
+
+describe("looking", () => {
+  it("ls lists files in aligned columns, by prefix, exactly with --json", async () => {
+    await using rig = await commandRig();
+    rig.gateway.add(fileIdNumber(1), "a/x", Buffer.alloc(2048));
+    rig.gateway.add(fileIdNumber(2), "b", Buffer.alloc(3));
+    expect((await rig.run(["ls"])).out.split("\n")).toEqual([
+      `${"ID".padEnd(36)}       SIZE  CREATED           NAME`,
+      `${fileIdNumber(1)}   2.00 KiB  2026-01-31 12:34  a/x`,
+      `${fileIdNumber(2)}        3 B  2026-01-31 12:34  b`,
+      "",
+    ]);
+    expect(JSON.parse((await rig.run(["ls", "a/", "--json"])).out).files).toMatchObject([{ name: "a/x", size: 2048 }]);
+  });
+
+  it("ls follows the cursor, up to a limit", async () => {
+    await using rig = await commandRig();
+    rig.gateway.add(ID, "a", Buffer.alloc(1));
+    const page = await rig.client.files({});
+    rig.gateway.before = (seen, { url }) => (seen === "GET /api/v1/files" ? json(200, { files: page.files, ...(url.includes("cursor=3") ? {} : { cursor: url.includes("cursor=2") ? "3" : "2" }) }) : undefined);
+    rig.gateway.seen.length = 0;
+    expect(JSON.parse((await rig.run(["ls", "--json"])).out).files).toHaveLength(3);
+    expect(rig.gateway.seen).toHaveLength(3);
+    expect(JSON.parse((await rig.run(["ls", "--json", "--limit", "2"])).out).files).toHaveLength(2);
+    expect(rig.gateway.seen).toHaveLength(5);
+    expect((await rig.run(["ls"])).out.split("\n")).toHaveLength(5);
+  });
+
+  it("a name cannot send commands to the terminal", async () => {
+    await using rig = await commandRig();
+    rig.gateway.add(ID, "x\u001b[2J\u202egpj.exe\n", Buffer.alloc(1));
+    const { out } = await rig.run(["ls"]);
+    expect(out).not.toMatch(/\u001b|\u202e/);
+    expect(out.split("\n")).toHaveLength(3);
+  });
+
+  it("size prints the exact number of bytes", async () => {
+    await using rig = await commandRig();
+    rig.gateway.add(ID, "a", Buffer.alloc(123_456));
+    expect((await rig.run(["size", ID])).out).toBe("123456\n");
+    expect(JSON.parse((await rig.run(["size", ID, "--json"])).out)).toEqual({ fileId: ID, name: "a", size: 123_456 });
+  });
+
+  it("groups and nodes are tables, or JSON", async () => {
+    await using rig = await commandRig();
+    expect((await rig.run(["groups"])).out).toBe("GROUP     NODES  UP      FREE     TOTAL\ngroup001      2   1  5.00 GiB  1.00 TiB\n");
+    expect((await rig.run(["nodes"])).out).toContain("node-1  group001  z     active  1s ago  5.00 GiB");
+    expect(JSON.parse((await rig.run(["nodes", "--json"])).out).nodes).toMatchObject([{ nodeId: "node-1", freeBytes: 5 * 2 ** 30 }]);
+  });
+
+  it("uploads lists them, or shows one with what is missing", async () => {
+    await using rig = await commandRig();
+    await rig.client.create({ name: "a.bin", size: 5 * CHUNK_BYTES_MIN, chunkBytes: CHUNK_BYTES_MIN, idempotencyKey: "k" });
+    rig.gateway.uploads.get("u1")?.chunks.set(1, Buffer.alloc(0));
+    expect((await rig.run(["uploads"])).out).toMatch(/^UPLOAD .*\nu1 +receiving +2026-01-31 12:34 +320 KiB  a\.bin\n$/);
+    expect(rig.gateway.requests.at(-1)?.url).toContain("state=receiving");
+    const { out } = await rig.run(["uploads", "u1"]);
+    expect(out).toMatch(/chunks +1 of 5 received/);
+    expect(out).toMatch(/missing +0, 2-4\n/);
+    expect(JSON.parse((await rig.run(["uploads", "u1", "--json"])).out)).toMatchObject({ uploadId: "u1", missing: [[0, 0], [2, 4]] });
+  });
+});
+
+describe("delete and cancel", () => {
+  it("delete files, all or none of which were named rightly", async () => {
+    await using rig = await commandRig();
+    rig.gateway.add(ID, "a", Buffer.alloc(1));
+    expect((await rig.run(["delete", ID, "oops"])).code).toBe(2);
+    expect(rig.gateway.files.size).toBe(1);
+    expect(await rig.run(["delete", ID])).toEqual({ code: 0, out: "", err: `Deleted ${ID}.\n` });
+    expect((await rig.run(["delete", ID])).code).toBe(3);
+  });
+
+  it("cancel ends an upload", async () => {
+    await using rig = await commandRig();
+    await rig.client.create({ name: "a", size: 5, idempotencyKey: "k" });
+    expect((await rig.run(["cancel", "u1"])).code).toBe(0);
+    expect(rig.gateway.uploads.get("u1")?.state).toBe("cancelled");
+    expect((await rig.run(["cancel", "u2"])).code).toBe(3);
+    expect((await rig.run(["cancel", "a/b"])).code).toBe(2);
+  });
+});
+
+describe("exit codes and errors", () => {
+  const answers: [string, number, () => never | ReturnType<typeof problem>][] = [
+    ["an answer that cannot be had", 5, () => { throw new TroupeError("UNAVAILABLE", "connection refused"); }],
+    ["401", 4, () => problem(401, "UNAUTHORIZED")],
+    ["403", 4, () => problem(403, "FORBIDDEN")],
+    ["404", 3, () => problem(404, "FILE_NOT_FOUND")],
+    ["500", 1, () => problem(500, "INTERNAL")],
+    ["503", 1, () => problem(503, "UNAVAILABLE")],
+    ["a refusal of the request by the server", 1, () => problem(400, "BAD_REQUEST")],
+  ];
+  it.each(answers)("%s ends with %i and one line", async (_, code, answer) => {
+    await using rig = await commandRig();
+    rig.gateway.before = answer;
+    const said = await rig.run(["size", ID]);
+    expect(said).toMatchObject({ code, out: "" });
+    expect(said.err).toMatch(/^troupe: [^\n]+\n$/);
+    const asJson = await rig.run(["size", ID, "--json"]);
+    expect(JSON.parse(asJson.err)).toMatchObject({ error: { exitCode: code, code: expect.stringMatching(/^[A-Z_]+$/) } });
+  });
+
+  it("wrong usage ends with 2 and a suggestion", async () => {
+    await using rig = await commandRig();
+    expect(await rig.run(["uplaod", "x"])).toMatchObject({ code: 2, out: "", err: expect.stringContaining("Did you mean upload?") });
+    expect(await rig.run(["ls", "--jsno"])).toMatchObject({ code: 2, err: expect.stringContaining("Did you mean --json?") });
+    expect((await rig.run([])).code).toBe(2);
+    expect((await rig.run(["--gateway", "nonsense", "ls"])).code).toBe(2);
+  });
+
+  it("help is on everything, with examples, on stdout", async () => {
+    await using rig = await commandRig();
+    for (const command of ["upload", "download", "size", "delete", "ls", "groups", "nodes", "uploads", "cancel", "doctor", "config print"]) {
+      const said = await rig.run([...command.split(" "), "--help"]);
+      expect(said).toMatchObject({ code: 0, err: "" });
+      expect(said.out).toMatch(/Examples?:\n {2}troupe /);
+      expect(said.out).toContain("--gateway");
+    }
+    expect((await rig.run(["--version"])).out).toBe("1.2.3\n");
+  });
+
+  it("the gateway and the token come from flags before the environment", async () => {
+    await using rig = await commandRig();
+    const environment = { TROUPE_TOKEN: "from-environment" };
+    await rig.run(["groups"], { environment });
+    await rig.run(["groups", "--token", "a:b", "--gateway", "http://other.test/"], { environment });
+    expect(rig.gateway.requests.map(({ url, headers }) => [url, headers?.["authorization"]])).toEqual([
+      ["http://gateway.test/api/v1/cluster", "Bearer from-environment"],
+      ["http://other.test/api/v1/cluster", `Basic ${Buffer.from("a:b").toString("base64")}`],
+    ]);
+  });
+});
+
+describe("config print", () => {
+  it("shows what is in effect and where it was set, without secrets", async () => {
+    await using rig = await commandRig();
+    const environment = { TROUPE_TOKEN: "alice:SECRET", TROUPE_HEARTBEAT: "2s", TROUPE_ODD: "1" };
+    const said = await rig.run(["config", "print", "--port", "9000"], { environment, machine: { readFile: (path) => (path.endsWith("troupe.config.json") ? '{"group":"g2"}' : undefined) } });
+    expect(said.code).toBe(0);
+    expect(said.out).toMatch(/--port +9000 +--port\n/);
+    expect(said.out).toMatch(/--heartbeat +2s +TROUPE_HEARTBEAT\n/);
+    expect(said.out).toMatch(/--group +g2 +\S+troupe\.config\.json\n/);
+    expect(said.out).toMatch(/--token +alice:\(secret\) +TROUPE_TOKEN\n/);
+    expect(said.out + said.err).not.toContain("SECRET");
+    expect(said.err).toContain("TROUPE_ODD");
+  });
+
+  it("ends with 2 when a setting is wrong", async () => {
+    await using rig = await commandRig();
+    expect(await rig.run(["config", "print", "--port", "x"])).toMatchObject({ code: 2, out: "", err: expect.stringContaining("--port") });
+  });
+});
