@@ -11,7 +11,13 @@ const NODE_MAJOR_MIN = 24;
 export function nodeFault(version) {
   const major = Number.parseInt(version, 10);
   if (major >= NODE_MAJOR_MIN) return undefined;
-  return "Troupe needs Node " + NODE_MAJOR_MIN + " or later, and this is Node " + version + ": run it through npm, which brings its own, or install a newer one.";
+  return (
+    "Troupe needs Node " +
+    NODE_MAJOR_MIN +
+    " or later, and this is Node " +
+    version +
+    ": run it through npm, which brings its own, or install a newer one."
+  );
 }
 
 /**

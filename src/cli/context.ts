@@ -55,7 +55,10 @@ export interface Machine {
   /** How many files and sockets a process may have open; `undefined` where nobody tells. */
   openFilesMax(): number | undefined;
   /** Whether an address can be listened on; the reason when it cannot. */
-  portState(host: string, port: number): Promise<{ readonly kind: "free" } | { readonly kind: "taken" } | { readonly kind: "impossible"; readonly reason: string }>;
+  portState(
+    host: string,
+    port: number,
+  ): Promise<{ readonly kind: "free" } | { readonly kind: "taken" } | { readonly kind: "impossible"; readonly reason: string }>;
   /** The text of a settings file, or `undefined` when there is none. Throws when it cannot be read. */
   readFile(path: string): string | undefined;
 }

@@ -19,7 +19,7 @@ import { uploadCommand } from "./commands/upload.ts";
 import { uploadsCommand } from "./commands/uploads.ts";
 import type { CommandContext } from "./context.ts";
 import { EXIT, type ExitCode, exitCodeOf, failureJson, failureLine } from "./exit-code.ts";
-import { type Definition, GATEWAY_DEFAULT, type GlobalOptions, type Work, openSession } from "./session.ts";
+import { type Definition, GATEWAY_DEFAULT, type GlobalOptions, openSession, type Work } from "./session.ts";
 import { Told } from "./told.ts";
 
 const COMMANDS: readonly Definition[] = [
@@ -58,7 +58,11 @@ export async function runCommandLine(argv: readonly string[], context: CommandCo
     .option("--token <token>", "owner:secret, or the secret alone (env: TROUPE_TOKEN)")
     .option("--json", "print what is found, and errors, as JSON with exact numbers")
     .exitOverride()
-    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text), getOutHelpWidth: () => terminal.columns })
+    .configureOutput({
+      writeOut: (text) => terminal.out(text),
+      writeErr: (text) => terminal.err(text),
+      getOutHelpWidth: () => terminal.columns,
+    })
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError("See 'troupe --help', or --help after a command.")
     .addHelpText("after", EXAMPLES);

@@ -21,7 +21,15 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
   const widths = columns.map(({ title, widthMin = 0 }, column) =>
     Math.max(widthMin, header ? title.length : 0, ...harmless.map((row) => [...(row[column] ?? "")].length)),
   );
-  return lines.map((line) => `${columns.map((column, index) => cell(column, line[index] ?? "", widths[index] ?? 0)).join("  ").trimEnd()}\n`).join("");
+  return lines
+    .map(
+      (line) =>
+        `${columns
+          .map((column, index) => cell(column, line[index] ?? "", widths[index] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
+    .join("");
 }
 
 function cell(column: Column, text: string, width: number): string {

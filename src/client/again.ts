@@ -1,8 +1,8 @@
 /** Doing an exchange again after a failure that may pass: like `withRetry` of the core, and waits as long as the server asked for. */
-import { TroupeError, isRetryable } from "../core/errors.ts";
+import { isRetryable, TroupeError } from "../core/errors.ts";
 import { type Clock, sleep } from "../core/ports/clock.ts";
 import type { Random } from "../core/ports/random.ts";
-import { type RetryPolicy, pauseMs } from "../core/retry.ts";
+import { pauseMs, type RetryPolicy } from "../core/retry.ts";
 
 export interface AgainPorts {
   readonly clock: Clock;
@@ -15,13 +15,28 @@ export const MOVING_POLICY: RetryPolicy = { attemptsMax: 10, pauseMinMs: 250, pa
 export const STARTING_POLICY: RetryPolicy = { attemptsMax: 3, pauseMinMs: 250, pauseMaxMs: 1_000 };
 
 /** Rejects with the error when it will not pass, the attempts are used up, or the caller has given up; otherwise waits. */
-export async function pauseOrGiveUp(error: unknown, policy: RetryPolicy, attempt: number, ports: AgainPorts, signal?: AbortSignal): Promise<void> {
+export async function pauseOrGiveUp(
+  error: unknown,
+  policy: RetryPolicy,
+  attempt: number,
+  ports: AgainPorts,
+  signal?: AbortSignal,
+): Promise<void> {
   if (signal?.aborted || !isRetryable(error) || attempt >= policy.attemptsMax) throw error;
   const wantedMs = error instanceof TroupeError ? error.facts["retryAfterMs"] : undefined;
-  await sleepUnlessAborted(ports.clock, Math.max(pauseMs(policy, attempt + 1, ports.random), typeof wantedMs === "number" ? wantedMs : 0), signal);
+  await sleepUnlessAborted(
+    ports.clock,
+    Math.max(pauseMs(policy, attempt + 1, ports.random), typeof wantedMs === "number" ? wantedMs : 0),
+    signal,
+  );
 }
 
-export async function again<T>(policy: RetryPolicy, ports: AgainPorts, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+export async function again<T>(
+  policy: RetryPolicy,
+  ports: AgainPorts,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work();

@@ -1,7 +1,9 @@
 /** A range as people write it, `0-499`, `500-` or `-500` (the last 500 bytes): both ends inclusive, as HTTP has it. */
 import { TroupeError } from "../core/errors.ts";
 
-export type WantedRange = { readonly kind: "from"; readonly first: number; readonly last: number | undefined } | { readonly kind: "suffix"; readonly bytes: number };
+export type WantedRange =
+  | { readonly kind: "from"; readonly first: number; readonly last: number | undefined }
+  | { readonly kind: "suffix"; readonly bytes: number };
 
 /** @throws {TroupeError} `BAD_REQUEST` */
 export function parseWantedRange(text: string): WantedRange {

@@ -8,7 +8,7 @@
 import { readFully } from "../core/durable.ts";
 import { READ_BLOCK_BYTES } from "../core/limits.ts";
 import type { DiskFile } from "../core/ports/disk.ts";
-import { type AgainPorts, MOVING_POLICY, again, pauseOrGiveUp, throwIfCancelled } from "./again.ts";
+import { type AgainPorts, again, MOVING_POLICY, pauseOrGiveUp, throwIfCancelled } from "./again.ts";
 import type { UploadProgress } from "./answers.ts";
 import type { TroupeClient } from "./troupe-client.ts";
 

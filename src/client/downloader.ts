@@ -6,15 +6,15 @@
  *     server's BLAKE3 before the rename. After a failure no part is left.
  */
 import { dirname } from "node:path";
-import { TroupeError } from "../core/errors.ts";
 import { writeFully } from "../core/durable.ts";
+import { TroupeError } from "../core/errors.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { Disk, DiskFile } from "../core/ports/disk.ts";
 import type { Hasher } from "../core/ports/hasher.ts";
 import type { Random } from "../core/ports/random.ts";
 import { MOVING_POLICY, pauseOrGiveUp, throwIfCancelled } from "./again.ts";
 import type { StoredFile } from "./answers.ts";
-import { type WantedRange, spanOf } from "./byte-range.ts";
+import { spanOf, type WantedRange } from "./byte-range.ts";
 import type { TroupeClient } from "./troupe-client.ts";
 
 export interface DownloaderPorts {
@@ -41,7 +41,12 @@ export interface DownloadTarget {
  * @returns the number of bytes written
  * @throws {TroupeError} what the server said; `DIGEST_MISMATCH`; `PRECONDITION_FAILED` when the target is taken; `DISK_…`; `CANCELLED`
  */
-export async function downloadToFile(client: TroupeClient, ports: DownloaderPorts & { readonly disk: Disk }, plan: DownloadPlan, target: DownloadTarget): Promise<number> {
+export async function downloadToFile(
+  client: TroupeClient,
+  ports: DownloaderPorts & { readonly disk: Disk },
+  plan: DownloadPlan,
+  target: DownloadTarget,
+): Promise<number> {
   const { disk } = ports;
   const { path, overwrite } = target;
   const partPath = `${path}.part`;
@@ -83,7 +88,10 @@ export async function* downloadBlocks(client: TroupeClient, ports: DownloaderPor
     onProgress?.(doneBytes, end - offset);
   }
   if (hash !== undefined && hash.digestHex() !== file.digest.blake3) {
-    throw new TroupeError("DIGEST_MISMATCH", `The bytes of ${file.fileId} that arrived do not have its BLAKE3. Download it again; if it happens again, its stored copy is damaged.`);
+    throw new TroupeError(
+      "DIGEST_MISMATCH",
+      `The bytes of ${file.fileId} that arrived do not have its BLAKE3. Download it again; if it happens again, its stored copy is damaged.`,
+    );
   }
 }
 
@@ -101,7 +109,8 @@ async function* resumedBlocks(
     try {
       const opened = await client.open(fileId, { first: offset, last: end - 1 }, etag, signal);
       // N1: the whole file in place of the rest means that it is no longer the file whose beginning we have.
-      if (opened.first !== offset) throw new TroupeError("PRECONDITION_FAILED", `The server did not go on with ${fileId} where the connection broke off.`);
+      if (opened.first !== offset)
+        throw new TroupeError("PRECONDITION_FAILED", `The server did not go on with ${fileId} where the connection broke off.`);
       etag ??= opened.etag;
       for await (const block of opened.body) {
         throwIfCancelled(signal);
@@ -113,7 +122,9 @@ async function* resumedBlocks(
         yield wanted;
       }
       if (offset >= end) return;
-      throw new TroupeError("UNAVAILABLE", `${client.gateway} ended its answer before all of it had come.`, { facts: { unreachable: true } });
+      throw new TroupeError("UNAVAILABLE", `${client.gateway} ended its answer before all of it had come.`, {
+        facts: { unreachable: true },
+      });
     } catch (error) {
       await pauseOrGiveUp(error, MOVING_POLICY, attempt, ports, signal);
       attempt += 1;
@@ -124,7 +135,9 @@ async function* resumedBlocks(
 async function refuseTaken(disk: Disk, path: string, overwrite: boolean): Promise<void> {
   const status = await disk.status(path);
   if (status === undefined || (overwrite && status.kind === "file")) return;
-  throw new TroupeError("PRECONDITION_FAILED", status.kind === "file" ? `${path} exists.` : `${path} is not a file.`, { facts: { taken: path } });
+  throw new TroupeError("PRECONDITION_FAILED", status.kind === "file" ? `${path} exists.` : `${path} is not a file.`, {
+    facts: { taken: path },
+  });
 }
 
 async function createPart(disk: Disk, partPath: string, overwrite: boolean): Promise<DiskFile> {
@@ -134,7 +147,9 @@ async function createPart(disk: Disk, partPath: string, overwrite: boolean): Pro
   } catch (error) {
     // Two downloads into one part would mix their bytes.
     if (error instanceof TroupeError && error.facts["errno"] === "EEXIST") {
-      throw new TroupeError("PRECONDITION_FAILED", `${partPath} exists: another download is under way, or was killed.`, { facts: { taken: partPath } });
+      throw new TroupeError("PRECONDITION_FAILED", `${partPath} exists: another download is under way, or was killed.`, {
+        facts: { taken: partPath },
+      });
     }
     throw error;
   }

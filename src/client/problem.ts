@@ -1,5 +1,5 @@
 /** A gateway's error answer (`application/problem+json`, RFC 9457) as the error it was at the other end. */
-import { type ErrorCode, TroupeError, isErrorCode } from "../core/errors.ts";
+import { type ErrorCode, isErrorCode, TroupeError } from "../core/errors.ts";
 import { CLIENT_RETRY_AFTER_MS_MAX } from "../core/limits.ts";
 import type { HttpHeaders } from "../core/ports/http-exchange.ts";
 

@@ -52,7 +52,10 @@ export class SilenceWatch {
   explain(error: unknown, what: string): unknown {
     if (this.#caller?.aborted) return new TroupeError("CANCELLED", undefined, { cause: error });
     if (!this.#isExpired) return error;
-    return new TroupeError("DEADLINE_EXCEEDED", `Nothing came from ${what} for ${this.#silenceMs / 1000} s.`, { cause: error, facts: { unreachable: true } });
+    return new TroupeError("DEADLINE_EXCEEDED", `Nothing came from ${what} for ${this.#silenceMs / 1000} s.`, {
+      cause: error,
+      facts: { unreachable: true },
+    });
   }
 
   // One timer that looks how long it has been silent, rather than a new timer for each block.

@@ -13,15 +13,15 @@ import {
   type ChunkAnswer,
   type ClusterReport,
   type CreatedUpload,
-  type FilePage,
-  type StoredFile,
-  type UploadPage,
-  type UploadProgress,
   chunkAnswer,
   clusterReport,
   createdUpload,
+  type FilePage,
   filePage,
+  type StoredFile,
   storedFile,
+  type UploadPage,
+  type UploadProgress,
   uploadPage,
   uploadProgress,
 } from "./answers.ts";
@@ -84,7 +84,10 @@ export class TroupeClient {
   constructor(options: TroupeClientOptions) {
     const url = URL.parse(options.gateway);
     if (url === null || !/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "" || url.username !== "") {
-      throw new TroupeError("SETTING_INVALID", `${JSON.stringify(options.gateway)} is not the address of a gateway, such as http://127.0.0.1:8080.`);
+      throw new TroupeError(
+        "SETTING_INVALID",
+        `${JSON.stringify(options.gateway)} is not the address of a gateway, such as http://127.0.0.1:8080.`,
+      );
     }
     this.gateway = url.href.replace(/\/+$/, "");
     this.#http = options.http;
@@ -99,7 +102,13 @@ export class TroupeClient {
   }
 
   /** `bytes` is asked for once; `onBytes` is told of each block as it leaves. */
-  async chunk(uploadId: string, index: number, sizeBytes: number, bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<ChunkAnswer> {
+  async chunk(
+    uploadId: string,
+    index: number,
+    sizeBytes: number,
+    bytes: AsyncIterable<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<ChunkAnswer> {
     const headers = { "content-type": "application/octet-stream", "content-length": String(sizeBytes) };
     const answer = await this.#json(`/api/v1/uploads/${uploadId}/chunks/${index}`, { method: "PUT", body: bytes, headers, signal });
     return this.#read(chunkAnswer, answer.value);
@@ -119,7 +128,10 @@ export class TroupeClient {
     await this.#discard(`/api/v1/uploads/${encodeURIComponent(uploadId)}`, { method: "DELETE", signal });
   }
 
-  async uploads(query: { readonly state?: string | undefined; readonly cursor?: string | undefined }, signal?: AbortSignal): Promise<UploadPage> {
+  async uploads(
+    query: { readonly state?: string | undefined; readonly cursor?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<UploadPage> {
     return this.#read(uploadPage, (await this.#json(`/api/v1/uploads${queryOf(query)}`, { signal })).value);
   }
 
@@ -128,7 +140,12 @@ export class TroupeClient {
   }
 
   async files(
-    query: { readonly prefix?: string | undefined; readonly app?: string | undefined; readonly user?: string | undefined; readonly cursor?: string | undefined },
+    query: {
+      readonly prefix?: string | undefined;
+      readonly app?: string | undefined;
+      readonly user?: string | undefined;
+      readonly cursor?: string | undefined;
+    },
     signal?: AbortSignal,
   ): Promise<FilePage> {
     return this.#read(filePage, (await this.#json(`/api/v1/files${queryOf(query)}`, { signal })).value);
@@ -151,7 +168,13 @@ export class TroupeClient {
   ): Promise<string> {
     const path = `/put/${name.split("/").map(encodeURIComponent).join("/")}${queryOf(labels)}`;
     // The file is verified and synced between its last byte and the answer.
-    const text = await this.#text(path, { method: "PUT", body: bytes, headers: { accept: "text/plain" }, signal, silenceMs: MERGE_TIMEOUT_MS });
+    const text = await this.#text(path, {
+      method: "PUT",
+      body: bytes,
+      headers: { accept: "text/plain" },
+      signal,
+      silenceMs: MERGE_TIMEOUT_MS,
+    });
     return text.text.trim();
   }
 
@@ -168,7 +191,10 @@ export class TroupeClient {
   }
 
   /** A GET for people who want to know whether and how something answers; no status is an error. */
-  async probe(path: string, signal?: AbortSignal): Promise<{ readonly status: number; readonly headers: HttpHeaders; readonly text: string }> {
+  async probe(
+    path: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly status: number; readonly headers: HttpHeaders; readonly text: string }> {
     const { response, watch } = await this.#exchange(path, { signal, silenceMs: 5_000 }, false);
     return { status: response.status, headers: response.headers, text: await readText(watched(response.body, watch, this.gateway)) };
   }
@@ -178,7 +204,9 @@ export class TroupeClient {
     try {
       return { status, value: JSON.parse(text) };
     } catch (error) {
-      throw new TroupeError("NOT_IMPLEMENTED", `What answers at ${this.gateway} is not a Troupe gateway: ${path} is not JSON there.`, { cause: error });
+      throw new TroupeError("NOT_IMPLEMENTED", `What answers at ${this.gateway} is not a Troupe gateway: ${path} is not JSON there.`, {
+        cause: error,
+      });
     }
   }
 
@@ -207,7 +235,8 @@ export class TroupeClient {
       watch.end();
       throw noAnswer(watch.explain(error, this.gateway), this.gateway);
     }
-    if (refuse && response.status >= 400) throw problemOf(response.status, response.headers, await readText(watched(response.body, watch, this.gateway)));
+    if (refuse && response.status >= 400)
+      throw problemOf(response.status, response.headers, await readText(watched(response.body, watch, this.gateway)));
     return { response, watch };
   }
 
@@ -215,7 +244,10 @@ export class TroupeClient {
     const result = shape.safeParse(value);
     if (result.success) return result.data;
     const fault = result.error.issues[0];
-    throw new TroupeError("NOT_IMPLEMENTED", `${this.gateway} answered something this version does not understand (${fault?.path.join(".")}: ${fault?.message}).`);
+    throw new TroupeError(
+      "NOT_IMPLEMENTED",
+      `${this.gateway} answered something this version does not understand (${fault?.path.join(".")}: ${fault?.message}).`,
+    );
   }
 }
 
@@ -226,7 +258,8 @@ function authorization(token: string | undefined): HttpHeaders {
   // The message must not repeat it.
   if (!/^[^\r\n\0]+$/.test(token)) throw new TroupeError("SETTING_INVALID", "The token has line breaks in it.");
   if (token.includes(":")) return { authorization: `Basic ${Buffer.from(token, "utf8").toString("base64")}` };
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new TroupeError("SETTING_INVALID", "The token has characters that no token has; it is visible ASCII.");
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new TroupeError("SETTING_INVALID", "The token has characters that no token has; it is visible ASCII.");
   return { authorization: `Bearer ${token}` };
 }
 
@@ -238,7 +271,10 @@ function queryOf(parameters: Readonly<Record<string, string | undefined>>): stri
 /** No connection, or one that broke before an answer: said with the address. What the caller wished stays what it is. */
 function noAnswer(error: unknown, gateway: string): unknown {
   if (!(error instanceof TroupeError) || error.code !== "UNAVAILABLE") return error;
-  return new TroupeError("UNAVAILABLE", `No answer from ${gateway} (${error.detail.replace(/\.$/, "")}).`, { cause: error, facts: { ...error.facts, unreachable: true } });
+  return new TroupeError("UNAVAILABLE", `No answer from ${gateway} (${error.detail.replace(/\.$/, "")}).`, {
+    cause: error,
+    facts: { ...error.facts, unreachable: true },
+  });
 }
 
 async function* touching(bytes: AsyncIterable<Uint8Array>, watch: SilenceWatch): AsyncGenerator<Uint8Array> {
@@ -273,7 +309,8 @@ async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
   let sizeBytes = 0;
   for await (const block of body) {
     sizeBytes += block.length;
-    if (sizeBytes > CLIENT_ANSWER_BYTES_MAX) throw new TroupeError("TOO_LARGE", `The answer has more than ${CLIENT_ANSWER_BYTES_MAX} bytes.`);
+    if (sizeBytes > CLIENT_ANSWER_BYTES_MAX)
+      throw new TroupeError("TOO_LARGE", `The answer has more than ${CLIENT_ANSWER_BYTES_MAX} bytes.`);
     blocks.push(block);
   }
   return Buffer.concat(blocks).toString("utf8");

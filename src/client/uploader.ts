@@ -5,15 +5,16 @@
  * U2: the merge is asked for without waiting, so that no connection has to outlast the verification of a large file.
  * U3: success means that the server's BLAKE3 is that of the local file, read separately; and the file did not change meanwhile.
  */
-import { TroupeError } from "../core/errors.ts";
+
 import { readFully } from "../core/durable.ts";
+import { TroupeError } from "../core/errors.ts";
 import { CHUNK_COUNT_MAX, CLIENT_PARALLEL_DEFAULT, CLIENT_PARALLEL_MAX, MISSING_RANGES_MAX, READ_BLOCK_BYTES } from "../core/limits.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { Disk, DiskFile, FileStatus } from "../core/ports/disk.ts";
 import type { Hasher } from "../core/ports/hasher.ts";
 import { type Random, randomIdentity } from "../core/ports/random.ts";
-import { type UploadState, isEnded } from "../core/shapes.ts";
-import { MOVING_POLICY, STARTING_POLICY, again, pauseOrGiveUp, sleepUnlessAborted, throwIfCancelled } from "./again.ts";
+import { isEnded, type UploadState } from "../core/shapes.ts";
+import { again, MOVING_POLICY, pauseOrGiveUp, STARTING_POLICY, sleepUnlessAborted, throwIfCancelled } from "./again.ts";
 import type { StoredFile } from "./answers.ts";
 import { ChunkLanes } from "./chunk-lanes.ts";
 import type { TroupeClient } from "./troupe-client.ts";
@@ -91,9 +92,13 @@ export async function uploadFile(client: TroupeClient, ports: UploaderPorts, pla
     ]);
     if (digest === undefined || stored === undefined) throw failures[0];
     if (stored.digest.blake3 !== digest) {
-      throw new TroupeError("DIGEST_MISMATCH", `The server's file ${stored.fileId} is not ${plan.path}: its BLAKE3 differs. Delete it and upload again.`, {
-        facts: { fileId: stored.fileId },
-      });
+      throw new TroupeError(
+        "DIGEST_MISMATCH",
+        `The server's file ${stored.fileId} is not ${plan.path}: its BLAKE3 differs. Delete it and upload again.`,
+        {
+          facts: { fileId: stored.fileId },
+        },
+      );
     }
     return stored;
   } finally {
@@ -101,7 +106,13 @@ export async function uploadFile(client: TroupeClient, ports: UploaderPorts, pla
   }
 }
 
-async function store(client: TroupeClient, ports: UploaderPorts, plan: UploadPlan, file: DiskFile, before: FileStatus): Promise<StoredFile> {
+async function store(
+  client: TroupeClient,
+  ports: UploaderPorts,
+  plan: UploadPlan,
+  file: DiskFile,
+  before: FileStatus,
+): Promise<StoredFile> {
   const opened = await openUpload(client, ports, plan, before.sizeBytes);
   if ("file" in opened) return opened.file;
   const { uploadId, chunkBytes } = opened;
@@ -141,21 +152,32 @@ async function store(client: TroupeClient, ports: UploaderPorts, plan: UploadPla
   throw new TroupeError("INTERNAL", `The server misses chunks of upload ${uploadId} however often they are sent.`);
 }
 
-async function openUpload(client: TroupeClient, ports: UploaderPorts, plan: UploadPlan, sizeBytes: number): Promise<OpenUpload | { readonly file: StoredFile }> {
+async function openUpload(
+  client: TroupeClient,
+  ports: UploaderPorts,
+  plan: UploadPlan,
+  sizeBytes: number,
+): Promise<OpenUpload | { readonly file: StoredFile }> {
   const { resume, signal } = plan;
   if (resume === undefined) {
     // The same key each time: an answer that was lost does not leave a second upload behind.
     const idempotencyKey = randomIdentity(ports.random);
     const { name, contentType, chunkBytes, app, user } = plan;
-    const created = await again(STARTING_POLICY, ports, signal, () => client.create({ name, size: sizeBytes, contentType, chunkBytes, app, user, idempotencyKey }, signal));
+    const created = await again(STARTING_POLICY, ports, signal, () =>
+      client.create({ name, size: sizeBytes, contentType, chunkBytes, app, user, idempotencyKey }, signal),
+    );
     return created.kind === "file" ? { file: created.file } : created.upload;
   }
   const progress = await again(STARTING_POLICY, ports, signal, () => client.status(resume, signal));
   if (progress.size !== undefined && progress.size !== sizeBytes) {
-    throw new TroupeError("PRECONDITION_FAILED", `Upload ${resume} is of a file of ${progress.size} bytes, and ${plan.path} has ${sizeBytes}.`);
+    throw new TroupeError(
+      "PRECONDITION_FAILED",
+      `Upload ${resume} is of a file of ${progress.size} bytes, and ${plan.path} has ${sizeBytes}.`,
+    );
   }
   const { fileId } = progress;
-  if (progress.state === "merged" && fileId !== undefined) return { file: await again(STARTING_POLICY, ports, signal, () => client.file(fileId, signal)) };
+  if (progress.state === "merged" && fileId !== undefined)
+    return { file: await again(STARTING_POLICY, ports, signal, () => client.file(fileId, signal)) };
   if (isEnded(progress.state)) throw endedError(resume, progress.state, progress.lastError?.detail);
   return { ...progress, uploadId: resume };
 }
@@ -174,7 +196,8 @@ async function merge(
       if (merged.kind === "file") return { file: merged.file };
       const progress = await watchMerge(client, ports, uploadId, signal, onState);
       const { fileId } = progress;
-      if (progress.state === "merged" && fileId !== undefined) return { file: await again(MOVING_POLICY, ports, signal, () => client.file(fileId, signal)) };
+      if (progress.state === "merged" && fileId !== undefined)
+        return { file: await again(MOVING_POLICY, ports, signal, () => client.file(fileId, signal)) };
       if (progress.state !== "receiving") throw endedError(uploadId, progress.state, progress.lastError?.detail);
       // It went back: either chunks are missing, or something it needs was away and merging again may help.
       if (progress.missing.length > 0) return { missing: progress.missing };
@@ -189,7 +212,13 @@ async function merge(
   }
 }
 
-async function watchMerge(client: TroupeClient, ports: UploaderPorts, uploadId: string, signal: AbortSignal | undefined, onState: (state: UploadState) => void) {
+async function watchMerge(
+  client: TroupeClient,
+  ports: UploaderPorts,
+  uploadId: string,
+  signal: AbortSignal | undefined,
+  onState: (state: UploadState) => void,
+) {
   for (let delayMs = MERGE_POLL_MIN_MS; ; delayMs = Math.min(MERGE_POLL_MAX_MS, delayMs * 2)) {
     await sleepUnlessAborted(ports.clock, delayMs, signal);
     const progress = await again(MOVING_POLICY, ports, signal, () => client.status(uploadId, signal));
@@ -201,7 +230,8 @@ async function watchMerge(client: TroupeClient, ports: UploaderPorts, uploadId: 
 function endedError(uploadId: string, state: UploadState, detail: string | undefined): TroupeError {
   const why = detail === undefined ? "" : `: ${detail.replace(/\.$/, "")}`;
   if (state === "cancelled") return new TroupeError("UPLOAD_CANCELLED", `Upload ${uploadId} was cancelled; start a new one.`);
-  if (state === "expired") return new TroupeError("UPLOAD_EXPIRED", `Upload ${uploadId} was idle too long and has expired; start a new one.`);
+  if (state === "expired")
+    return new TroupeError("UPLOAD_EXPIRED", `Upload ${uploadId} was idle too long and has expired; start a new one.`);
   return new TroupeError("UPLOAD_FAILED", `Upload ${uploadId} failed for good${why}. Start a new one.`);
 }
 
@@ -215,7 +245,10 @@ async function fileStatus(disk: Disk, path: string): Promise<FileStatus> {
 async function checkUnchanged(disk: Disk, path: string, before: FileStatus): Promise<void> {
   const now = await disk.status(path);
   if (now?.sizeBytes === before.sizeBytes && now.modifiedMs === before.modifiedMs) return;
-  throw new TroupeError("PRECONDITION_FAILED", `${path} changed while it was sent, so parts of the upload are of different versions. Cancel it and upload again.`);
+  throw new TroupeError(
+    "PRECONDITION_FAILED",
+    `${path} changed while it was sent, so parts of the upload are of different versions. Cancel it and upload again.`,
+  );
 }
 
 /** @returns BLAKE3 in hex */

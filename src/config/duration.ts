@@ -15,7 +15,8 @@ const UNITS_LARGEST_FIRST = (Object.keys(UNITS_MS) as DurationUnit[]).reverse();
 export function parseDuration(text: string): number {
   if (text === "0") return 0;
   const match = /^(\d{1,16}(?:\.\d{1,9})?)\s?(ms|s|m|h|d)$/.exec(text);
-  if (match === null) throw new TroupeError("SETTING_INVALID", "a duration is a number and a unit (ms, s, m, h, d), such as 500ms, 10s or 24h");
+  if (match === null)
+    throw new TroupeError("SETTING_INVALID", "a duration is a number and a unit (ms, s, m, h, d), such as 500ms, 10s or 24h");
   const durationMs = Math.round(Number(match[1]) * UNITS_MS[match[2] as DurationUnit]);
   if (!Number.isSafeInteger(durationMs)) throw new TroupeError("SETTING_INVALID", "this duration is too long");
   return durationMs;

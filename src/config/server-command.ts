@@ -4,8 +4,8 @@
  */
 import { Command, CommanderError } from "commander";
 import { TroupeError } from "../core/errors.ts";
-import { CONFIG_FILE, SETTINGS, SETTING_NAMES, type Setting } from "./setting-table.ts";
-import { type ResolvedSettings, type SettingSources, resolveSettings } from "./settings.ts";
+import { CONFIG_FILE, SETTING_NAMES, SETTINGS, type Setting } from "./setting-table.ts";
+import { type ResolvedSettings, resolveSettings, type SettingSources } from "./settings.ts";
 
 export interface ServerCommandSources extends Omit<SettingSources, "flags"> {
   /** Without the program and the script: `process.argv.slice(2)`. */

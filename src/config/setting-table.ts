@@ -84,23 +84,98 @@ export interface Setting<Value> {
 }
 
 export const SETTINGS: { readonly [Name in keyof ServerSettings]: Setting<ServerSettings[Name]> } = {
-  roles: one("role", "roles", "which actors this process plays; this version plays all of them in one process", "all", parseRoles, () => "all"),
-  nodeId: optional("node-id", "id", "this node's identity; made at the first start and kept in the data directory", (text) => checkIdentity(text, "It"), "(kept in the data directory)"),
+  roles: one(
+    "role",
+    "roles",
+    "which actors this process plays; this version plays all of them in one process",
+    "all",
+    parseRoles,
+    () => "all",
+  ),
+  nodeId: optional(
+    "node-id",
+    "id",
+    "this node's identity; made at the first start and kept in the data directory",
+    (text) => checkIdentity(text, "It"),
+    "(kept in the data directory)",
+  ),
   group: one("group", "id", "the group of storage nodes this one belongs to", "group001", (text) => checkIdentity(text, "It"), String),
-  zone: one("zone", "id", "what fails together with this node; this machine unless set", ({ hostname }) => zoneOfHost(hostname), (text) => checkIdentity(text, "It"), String),
+  zone: one(
+    "zone",
+    "id",
+    "what fails together with this node; this machine unless set",
+    ({ hostname }) => zoneOfHost(hostname),
+    (text) => checkIdentity(text, "It"),
+    String,
+  ),
   dataDirectory: one("data", "directory", "where files, journals and the database are kept", "./data", parseNotEmpty, String),
   host: one("host", "address", "the address the gateway listens on", "127.0.0.1", parseHost, String),
   port: one("port", "number", "the gateway's port; 0 picks a free one", "8080", parsePort, String),
   dataPort: one("data-port", "number", "the storage node's data port; 0 picks a free one", "0", parsePort, String),
-  publicUrl: optional("public-url", "url", "the address users see, when that is not where the gateway listens", parseOrigin, "(where it listens)"),
-  tokens: many("token", "owner:secret", "a secret and whose it is; without one there is a single user and the gateway binds loopback only", parseTokens, true, showTokens),
-  corsOrigins: many("cors-origin", "origin", "an origin whose pages may use this gateway", parseOrigins, false, (origins) => origins.join(" ") || "(none)"),
-  heartbeatMs: one("heartbeat", "duration", "how often a storage node says that it is alive", durationText(HEARTBEAT_MS_DEFAULT), durationFrom(10), durationText),
-  offlineAfterMs: one("offline-after", "duration", "how long a silent node counts as alive", durationText(OFFLINE_AFTER_MS_DEFAULT), durationFrom(20), durationText),
-  idleExpiryMs: one("idle-expiry", "duration", "how long an upload may be idle before it is removed", `${IDLE_EXPIRY_MS_DEFAULT / 3_600_000}h`, durationFrom(1000), durationText),
+  publicUrl: optional(
+    "public-url",
+    "url",
+    "the address users see, when that is not where the gateway listens",
+    parseOrigin,
+    "(where it listens)",
+  ),
+  tokens: many(
+    "token",
+    "owner:secret",
+    "a secret and whose it is; without one there is a single user and the gateway binds loopback only",
+    parseTokens,
+    true,
+    showTokens,
+  ),
+  corsOrigins: many(
+    "cors-origin",
+    "origin",
+    "an origin whose pages may use this gateway",
+    parseOrigins,
+    false,
+    (origins) => origins.join(" ") || "(none)",
+  ),
+  heartbeatMs: one(
+    "heartbeat",
+    "duration",
+    "how often a storage node says that it is alive",
+    durationText(HEARTBEAT_MS_DEFAULT),
+    durationFrom(10),
+    durationText,
+  ),
+  offlineAfterMs: one(
+    "offline-after",
+    "duration",
+    "how long a silent node counts as alive",
+    durationText(OFFLINE_AFTER_MS_DEFAULT),
+    durationFrom(20),
+    durationText,
+  ),
+  idleExpiryMs: one(
+    "idle-expiry",
+    "duration",
+    "how long an upload may be idle before it is removed",
+    `${IDLE_EXPIRY_MS_DEFAULT / 3_600_000}h`,
+    durationFrom(1000),
+    durationText,
+  ),
   fileBytesMax: one("max-file", "size", "the largest file that is accepted", sizeText(FILE_BYTES_MAX_DEFAULT), parseFileBytesMax, sizeText),
-  verifyAgeMs: one("verify-age", "duration", "how long bytes read and verified count as good; 0 verifies every read", durationText(VERIFY_AGE_MS_DEFAULT), durationFrom(0), durationText),
-  deleteGraceMs: one("delete-grace", "duration", "how long the bytes of a deleted file stay for reads under way", durationText(DELETE_GRACE_MS_DEFAULT), durationFrom(0), durationText),
+  verifyAgeMs: one(
+    "verify-age",
+    "duration",
+    "how long bytes read and verified count as good; 0 verifies every read",
+    durationText(VERIFY_AGE_MS_DEFAULT),
+    durationFrom(0),
+    durationText,
+  ),
+  deleteGraceMs: one(
+    "delete-grace",
+    "duration",
+    "how long the bytes of a deleted file stay for reads under way",
+    durationText(DELETE_GRACE_MS_DEFAULT),
+    durationFrom(0),
+    durationText,
+  ),
   logLevel: one("log-level", "level", `what is logged: ${LOG_LEVELS.join(", ")}`, "info", parseLogLevel, String),
 };
 
@@ -108,7 +183,12 @@ export type SettingName = keyof ServerSettings;
 export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
 
 /** Where the configuration file is; itself not a key of that file. */
-export const CONFIG_FILE = { flag: "config", variable: "TROUPE_CONFIG", path: "troupe.config.json", help: "the configuration file, in JSON" } as const;
+export const CONFIG_FILE = {
+  flag: "config",
+  variable: "TROUPE_CONFIG",
+  path: "troupe.config.json",
+  help: "the configuration file, in JSON",
+} as const;
 
 /** `data-port` in the configuration file: `dataPort`. */
 export function configKey(flag: string): string {
@@ -148,8 +228,21 @@ function one<Value>(
   };
 }
 
-function optional(flag: string, argument: string, help: string, parse: (text: string) => string, absent: string): Setting<string | undefined> {
-  const setting = one(flag, argument, help, "", (text) => (text === "" ? undefined : parse(text)), (value) => value ?? absent);
+function optional(
+  flag: string,
+  argument: string,
+  help: string,
+  parse: (text: string) => string,
+  absent: string,
+): Setting<string | undefined> {
+  const setting = one(
+    flag,
+    argument,
+    help,
+    "",
+    (text) => (text === "" ? undefined : parse(text)),
+    (value) => value ?? absent,
+  );
   return { ...setting, initial: () => [] };
 }
 
@@ -213,10 +306,13 @@ function parseTokens(texts: readonly string[]): readonly OwnerToken[] {
   for (const text of texts) {
     const [, owner, secret] = /^([^:]+):([\x21-\x7e]{1,512})$/.exec(text) ?? [];
     // T2: what was given is not repeated, not even when it is malformed.
-    if (owner === undefined || secret === undefined) throw invalid("a token has the form owner:secret, the secret of visible ASCII characters");
-    if (!ownerShape.safeParse(owner).success || owner.startsWith("$")) throw invalid("the owner of a token has 1 to 256 bytes, no control characters, and no '$' at its beginning");
+    if (owner === undefined || secret === undefined)
+      throw invalid("a token has the form owner:secret, the secret of visible ASCII characters");
+    if (!ownerShape.safeParse(owner).success || owner.startsWith("$"))
+      throw invalid("the owner of a token has 1 to 256 bytes, no control characters, and no '$' at its beginning");
     const other = tokens.get(secret);
-    if (other !== undefined && other.owner !== owner) throw invalid(`the owners ${JSON.stringify(other.owner)} and ${JSON.stringify(owner)} have the same secret`);
+    if (other !== undefined && other.owner !== owner)
+      throw invalid(`the owners ${JSON.stringify(other.owner)} and ${JSON.stringify(owner)} have the same secret`);
     tokens.set(secret, { owner, secret });
   }
   return [...tokens.values()];

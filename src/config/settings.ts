@@ -10,15 +10,15 @@ import { resolve } from "node:path";
 import { TroupeError, toTroupeError } from "../core/errors.ts";
 import {
   CONFIG_FILE,
-  SETTINGS,
+  configKey,
+  environmentVariable,
+  isLoopback,
   SETTING_NAMES,
+  SETTINGS,
   type ServerSettings,
   type Setting,
   type SettingName,
   type Surroundings,
-  configKey,
-  environmentVariable,
-  isLoopback,
 } from "./setting-table.ts";
 
 export interface SettingSources extends Surroundings {
@@ -141,7 +141,9 @@ function readValues(path: string, content: Record<string, unknown>, problems: st
     const setting = byKey.get(key);
     const items = Array.isArray(value) ? value : [value];
     if (setting === undefined) {
-      problems.push(`${path} sets ${JSON.stringify(key.slice(0, 64))}, which is not a setting; the settings are ${[...byKey.keys()].join(", ")}.`);
+      problems.push(
+        `${path} sets ${JSON.stringify(key.slice(0, 64))}, which is not a setting; the settings are ${[...byKey.keys()].join(", ")}.`,
+      );
     } else if (!items.every((item) => typeof item === "string" || typeof item === "number")) {
       problems.push(`${path} sets ${key} to something that is neither text nor a number.`);
     } else {

@@ -17,7 +17,8 @@ function calledScripts(page: string): string[] {
 
 describe("generated documents", () => {
   it("equal what the code makes", async () => {
-    for (const { path, text } of await generateDocuments(ROOT)) expect(read(path), `${path}: run 'npm run docs'`).toBe(text);
+    for (const { path, text } of await generateDocuments(ROOT))
+      expect(read(path) === text, `${path} differs: run 'npm run docs'`).toBe(true);
   });
 
   it("name every request of every contract", async () => {
@@ -25,7 +26,8 @@ describe("generated documents", () => {
     expect(contracts.map((contract) => contract.name)).toEqual(expect.arrayContaining(["catalog", "ids", "storage", "tracker", "upload"]));
     const protocol = read("docs/PROTOCOL.md");
     for (const contract of contracts) {
-      for (const verb of Object.keys(contract.requests)) expect(protocol).toContain(`### ${contract.name}.${verb}\n`);
+      for (const verb of Object.keys(contract.requests))
+        expect(protocol.includes(`### ${contract.name}.${verb}\n`), `${contract.name}.${verb}`).toBe(true);
     }
   });
 });

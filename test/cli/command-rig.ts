@@ -1,4 +1,6 @@
 /** Runs the command line in this process, before a gateway in memory, and keeps what it said. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { CommandContext, Machine, ProgressBar } from "../../src/cli/context.ts";
 import type { ExitCode } from "../../src/cli/exit-code.ts";
 import { runCommandLine } from "../../src/cli/program.ts";
@@ -20,11 +22,17 @@ export interface RunOptions {
 
 export async function commandRig() {
   const rig = await clientRig();
+  // Inside the directory of the test, so that a file that escapes is still in that one.
+  const directory = rig.path("a/b/c");
+  await mkdir(directory, { recursive: true });
   const bars: { label: string; totalBytes: number; updates: { doneBytes: number; note: string }[]; stopped: boolean }[] = [];
   return {
     ...rig,
+    path: (name: string) => join(directory, name),
+    file: (name: string, sizeBytes: number) => rig.file(`a/b/c/${name}`, sizeBytes),
+    top: rig.path("."),
     bars,
-    directory: rig.path("."),
+    directory,
     async run(argv: readonly string[], options: RunOptions = {}): Promise<Said> {
       let out = "";
       let err = "";
@@ -32,14 +40,27 @@ export async function commandRig() {
         ...rig.ports,
         http: rig.gateway,
         environment: { TROUPE_GATEWAY: "http://gateway.test", ...options.environment },
-        workingDirectory: rig.path("."),
+        workingDirectory: directory,
         signal: options.signal ?? new AbortController().signal,
         version: "1.2.3",
-        machine: { hostname: "host", nodeVersion: "26.0.0", openFilesMax: () => 100_000, portState: async () => ({ kind: "free" }), readFile: () => undefined, ...options.machine },
+        machine: {
+          hostname: "host",
+          nodeVersion: "26.0.0",
+          openFilesMax: () => 100_000,
+          portState: async () => ({ kind: "free" }),
+          readFile: () => undefined,
+          ...options.machine,
+        },
         terminal: {
-          out: (text) => void (out += text),
-          outBytes: async (bytes) => void (out += Buffer.from(bytes).toString("latin1")),
-          err: (text) => void (err += text),
+          out: (text) => {
+            out += text;
+          },
+          outBytes: async (bytes) => {
+            out += Buffer.from(bytes).toString("latin1");
+          },
+          err: (text) => {
+            err += text;
+          },
           isTerminal: options.isTerminal ?? false,
           columns: 100,
           input: async function* () {
@@ -48,7 +69,12 @@ export async function commandRig() {
           openBar: (label, totalBytes): ProgressBar => {
             const bar = { label, totalBytes, updates: [] as { doneBytes: number; note: string }[], stopped: false };
             bars.push(bar);
-            return { update: (doneBytes, note) => void bar.updates.push({ doneBytes, note }), stop: () => void (bar.stopped = true) };
+            return {
+              update: (doneBytes, note) => void bar.updates.push({ doneBytes, note }),
+              stop: () => {
+                bar.stopped = true;
+              },
+            };
           },
         },
       };

@@ -1,10 +1,10 @@
 /** The commands, as somebody at a shell sees them: stdout, stderr, exit code. */
-import { access, mkdir, readFile, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { TroupeError } from "../../src/core/errors.ts";
 import { CHUNK_BYTES_MIN } from "../../src/core/limits.ts";
-import { MemoryGateway, fileIdNumber, json, problem } from "../client/memory-gateway.ts";
+import { fileIdNumber, json, MemoryGateway, problem } from "../client/memory-gateway.ts";
 import { commandRig } from "./command-rig.ts";
 
 const ID = fileIdNumber(1);
@@ -34,7 +34,13 @@ describe("upload", () => {
     await using rig = await commandRig();
     await rig.file("a.bin", 200_000);
     await rig.run(["upload", "a.bin", "--name", "x/y.bin", "--app", "p", "--user", "u", "--chunk", "128KiB", "--parallel", "2"]);
-    expect(JSON.parse(String(rig.gateway.requests[0]?.body))).toMatchObject({ name: "x/y.bin", app: "p", user: "u", chunkBytes: 131_072, size: 200_000 });
+    expect(JSON.parse(String(rig.gateway.requests[0]?.body))).toMatchObject({
+      name: "x/y.bin",
+      app: "p",
+      user: "u",
+      chunkBytes: 131_072,
+      size: 200_000,
+    });
     expect(rig.gateway.inFlightMax).toBe(2);
   });
 
@@ -47,7 +53,11 @@ describe("upload", () => {
       for (const file of rig.gateway.files.values()) if (seen.startsWith("PUT")) file.bytes = Buffer.from("other");
       return response;
     };
-    expect(await rig.run(["upload", "-"], { input: "hello" })).toMatchObject({ code: 1, out: "", err: expect.stringContaining("BLAKE3 differs") });
+    expect(await rig.run(["upload", "-"], { input: "hello" })).toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringContaining("BLAKE3 differs"),
+    });
   });
 
   it("draws a bar on a terminal, and stops it at the end", async () => {
@@ -63,7 +73,8 @@ describe("upload", () => {
     await using rig = await commandRig();
     await rig.file("a.bin", 3 * CHUNK_BYTES_MIN);
     let failures = 3;
-    rig.gateway.before = (seen) => (seen.endsWith("chunks/1") && failures-- > 0 ? problem(503, "BUSY", {}, { "retry-after": "6" }) : undefined);
+    rig.gateway.before = (seen) =>
+      seen.endsWith("chunks/1") && failures-- > 0 ? problem(503, "BUSY", {}, { "retry-after": "6" }) : undefined;
     const { err } = await rig.run(["upload", "a.bin", "--chunk", "64KiB", "--parallel", "1"]);
     const lines = err.trim().split("\n");
     expect(lines.length).toBeGreaterThanOrEqual(2);
@@ -78,7 +89,9 @@ describe("upload", () => {
       if (seen.endsWith("chunks/2")) controller.abort();
       return undefined;
     };
-    const said = await rig.run(["--gateway", "http://gateway.test", "upload", "it's.bin", "--chunk", "64KiB", "--parallel", "1"], { signal: controller.signal });
+    const said = await rig.run(["--gateway", "http://gateway.test", "upload", "it's.bin", "--chunk", "64KiB", "--parallel", "1"], {
+      signal: controller.signal,
+    });
     expect(said).toMatchObject({ code: 1, out: "" });
     expect(said.err).toContain("troupe --gateway http://gateway.test upload --resume u1 'it'\\''s.bin'");
     expect(said.err).toContain("troupe --gateway http://gateway.test cancel u1");
@@ -159,14 +172,20 @@ describe("download", () => {
     expect((await rig.run(["download", ID, "--force"])).code).toBe(0);
   });
 
-  it.each(["../../evil", "a/../../evil", "..\\..\\evil", "/etc/evil"])("never leaves the directory, whatever the file is called: %s", async (name) => {
-    await using rig = await downloadRig(name);
-    await mkdir(rig.path("deep/er"), { recursive: true });
-    expect((await rig.run(["download", ID])).out).toBe(`${join(rig.path("."), "evil")}\n`);
-    expect(await isThere(rig.path("../evil"))).toBe(false);
-  });
+  it.each(["../../evil", "a/../../evil", "..\\..\\evil", "/etc/evil"])(
+    "never leaves the directory, whatever the file is called: %s",
+    async (name) => {
+      await using rig = await downloadRig(name);
+      expect((await rig.run(["download", ID])).out).toBe(`${join(rig.path("."), "evil")}\n`);
+      const found = await readdir(rig.top, { recursive: true });
+      expect(found.filter((path) => path.endsWith("evil"))).toEqual([join("a", "b", "c", "evil")]);
+    },
+  );
 
-  it.each([["..", 1], ["x/", 1]])("refuses a name that is none here: %s", async (name, code) => {
+  it.each([
+    ["..", 1],
+    ["x/", 1],
+  ])("refuses a name that is none here: %s", async (name, code) => {
     await using rig = await downloadRig(name);
     expect(await rig.run(["download", ID])).toMatchObject({ code, out: "", err: expect.stringContaining("-o FILE") });
   });
@@ -202,7 +221,10 @@ describe("looking", () => {
     await using rig = await commandRig();
     rig.gateway.add(ID, "a", Buffer.alloc(1));
     const page = await rig.client.files({});
-    rig.gateway.before = (seen, { url }) => (seen === "GET /api/v1/files" ? json(200, { files: page.files, ...(url.includes("cursor=3") ? {} : { cursor: url.includes("cursor=2") ? "3" : "2" }) }) : undefined);
+    rig.gateway.before = (seen, { url }) =>
+      seen === "GET /api/v1/files"
+        ? json(200, { files: page.files, ...(url.includes("cursor=3") ? {} : { cursor: url.includes("cursor=2") ? "3" : "2" }) })
+        : undefined;
     rig.gateway.seen.length = 0;
     expect(JSON.parse((await rig.run(["ls", "--json"])).out).files).toHaveLength(3);
     expect(rig.gateway.seen).toHaveLength(3);
@@ -215,7 +237,7 @@ describe("looking", () => {
     await using rig = await commandRig();
     rig.gateway.add(ID, "x\u001b[2J\u202egpj.exe\n", Buffer.alloc(1));
     const { out } = await rig.run(["ls"]);
-    expect(out).not.toMatch(/\u001b|\u202e/);
+    expect(["\u001b", "\u202e"].filter((mark) => out.includes(mark))).toEqual([]);
     expect(out.split("\n")).toHaveLength(3);
   });
 
@@ -237,12 +259,18 @@ describe("looking", () => {
     await using rig = await commandRig();
     await rig.client.create({ name: "a.bin", size: 5 * CHUNK_BYTES_MIN, chunkBytes: CHUNK_BYTES_MIN, idempotencyKey: "k" });
     rig.gateway.uploads.get("u1")?.chunks.set(1, Buffer.alloc(0));
-    expect((await rig.run(["uploads"])).out).toMatch(/^UPLOAD .*\nu1 +receiving +2026-01-31 12:34 +320 KiB  a\.bin\n$/);
+    expect((await rig.run(["uploads"])).out).toMatch(/^UPLOAD .*\nu1 +receiving +2026-01-31 12:34 +320 KiB {2}a\.bin\n$/);
     expect(rig.gateway.requests.at(-1)?.url).toContain("state=receiving");
     const { out } = await rig.run(["uploads", "u1"]);
     expect(out).toMatch(/chunks +1 of 5 received/);
     expect(out).toMatch(/missing +0, 2-4\n/);
-    expect(JSON.parse((await rig.run(["uploads", "u1", "--json"])).out)).toMatchObject({ uploadId: "u1", missing: [[0, 0], [2, 4]] });
+    expect(JSON.parse((await rig.run(["uploads", "u1", "--json"])).out)).toMatchObject({
+      uploadId: "u1",
+      missing: [
+        [0, 0],
+        [2, 4],
+      ],
+    });
   });
 });
 
@@ -268,7 +296,13 @@ describe("delete and cancel", () => {
 
 describe("exit codes and errors", () => {
   const answers: [string, number, () => never | ReturnType<typeof problem>][] = [
-    ["an answer that cannot be had", 5, () => { throw new TroupeError("UNAVAILABLE", "connection refused"); }],
+    [
+      "an answer that cannot be had",
+      5,
+      () => {
+        throw new TroupeError("UNAVAILABLE", "connection refused");
+      },
+    ],
     ["401", 4, () => problem(401, "UNAUTHORIZED")],
     ["403", 4, () => problem(403, "FORBIDDEN")],
     ["404", 3, () => problem(404, "FILE_NOT_FOUND")],
@@ -296,7 +330,19 @@ describe("exit codes and errors", () => {
 
   it("help is on everything, with examples, on stdout", async () => {
     await using rig = await commandRig();
-    for (const command of ["upload", "download", "size", "delete", "ls", "groups", "nodes", "uploads", "cancel", "doctor", "config print"]) {
+    for (const command of [
+      "upload",
+      "download",
+      "size",
+      "delete",
+      "ls",
+      "groups",
+      "nodes",
+      "uploads",
+      "cancel",
+      "doctor",
+      "config print",
+    ]) {
       const said = await rig.run([...command.split(" "), "--help"]);
       expect(said).toMatchObject({ code: 0, err: "" });
       expect(said.out).toMatch(/Examples?:\n {2}troupe /);
@@ -321,7 +367,10 @@ describe("config print", () => {
   it("shows what is in effect and where it was set, without secrets", async () => {
     await using rig = await commandRig();
     const environment = { TROUPE_TOKEN: "alice:SECRET", TROUPE_HEARTBEAT: "2s", TROUPE_ODD: "1" };
-    const said = await rig.run(["config", "print", "--port", "9000"], { environment, machine: { readFile: (path) => (path.endsWith("troupe.config.json") ? '{"group":"g2"}' : undefined) } });
+    const said = await rig.run(["config", "print", "--port", "9000"], {
+      environment,
+      machine: { readFile: (path) => (path.endsWith("troupe.config.json") ? '{"group":"g2"}' : undefined) },
+    });
     expect(said.code).toBe(0);
     expect(said.out).toMatch(/--port +9000 +--port\n/);
     expect(said.out).toMatch(/--heartbeat +2s +TROUPE_HEARTBEAT\n/);

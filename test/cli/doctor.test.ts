@@ -12,12 +12,21 @@ interface Finding {
   readonly sentence: string;
 }
 
-async function examine(argv: string[] = [], machine: Partial<Machine> = {}, prepare: (rig: Awaited<ReturnType<typeof commandRig>>) => void | Promise<void> = () => undefined) {
+async function examine(
+  argv: string[] = [],
+  machine: Partial<Machine> = {},
+  prepare: (rig: Awaited<ReturnType<typeof commandRig>>) => void | Promise<void> = () => undefined,
+) {
   await using rig = await commandRig();
   await prepare(rig);
   const { code, out } = await rig.run(["doctor", "--json", ...argv], { machine });
   const { findings } = JSON.parse(out) as { findings: Finding[] };
-  return { code, of: (check: string) => findings.find((finding) => finding.check === check), verdicts: findings.map(({ verdict }) => verdict), left: await readdir(rig.directory) };
+  return {
+    code,
+    of: (check: string) => findings.find((finding) => finding.check === check),
+    verdicts: findings.map(({ verdict }) => verdict),
+    left: await readdir(rig.directory),
+  };
 }
 
 describe("doctor", () => {
@@ -79,7 +88,13 @@ describe("doctor", () => {
 
   it("says in words why a gateway is not ready", async () => {
     const { of } = await examine([], {}, (rig) => {
-      rig.gateway.before = (seen) => (seen === "GET /readyz" ? json(503, { ready: false, checks: { bus: { ok: true }, storage: { ok: false, code: "NO_NODES", reason: "No storage node is up." } } }) : undefined);
+      rig.gateway.before = (seen) =>
+        seen === "GET /readyz"
+          ? json(503, {
+              ready: false,
+              checks: { bus: { ok: true }, storage: { ok: false, code: "NO_NODES", reason: "No storage node is up." } },
+            })
+          : undefined;
     });
     expect(of("gateway")).toMatchObject({ verdict: "fail", sentence: expect.stringContaining("storage: No storage node is up.") });
   });
@@ -109,7 +124,10 @@ describe("doctor", () => {
       examine([], {}, (rig) => {
         rig.gateway.after = (_, response) => ({ ...response, headers: { ...response.headers, date } });
       });
-    expect((await at("Thu, 01 Jan 2026 01:00:00 GMT")).of("clock")).toMatchObject({ verdict: "warn", sentence: expect.stringContaining("apart") });
+    expect((await at("Thu, 01 Jan 2026 01:00:00 GMT")).of("clock")).toMatchObject({
+      verdict: "warn",
+      sentence: expect.stringContaining("apart"),
+    });
     expect((await at("Thu, 01 Jan 2026 00:00:02 GMT")).of("clock")?.verdict).toBe("ok");
   });
 

@@ -1,5 +1,5 @@
 /** The downloader before a gateway that breaks in many ways. */
-import { readFile, readdir, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -64,7 +64,12 @@ describe("a download", () => {
     };
     await rig.download();
     expect((await readFile(rig.target)).equals(rig.bytes)).toBe(true);
-    expect(rig.gateway.requests.map(({ headers }) => headers?.["range"])).toEqual(["bytes=0-94999", "bytes=25000-94999", "bytes=25001-94999", "bytes=55001-94999"]);
+    expect(rig.gateway.requests.map(({ headers }) => headers?.["range"])).toEqual([
+      "bytes=0-94999",
+      "bytes=25000-94999",
+      "bytes=25001-94999",
+      "bytes=55001-94999",
+    ]);
     expect(rig.gateway.requests.slice(1).every(({ headers }) => headers?.["if-range"]?.startsWith('"'))).toBe(true);
   });
 
@@ -212,7 +217,8 @@ describe("ranges as people write them", () => {
   });
 
   it("are refused in any other form, with a typed error", () => {
-    for (const text of ["", "-", "5", "5-2", "a-b", "1-2-3", " 1-2", "1-2,4-5", "-1.5", "99999999999999999-"]) expect(() => parseWantedRange(text)).toThrow(TroupeError);
+    for (const text of ["", "-", "5", "5-2", "a-b", "1-2-3", " 1-2", "1-2,4-5", "-1.5", "99999999999999999-"])
+      expect(() => parseWantedRange(text)).toThrow(TroupeError);
     fc.assert(
       fc.property(fc.string(), (text) => {
         try {

@@ -23,7 +23,16 @@ interface StoredBytes {
 }
 
 const CREATED = "2026-01-31T12:34:56.789Z";
-const NODE = { nodeId: "node-1", group: "group001", zone: "z", state: "active", silentMs: 1200, freeBytes: 5 * 2 ** 30, totalBytes: 2 ** 40, version: "0.1.0" };
+const NODE = {
+  nodeId: "node-1",
+  group: "group001",
+  zone: "z",
+  state: "active",
+  silentMs: 1200,
+  freeBytes: 5 * 2 ** 30,
+  totalBytes: 2 ** 40,
+  version: "0.1.0",
+};
 
 /** A request the gateway saw: `PUT /api/v1/uploads/u1/chunks/0`. */
 export type SeenRequest = string;
@@ -40,7 +49,8 @@ export class MemoryGateway implements HttpClient {
   /** How often a merge is asked about before it is done. */
   mergePolls = 2;
   missingRangesMax = 1000;
-  before: (seen: SeenRequest, request: HttpClientRequest) => HttpClientResponse | undefined | Promise<HttpClientResponse | undefined> = () => undefined;
+  before: (seen: SeenRequest, request: HttpClientRequest) => HttpClientResponse | undefined | Promise<HttpClientResponse | undefined> =
+    () => undefined;
   after: (seen: SeenRequest, response: HttpClientResponse) => HttpClientResponse = (_, response) => response;
   readonly #keys = new Map<string, string>();
 
@@ -68,11 +78,18 @@ export class MemoryGateway implements HttpClient {
     if (url.pathname.startsWith("/files/")) return this.#bytes(url.pathname.split("/")[2] ?? "", request);
     if (url.pathname.startsWith("/put/")) return this.#put(url, request);
     if (url.pathname === "/readyz") return json(200, { ready: true, checks: { bus: { ok: true } } });
-    if (kind === "cluster") return json(200, { groups: [{ group: "group001", nodeCount: 2, activeCount: 1, freeBytes: 5 * 2 ** 30, totalBytes: 2 ** 40 }], nodes: [NODE] });
+    if (kind === "cluster")
+      return json(200, {
+        groups: [{ group: "group001", nodeCount: 2, activeCount: 1, freeBytes: 5 * 2 ** 30, totalBytes: 2 ** 40 }],
+        nodes: [NODE],
+      });
     if (kind === "files") return this.#file(request.method, id, url.searchParams.get("prefix") ?? "");
     if (kind !== "uploads") return problem(404, "NOT_FOUND");
     if (request.method === "POST" && id === "") return this.#create(JSON.parse((await readAll(request.body)).toString()));
-    if (id === "") return json(200, { uploads: [...this.uploads].map(([uploadId, { name, size, state }]) => ({ uploadId, name, size, state, since: CREATED })) });
+    if (id === "")
+      return json(200, {
+        uploads: [...this.uploads].map(([uploadId, { name, size, state }]) => ({ uploadId, name, size, state, since: CREATED })),
+      });
     const upload = this.uploads.get(id);
     if (upload === undefined) return problem(404, "UPLOAD_NOT_FOUND");
     if (part === "chunks") return this.#chunk(upload, Number(index), request);
@@ -90,7 +107,13 @@ export class MemoryGateway implements HttpClient {
     if (uploadId === undefined) {
       uploadId = `u${this.uploads.size + 1}`;
       this.#keys.set(wish.idempotencyKey, uploadId);
-      this.uploads.set(uploadId, { ...wish, chunkBytes: wish.chunkBytes ?? CHUNK_BYTES_DEFAULT, chunks: new Map(), state: "receiving", polls: 0 });
+      this.uploads.set(uploadId, {
+        ...wish,
+        chunkBytes: wish.chunkBytes ?? CHUNK_BYTES_DEFAULT,
+        chunks: new Map(),
+        state: "receiving",
+        polls: 0,
+      });
     }
     return json(201, { uploadId, state: "receiving", ...this.#progress(this.uploads.get(uploadId) as Upload) });
   }
@@ -146,11 +169,20 @@ export class MemoryGateway implements HttpClient {
     const { name, bytes } = this.files.get(fileId) as StoredBytes;
     const hash = streamHash("blake3");
     hash.update(bytes);
-    return { fileId, name, size: bytes.length, digest: { blake3: hash.digestHex() }, copies: 1, created: CREATED, url: `${MemoryGateway.url}/files/${fileId}/${name}` };
+    return {
+      fileId,
+      name,
+      size: bytes.length,
+      digest: { blake3: hash.digestHex() },
+      copies: 1,
+      created: CREATED,
+      url: `${MemoryGateway.url}/files/${fileId}/${name}`,
+    };
   }
 
   #file(method: string, fileId: string, prefix: string): HttpClientResponse {
-    if (fileId === "") return json(200, { files: [...this.files.keys()].map((id) => this.#record(id)).filter(({ name }) => name.startsWith(prefix)) });
+    if (fileId === "")
+      return json(200, { files: [...this.files.keys()].map((id) => this.#record(id)).filter(({ name }) => name.startsWith(prefix)) });
     if (!this.files.has(fileId)) return problem(404, "FILE_NOT_FOUND");
     if (method !== "DELETE") return json(200, this.#record(fileId));
     this.files.delete(fileId);
@@ -182,7 +214,12 @@ export function fileIdNumber(number: number): string {
   return `${number.toString(16).padStart(30, "0")}000001`;
 }
 
-export function problem(status: number, code: string, more: Record<string, unknown> = {}, headers: Record<string, string> = {}): HttpClientResponse {
+export function problem(
+  status: number,
+  code: string,
+  more: Record<string, unknown> = {},
+  headers: Record<string, string> = {},
+): HttpClientResponse {
   const body = JSON.stringify({ type: "about:blank", title: code, status, code, detail: `${code} as told`, requestId: "r1", ...more });
   return { status, headers: { "content-type": "application/problem+json", ...headers }, body: once(body) };
 }

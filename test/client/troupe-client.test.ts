@@ -7,7 +7,7 @@ import { TroupeClient } from "../../src/client/troupe-client.ts";
 import { TroupeError } from "../../src/core/errors.ts";
 import { CLIENT_ANSWER_BYTES_MAX, CLIENT_SILENCE_MS_MAX } from "../../src/core/limits.ts";
 import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../../src/core/ports/http-exchange.ts";
-import { VirtualClock, settle } from "../support/virtual-clock.ts";
+import { settle, VirtualClock } from "../support/virtual-clock.ts";
 import { fileIdNumber, json, once, problem } from "./memory-gateway.ts";
 import { failureOf } from "./rig.ts";
 
@@ -23,7 +23,11 @@ describe("an error answer", () => {
   it("keeps its code, its detail and its facts", async () => {
     const { client } = clientOf(() => problem(409, "UPLOAD_INCOMPLETE", { missing: [[1, 2]] }));
     const error = await failureOf(client.merge("u1"));
-    expect(error).toMatchObject({ code: "UPLOAD_INCOMPLETE", detail: "UPLOAD_INCOMPLETE as told", facts: { missing: [[1, 2]], requestId: "r1", httpStatus: 409 } });
+    expect(error).toMatchObject({
+      code: "UPLOAD_INCOMPLETE",
+      detail: "UPLOAD_INCOMPLETE as told",
+      facts: { missing: [[1, 2]], requestId: "r1", httpStatus: 409 },
+    });
   });
 
   it("gets the code of its status when it is not a problem, or one of a newer version", () => {
@@ -36,12 +40,21 @@ describe("an error answer", () => {
 
   it("is a typed error whatever its text is", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 400, max: 599 }), fc.oneof(fc.string(), fc.json(), fc.json().map((text) => `{"code":${text}}`)), fc.string(), (status, text, pause) => {
-        const error = problemOf(status, { "retry-after": pause }, text);
-        expect(error).toBeInstanceOf(TroupeError);
-        expect(error.facts["httpStatus"]).toBe(status);
-        expect(typeof error.detail).toBe("string");
-      }),
+      fc.property(
+        fc.integer({ min: 400, max: 599 }),
+        fc.oneof(
+          fc.string(),
+          fc.json(),
+          fc.json().map((text) => `{"code":${text}}`),
+        ),
+        fc.string(),
+        (status, text, pause) => {
+          const error = problemOf(status, { "retry-after": pause }, text);
+          expect(error).toBeInstanceOf(TroupeError);
+          expect(error.facts["httpStatus"]).toBe(status);
+          expect(typeof error.detail).toBe("string");
+        },
+      ),
     );
   });
 
@@ -54,16 +67,19 @@ describe("an error answer", () => {
 
 describe("an answer", () => {
   it("that is not of this interface says that it is not a gateway", async () => {
-    expect((await failureOf(clientOf(() => ({ status: 200, headers: {}, body: once("<html>") })).client.cluster())).detail).toMatch(/not a Troupe gateway/);
+    expect((await failureOf(clientOf(() => ({ status: 200, headers: {}, body: once("<html>") })).client.cluster())).detail).toMatch(
+      /not a Troupe gateway/,
+    );
     expect((await failureOf(clientOf(() => json(200, { groups: 5 })).client.cluster())).detail).toMatch(/does not understand/);
   });
 
   it("is read into memory up to a bound", async () => {
+    let count = 0;
     async function* endless(): AsyncGenerator<Uint8Array> {
-      for (;;) yield new Uint8Array(1024 * 1024);
+      for (; ; count += 1) yield new Uint8Array(1024 * 1024);
     }
     expect((await failureOf(clientOf(() => ({ status: 200, headers: {}, body: endless() })).client.cluster())).code).toBe("TOO_LARGE");
-    expect(CLIENT_ANSWER_BYTES_MAX).toBeLessThan(64 * 1024 * 1024);
+    expect(count).toBeLessThanOrEqual(CLIENT_ANSWER_BYTES_MAX / (1024 * 1024));
   });
 });
 
@@ -101,7 +117,9 @@ describe("a gateway's address", () => {
 
 describe("a silent server", () => {
   it("is given up after a while, and told apart from a slow one", async () => {
-    const { client, clock } = clientOf((request) => new Promise((_, reject) => request.signal?.addEventListener("abort", () => reject(new TroupeError("CANCELLED")))));
+    const { client, clock } = clientOf(
+      (request) => new Promise((_, reject) => request.signal?.addEventListener("abort", () => reject(new TroupeError("CANCELLED")))),
+    );
     const failure = failureOf(client.cluster());
     await clock.advance(CLIENT_SILENCE_MS_MAX - 1);
     expect(clock.timerCount).toBe(1);
@@ -120,7 +138,11 @@ describe("a silent server", () => {
         yield Buffer.from("x");
       }
     }
-    const { client, clock } = clientOf(() => ({ status: 200, headers: {}, body: slow() }));
+    let signal: AbortSignal | undefined;
+    const { client, clock } = clientOf((request) => {
+      signal = request.signal;
+      return { status: 200, headers: {}, body: slow() };
+    });
     const opened = await client.open(ID, undefined, undefined);
     const reader = opened.body[Symbol.asyncIterator]();
     for (let index = 0; index < 3; index += 1) {
@@ -132,11 +154,14 @@ describe("a silent server", () => {
       await clock.advance(10 * CLIENT_SILENCE_MS_MAX);
     }
     expect((await reader.next()).done).toBe(true);
+    expect(signal?.aborted).toBe(false);
     expect(clock.timerCount).toBe(0);
   });
 
   it("leaves no timer behind when the caller gives up", async () => {
-    const { client, clock } = clientOf((request) => new Promise((_, reject) => request.signal?.addEventListener("abort", () => reject(new TroupeError("CANCELLED")))));
+    const { client, clock } = clientOf(
+      (request) => new Promise((_, reject) => request.signal?.addEventListener("abort", () => reject(new TroupeError("CANCELLED")))),
+    );
     const controller = new AbortController();
     const failure = failureOf(client.cluster(controller.signal));
     await settle();
@@ -149,7 +174,8 @@ describe("a silent server", () => {
 describe("the name of a file", () => {
   it("is its ID or a URL that holds it", () => {
     for (const text of [ID, `http://h:1/files/${ID}`, `https://h/media/files/${ID}/a%20b.mp4?download`]) expect(fileIdOf(text)).toBe(ID);
-    for (const text of ["", "x", `http://h/other/${ID}`, "http://h/files/x", `${ID}0`, `../${ID}`]) expect(() => fileIdOf(text)).toThrow(TroupeError);
+    for (const text of ["", "x", `http://h/other/${ID}`, "http://h/files/x", `${ID}0`, `../${ID}`])
+      expect(() => fileIdOf(text)).toThrow(TroupeError);
   });
 
   it("is one or a typed error, whatever is given", () => {

@@ -45,7 +45,15 @@ describe("an upload", () => {
     await using rig = await clientRig();
     const { path } = await rig.file("a.bin", 2 * CHUNK);
     const first = await uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK });
-    rig.gateway.before = (seen) => (seen === "POST /api/v1/uploads" ? { ...problem(200, ""), body: (async function* () { yield Buffer.from(JSON.stringify({ ...first, instant: true })); })() } : undefined);
+    rig.gateway.before = (seen) =>
+      seen === "POST /api/v1/uploads"
+        ? {
+            ...problem(200, ""),
+            body: (async function* () {
+              yield Buffer.from(JSON.stringify({ ...first, instant: true }));
+            })(),
+          }
+        : undefined;
     rig.gateway.seen.length = 0;
     expect(await uploadFile(rig.client, rig.ports, { path, name: "a" })).toMatchObject({ fileId: first.fileId });
     expect(rig.gateway.count(CHUNK_PUT)).toBe(0);
@@ -147,6 +155,24 @@ describe("after a failure", () => {
     expect(storedBytes(rig.gateway)?.equals(bytes)).toBe(true);
   });
 
+  it("a list that was cut before the failed chunk does not pass for its arrival", async () => {
+    await using rig = await clientRig();
+    rig.gateway.missingRangesMax = 1;
+    const { path } = await rig.file("a.bin", 9 * CHUNK);
+    await rig.client.create({ name: "a", size: 9 * CHUNK, chunkBytes: CHUNK, idempotencyKey: "k" });
+    let isFirst = true;
+    rig.gateway.before = (seen) => {
+      if (!isFirst || seen !== "PUT /api/v1/uploads/u2/chunks/8") return undefined;
+      isFirst = false;
+      // Only the hole before it is listed.
+      rig.gateway.uploads.get("u2")?.chunks.delete(0);
+      return problem(503, "BUSY");
+    };
+    await uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK, parallel: 1 });
+    expect(rig.gateway.seen.filter((seen) => seen === "PUT /api/v1/uploads/u2/chunks/8")).toHaveLength(2);
+    expect(rig.gateway.seen.filter((seen) => seen.endsWith("/merge"))).toHaveLength(2);
+  });
+
   it("it gives up in the end, with every lane stopped", async () => {
     await using rig = await clientRig();
     const { path } = await rig.file("a.bin", 8 * CHUNK);
@@ -156,6 +182,14 @@ describe("after a failure", () => {
     expect(rig.gateway.seen.filter((seen) => seen === chunkPut(3))).toHaveLength(10);
     expect(rig.gateway.inFlight).toBe(0);
     expect(rig.gateway.files.size).toBe(0);
+  });
+
+  it("of one chunk for good, the other lanes send no further chunks", async () => {
+    await using rig = await clientRig();
+    const { path } = await rig.file("a.bin", 60 * CHUNK);
+    rig.gateway.before = (seen) => (seen === chunkPut(0) ? problem(401, "UNAUTHORIZED") : undefined);
+    await failureOf(uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK, parallel: 2 }));
+    expect(rig.gateway.count(CHUNK_PUT)).toBeLessThan(10);
   });
 
   it("nobody there is told soon when nothing was begun", async () => {
@@ -275,6 +309,8 @@ describe("the caller's signal", () => {
     const onProgress = ({ state }: TransferProgress): void => {
       if (state === "verifying") controller.abort();
     };
-    expect((await failureOf(uploadFile(rig.client, rig.ports, { path, name: "a", signal: controller.signal, onProgress }))).code).toBe("CANCELLED");
+    expect((await failureOf(uploadFile(rig.client, rig.ports, { path, name: "a", signal: controller.signal, onProgress }))).code).toBe(
+      "CANCELLED",
+    );
   });
 });

@@ -23,7 +23,9 @@ describe("durations", () => {
   });
 
   it("gives a whole number of milliseconds or a typed refusal for any text", () => {
-    fc.assert(fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[\d.]{0,20}(ms|s|m|h|d|S)?$/)), (text) => wholeOrRefused(parseDuration, text)));
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[\d.]{0,20}(ms|s|m|h|d|S)?$/)), (text) => wholeOrRefused(parseDuration, text)),
+    );
   });
 
   it.each(["", "10", "-1s", "s", "1 week", "1e3s", "10S", " 10s", "9999999999999999d"])("refuses %j", (text) => {
@@ -51,11 +53,21 @@ describe("sizes", () => {
   });
 
   it("reads back every size it shows", () => {
-    fc.assert(fc.property(fc.oneof(fc.maxSafeNat(), fc.nat(9_000).map((count) => count * 1024 ** 3)), (bytes) => parseSize(sizeText(bytes)) === bytes));
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.maxSafeNat(),
+          fc.nat(9_000).map((count) => count * 1024 ** 3),
+        ),
+        (bytes) => parseSize(sizeText(bytes)) === bytes,
+      ),
+    );
   });
 
   it("gives a whole number of bytes or a typed refusal for any text", () => {
-    fc.assert(fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[\d.]{0,20}[KMGTPX]?i?B?$/)), (text) => wholeOrRefused(parseSize, text)));
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[\d.]{0,20}[KMGTPX]?i?B?$/)), (text) => wholeOrRefused(parseSize, text)),
+    );
   });
 
   it.each(["", "MB", "-1", "1e9", "5iB", "1XB", "0x10", "99999999PiB"])("refuses %j", (text) => {

@@ -1,7 +1,7 @@
 /** The command line of a server process. */
 import { describe, expect, it } from "vitest";
-import { SETTINGS, SETTING_NAMES } from "../../src/config/setting-table.ts";
-import { type ServerCommand, parseServerCommand } from "../../src/config/server-command.ts";
+import { parseServerCommand, type ServerCommand } from "../../src/config/server-command.ts";
+import { SETTING_NAMES, SETTINGS } from "../../src/config/setting-table.ts";
 
 function parse(argv: string[], environment: Record<string, string> = {}): ServerCommand {
   return parseServerCommand({ argv, environment, workingDirectory: "/w", hostname: "host", readFile: () => undefined, version: "1.2.3" });
@@ -10,7 +10,10 @@ function parse(argv: string[], environment: Record<string, string> = {}): Server
 describe("the server's command line", () => {
   it("reads flags, repeated ones too", () => {
     const command = parse(["--port", "0", "--token", "a:1", "--token=b:2", "--max-file=1GB", "--role", "all"]);
-    expect(command).toMatchObject({ kind: "serve", resolved: { settings: { port: 0, fileBytesMax: 1e9, tokens: [{ owner: "a" }, { owner: "b" }] } } });
+    expect(command).toMatchObject({
+      kind: "serve",
+      resolved: { settings: { port: 0, fileBytesMax: 1e9, tokens: [{ owner: "a" }, { owner: "b" }] } },
+    });
   });
 
   it("prints help that names every setting, with examples", () => {
@@ -40,9 +43,18 @@ describe("the server's command line", () => {
 
   it("notices an option that npm kept for itself, and says how to write it", () => {
     const refused = { kind: "refuse" };
-    expect(parse(["9000"], { npm_lifecycle_event: "start", npm_config_port: "true" })).toMatchObject({ ...refused, text: expect.stringContaining("npm start -- --port 9000") });
-    expect(parse([], { npm_lifecycle_event: "start", npm_config_data_port: "5" })).toMatchObject({ ...refused, text: expect.stringContaining("npm start -- --data-port 5") });
-    expect(parse(["x"], { npm_lifecycle_event: "node", npm_config_role: "true" })).toMatchObject({ ...refused, text: expect.stringContaining("npm run node -- --role x") });
+    expect(parse(["9000"], { npm_lifecycle_event: "start", npm_config_port: "true" })).toMatchObject({
+      ...refused,
+      text: expect.stringContaining("npm start -- --port 9000"),
+    });
+    expect(parse([], { npm_lifecycle_event: "start", npm_config_data_port: "5" })).toMatchObject({
+      ...refused,
+      text: expect.stringContaining("npm start -- --data-port 5"),
+    });
+    expect(parse(["x"], { npm_lifecycle_event: "node", npm_config_role: "true" })).toMatchObject({
+      ...refused,
+      text: expect.stringContaining("npm run node -- --role x"),
+    });
   });
 
   it("I24: does not repeat a token that npm kept", () => {
@@ -52,6 +64,8 @@ describe("the server's command line", () => {
   });
 
   it("does not mistake npm's own settings for kept options", () => {
-    expect(parse([], { npm_lifecycle_event: "start", npm_config_loglevel: "warn", npm_config_prefix: "/usr" })).toMatchObject({ kind: "serve" });
+    expect(parse([], { npm_lifecycle_event: "start", npm_config_loglevel: "warn", npm_config_prefix: "/usr" })).toMatchObject({
+      kind: "serve",
+    });
   });
 });

@@ -1,15 +1,22 @@
 /** Where a setting comes from, and what is said when it is wrong. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { SETTINGS, SETTING_NAMES, configKey, environmentVariable, isLoopback } from "../../src/config/setting-table.ts";
-import { type ResolvedSettings, type SettingSources, resolveSettings } from "../../src/config/settings.ts";
+import { configKey, environmentVariable, isLoopback, SETTING_NAMES, SETTINGS } from "../../src/config/setting-table.ts";
+import { type ResolvedSettings, resolveSettings, type SettingSources } from "../../src/config/settings.ts";
 import { TroupeError } from "../../src/core/errors.ts";
 
 const CONFIG = "/srv/here/troupe.config.json";
 
 function resolveFrom(sources: Partial<SettingSources> & { files?: Record<string, string> } = {}): ResolvedSettings {
   const { files = {}, ...rest } = sources;
-  return resolveSettings({ flags: {}, environment: {}, workingDirectory: "/srv/here", hostname: "media-1.example.org", readFile: (path) => files[path], ...rest });
+  return resolveSettings({
+    flags: {},
+    environment: {},
+    workingDirectory: "/srv/here",
+    hostname: "media-1.example.org",
+    readFile: (path) => files[path],
+    ...rest,
+  });
 }
 
 function problemsOf(sources: Parameters<typeof resolveFrom>[0]): readonly string[] {
@@ -88,7 +95,9 @@ describe("precedence", () => {
       "log-level": ["debug", "warn", "error"],
       "cors-origin": ["https://a", "https://b", "https://c"],
     };
-    const presence = fc.record(Object.fromEntries(Object.keys(values).map((flag) => [flag, fc.tuple(fc.boolean(), fc.boolean(), fc.boolean())])));
+    const presence = fc.record(
+      Object.fromEntries(Object.keys(values).map((flag) => [flag, fc.tuple(fc.boolean(), fc.boolean(), fc.boolean())])),
+    );
     fc.assert(
       fc.property(presence, (present) => {
         const flags: Record<string, string> = {};
@@ -133,7 +142,9 @@ describe("the configuration file", () => {
   });
 
   it("may hold lists and numbers", () => {
-    const { settings } = resolveFrom({ files: { [CONFIG]: '{ "corsOrigin": ["https://a.example", "https://b.example/"], "maxFile": 1000, "verifyAge": 0 }' } });
+    const { settings } = resolveFrom({
+      files: { [CONFIG]: '{ "corsOrigin": ["https://a.example", "https://b.example/"], "maxFile": 1000, "verifyAge": 0 }' },
+    });
     expect(settings).toMatchObject({ corsOrigins: ["https://a.example", "https://b.example"], fileBytesMax: 1000, verifyAgeMs: 0 });
   });
 });
@@ -151,14 +162,22 @@ describe("tokens", () => {
   });
 
   it("are wanted once only, and each secret for one owner", () => {
-    expect(problemsOf({ environment: { TROUPE_TOKEN: "a:1", TROUPE_TOKEN_FILE: "/t" }, files: { "/t": "b:2" } }).join()).toMatch(/both set/);
+    expect(problemsOf({ environment: { TROUPE_TOKEN: "a:1", TROUPE_TOKEN_FILE: "/t" }, files: { "/t": "b:2" } }).join()).toMatch(
+      /both set/,
+    );
     expect(problemsOf({ flags: { token: ["a:same", "b:same"] } }).join()).toMatch(/have the same secret/);
     expect(resolveFrom({ flags: { token: ["a:old", "a:new"] } }).settings.tokens).toHaveLength(2);
   });
 
   it("I24: never appear in reports or in what is said about faults", () => {
     const secret = fc.stringMatching(/^[A-Za-z0-9]{12,30}$/).map((text) => `SECRET${text}`);
-    const broken = fc.oneof(secret, secret.map((text) => `${text} x`), secret.map((text) => `:${text}`), secret.map((text) => `$a:${text}`), secret.map((text) => `o:${text}`));
+    const broken = fc.oneof(
+      secret,
+      secret.map((text) => `${text} x`),
+      secret.map((text) => `:${text}`),
+      secret.map((text) => `$a:${text}`),
+      secret.map((text) => `o:${text}`),
+    );
     fc.assert(
       fc.property(broken, fc.constantFrom("flag", "environment", "file", "json"), (token, place) => {
         const sources = {

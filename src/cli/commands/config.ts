@@ -26,10 +26,22 @@ export const configCommand: Definition = (program, act) => {
       const given = program.opts<{ token?: string }>().token;
       const flags = given === undefined ? options : { ...options, token: given };
       try {
-        const { reports, warnings, configFile } = resolveSettings({ flags, environment, workingDirectory, hostname: machine.hostname, readFile: machine.readFile });
+        const { reports, warnings, configFile } = resolveSettings({
+          flags,
+          environment,
+          workingDirectory,
+          hostname: machine.hostname,
+          readFile: machine.readFile,
+        });
         for (const warning of warnings) terminal.err(`${warning}\n`);
         if (json) terminal.out(`${JSON.stringify({ configFile: configFile ?? null, settings: reports })}\n`);
-        else terminal.out(table([{ title: "SETTING" }, { title: "VALUE" }, { title: "FROM" }], reports.map(({ flag, value, from }) => [flag, value, from])));
+        else
+          terminal.out(
+            table(
+              [{ title: "SETTING" }, { title: "VALUE" }, { title: "FROM" }],
+              reports.map(({ flag, value, from }) => [flag, value, from]),
+            ),
+          );
       } catch (error) {
         if (json || !(error instanceof TroupeError) || error.code !== "SETTING_INVALID") throw error;
         for (const problem of error.facts["problems"] as readonly string[]) terminal.err(`${problem}\n`);

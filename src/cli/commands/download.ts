@@ -1,7 +1,7 @@
 /** `troupe download ID`: into a file of its own name, or where -o says. */
 import { basename, join, resolve } from "node:path";
 import type { StoredFile } from "../../client/answers.ts";
-import { type WantedRange, parseWantedRange } from "../../client/byte-range.ts";
+import { parseWantedRange, type WantedRange } from "../../client/byte-range.ts";
 import { downloadBlocks, downloadToFile } from "../../client/downloader.ts";
 import { fileIdOf } from "../../client/file-address.ts";
 import { TroupeError } from "../../core/errors.ts";
@@ -58,11 +58,16 @@ async function download(session: Session, [word = ""]: readonly string[], { outp
   } finally {
     display?.end();
   }
-  context.terminal.out(json ? `${JSON.stringify({ fileId: file.fileId, path, size: sizeBytes, ...(wanted === undefined ? { digest: file.digest } : {}) })}\n` : `${path}\n`);
+  context.terminal.out(
+    json
+      ? `${JSON.stringify({ fileId: file.fileId, path, size: sizeBytes, ...(wanted === undefined ? { digest: file.digest } : {}) })}\n`
+      : `${path}\n`,
+  );
 }
 
 async function toOutput({ client, context }: Session, file: StoredFile, range: WantedRange | undefined): Promise<void> {
-  for await (const block of downloadBlocks(client, context, { file, range, signal: context.signal })) await context.terminal.outBytes(block);
+  for await (const block of downloadBlocks(client, context, { file, range, signal: context.signal }))
+    await context.terminal.outBytes(block);
 }
 
 async function targetPath({ context }: Session, file: StoredFile, output: string | undefined): Promise<string> {
@@ -75,6 +80,7 @@ async function targetPath({ context }: Session, file: StoredFile, output: string
 /** The last part of a name, which somebody else has chosen: it never leads out of the directory it is written to. */
 function localName(name: string): string {
   const last = printable(name.split(/[/\\]/).at(-1) ?? "");
-  if (last === "" || last === "." || last === "..") throw new TroupeError("BAD_NAME", `The file's name, ${JSON.stringify(name)}, cannot be a name here; use -o FILE.`);
+  if (last === "" || last === "." || last === "..")
+    throw new TroupeError("BAD_NAME", `The file's name, ${JSON.stringify(name)}, cannot be a name here; use -o FILE.`);
   return last;
 }

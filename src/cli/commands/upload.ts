@@ -35,7 +35,14 @@ Examples:
 `;
 
 /** After these the upload cannot go on. */
-const ENDED: ReadonlySet<ErrorCode> = new Set(["UPLOAD_NOT_FOUND", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED", "UPLOAD_MERGED", "DIGEST_MISMATCH"]);
+const ENDED: ReadonlySet<ErrorCode> = new Set([
+  "UPLOAD_NOT_FOUND",
+  "UPLOAD_CANCELLED",
+  "UPLOAD_EXPIRED",
+  "UPLOAD_FAILED",
+  "UPLOAD_MERGED",
+  "DIGEST_MISMATCH",
+]);
 /** After these it cannot become the file, and only giving it up makes sense. */
 const SPOILT: ReadonlySet<ErrorCode> = new Set(["PRECONDITION_FAILED", "CHUNK_CONFLICT"]);
 
@@ -67,7 +74,8 @@ export const uploadCommand: Definition = (program, act) => {
 };
 
 function checkUsage(words: readonly string[], { name, resume }: UploadOptions): void {
-  if (name !== undefined && words.length > 1) throw new TroupeError("BAD_REQUEST", "--name is for one file; each of several keeps its own name.");
+  if (name !== undefined && words.length > 1)
+    throw new TroupeError("BAD_REQUEST", "--name is for one file; each of several keeps its own name.");
   if (resume !== undefined && words.length > 1) throw new TroupeError("BAD_REQUEST", "--resume is for one file.");
   if (resume !== undefined && words[0] === "-") throw new TroupeError("BAD_REQUEST", "An upload from stdin cannot be resumed.");
   if (resume !== undefined) checkIdentity(resume, "The upload to resume");
@@ -79,22 +87,33 @@ async function uploadOne(session: Session, word: string, options: UploadOptions)
   const { context, json, gateway } = session;
   let uploadId: string | undefined;
   try {
-    const file = word === "-" ? await uploadInput(session, options) : await uploadPath(session, word, options, (id) => void (uploadId = id));
+    const file =
+      word === "-" ? await uploadInput(session, options) : await uploadPath(session, word, options, (id) => void (uploadId = id));
     context.terminal.out(json ? `${JSON.stringify(file)}\n` : `${file.url}\n`);
     return EXIT.done;
   } catch (thrown) {
-    const error = thrown instanceof TroupeError && uploadId !== undefined ? new TroupeError(thrown.code, thrown.detail, { cause: thrown, facts: { ...thrown.facts, uploadId } }) : thrown;
+    const error =
+      thrown instanceof TroupeError && uploadId !== undefined
+        ? new TroupeError(thrown.code, thrown.detail, { cause: thrown, facts: { ...thrown.facts, uploadId } })
+        : thrown;
     if (json) {
       context.terminal.err(`${failureJson(error)}\n`);
     } else {
-      context.terminal.err(context.signal.aborted ? `Stopped: ${printable(word)} is not uploaded.\n` : `${printable(failureLine(error, gateway))}\n`);
+      context.terminal.err(
+        context.signal.aborted ? `Stopped: ${printable(word)} is not uploaded.\n` : `${printable(failureLine(error, gateway))}\n`,
+      );
       context.terminal.err(hint(session, word, uploadId, error));
     }
     return exitCodeOf(error);
   }
 }
 
-async function uploadPath(session: Session, word: string, options: UploadOptions, onUpload: (uploadId: string) => void): Promise<StoredFile> {
+async function uploadPath(
+  session: Session,
+  word: string,
+  options: UploadOptions,
+  onUpload: (uploadId: string) => void,
+): Promise<StoredFile> {
   const { context, client } = session;
   const { disk, clock, terminal, workingDirectory, signal } = context;
   const path = resolve(workingDirectory, word);
@@ -127,7 +146,8 @@ async function uploadPath(session: Session, word: string, options: UploadOptions
 
 /** stdin as one body: its size is not known before its end, and it cannot be sent twice. */
 async function uploadInput(session: Session, { name = "stdin", app, user, chunk, parallel }: UploadOptions): Promise<StoredFile> {
-  if (chunk !== undefined || parallel !== undefined) throw new TroupeError("BAD_REQUEST", "--chunk and --parallel do not apply to stdin, which is sent as one body.");
+  if (chunk !== undefined || parallel !== undefined)
+    throw new TroupeError("BAD_REQUEST", "--chunk and --parallel do not apply to stdin, which is sent as one body.");
   const { client, context } = session;
   const display = new TransferDisplay(context.terminal, context.clock, name, undefined);
   const hash = context.hasher.stream("blake3");
@@ -144,7 +164,11 @@ async function uploadInput(session: Session, { name = "stdin", app, user, chunk,
     const url = await client.put(name, blocks(), { app, user }, context.signal);
     const file = await client.file(fileIdOf(url), context.signal);
     if (file.digest.blake3 === hash.digestHex()) return file;
-    throw new TroupeError("DIGEST_MISMATCH", `The server's file ${file.fileId} is not what was sent: its BLAKE3 differs. Delete it and upload again.`, { facts: { fileId: file.fileId } });
+    throw new TroupeError(
+      "DIGEST_MISMATCH",
+      `The server's file ${file.fileId} is not what was sent: its BLAKE3 differs. Delete it and upload again.`,
+      { facts: { fileId: file.fileId } },
+    );
   } finally {
     display.end();
   }
@@ -165,7 +189,8 @@ function quoted(word: string): string {
 
 function readParallel(text: string): number {
   const count = Number(text);
-  if (!/^\d{1,3}$/.test(text) || count < 1 || count > CLIENT_PARALLEL_MAX) throw new InvalidArgumentError(`It is a whole number from 1 to ${CLIENT_PARALLEL_MAX}.`);
+  if (!/^\d{1,3}$/.test(text) || count < 1 || count > CLIENT_PARALLEL_MAX)
+    throw new InvalidArgumentError(`It is a whole number from 1 to ${CLIENT_PARALLEL_MAX}.`);
   return count;
 }
 

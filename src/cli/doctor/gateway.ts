@@ -27,12 +27,17 @@ export async function checkGateway(session: Session): Promise<GatewayFindings> {
     const detail = error.detail.replace(/\.$/, "");
     // Nobody asked for a server here: it may just not be started yet.
     const isExpected = gateway === GATEWAY_DEFAULT;
-    const finding = isExpected ? warn("gateway", `${detail}. Start the server with 'npm start', or name one with --gateway URL.`) : fail("gateway", `${detail}. Is the server started, and is a firewall between?`);
+    const finding = isExpected
+      ? warn("gateway", `${detail}. Start the server with 'npm start', or name one with --gateway URL.`)
+      : fail("gateway", `${detail}. Is the server started, and is a firewall between?`);
     return { findings: [finding], dateMs: undefined };
   }
   const dateMs = Date.parse(answer.headers["date"] ?? "");
   const report = readReadiness(answer.text);
-  const findings = report === undefined ? [fail("gateway", `What answers at ${gateway} is not a Troupe gateway: check --gateway.`)] : [readyFinding(gateway, report), await checkAccess(session)];
+  const findings =
+    report === undefined
+      ? [fail("gateway", `What answers at ${gateway} is not a Troupe gateway: check --gateway.`)]
+      : [readyFinding(gateway, report), await checkAccess(session)];
   return { findings, dateMs: Number.isNaN(dateMs) ? undefined : dateMs };
 }
 
@@ -69,7 +74,13 @@ async function checkAccess({ client, context, token }: Session): Promise<Finding
     return ok("access", token === undefined ? "No token is needed." : "The token is accepted.");
   } catch (error) {
     if (!(error instanceof TroupeError)) throw error;
-    if (error.status === 401) return fail("access", token === undefined ? "The server wants a token: give --token owner:secret, or set TROUPE_TOKEN." : "The server does not know this token: check --token.");
+    if (error.status === 401)
+      return fail(
+        "access",
+        token === undefined
+          ? "The server wants a token: give --token owner:secret, or set TROUPE_TOKEN."
+          : "The server does not know this token: check --token.",
+      );
     return fail("access", error.detail);
   }
 }

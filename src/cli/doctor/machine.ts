@@ -29,15 +29,20 @@ const YEAR_MAX = 2100;
 
 export function checkNode({ nodeVersion }: Machine): Finding {
   if (Number.parseInt(nodeVersion, 10) >= NODE_MAJOR_MIN) return ok("node", `Node ${nodeVersion}.`);
-  return fail("node", `Node ${nodeVersion} is too old: run Troupe through npm, which brings its own, or install Node ${NODE_MAJOR_MIN} or later.`);
+  return fail(
+    "node",
+    `Node ${nodeVersion} is too old: run Troupe through npm, which brings its own, or install Node ${NODE_MAJOR_MIN} or later.`,
+  );
 }
 
 export function checkOpenFiles(machine: Machine): Finding {
   const count = machine.openFilesMax();
   if (count === undefined) return ok("files", "This system does not limit how many files a process has open, or does not say.");
   const sentence = `A process may have ${count} files and connections open`;
-  if (count < OPEN_FILES_MIN) return fail("files", `${sentence}, which is too few to serve files: raise it with 'ulimit -n ${OPEN_FILES_WANTED}'.`);
-  if (count < OPEN_FILES_WANTED) return warn("files", `${sentence}; for many users at once raise it to ${OPEN_FILES_WANTED} ('ulimit -n', or LimitNOFILE= of systemd).`);
+  if (count < OPEN_FILES_MIN)
+    return fail("files", `${sentence}, which is too few to serve files: raise it with 'ulimit -n ${OPEN_FILES_WANTED}'.`);
+  if (count < OPEN_FILES_WANTED)
+    return warn("files", `${sentence}; for many users at once raise it to ${OPEN_FILES_WANTED} ('ulimit -n', or LimitNOFILE= of systemd).`);
   return ok("files", `${sentence}.`);
 }
 
@@ -49,9 +54,18 @@ export function checkSettings(
   const { TROUPE_TOKEN: token, ...rest } = environment;
   const serverEnvironment = token?.includes(":") ? environment : rest;
   try {
-    const { settings, warnings, configFile } = resolveSettings({ flags, environment: serverEnvironment, workingDirectory, hostname: machine.hostname, readFile: machine.readFile });
+    const { settings, warnings, configFile } = resolveSettings({
+      flags,
+      environment: serverEnvironment,
+      workingDirectory,
+      hostname: machine.hostname,
+      readFile: machine.readFile,
+    });
     const from = configFile === undefined ? "flags, environment and defaults" : `flags, environment and ${configFile}`;
-    return { finding: warnings.length === 0 ? ok("settings", `Settings from ${from} are well-formed.`) : warn("settings", warnings.join(" ")), settings };
+    return {
+      finding: warnings.length === 0 ? ok("settings", `Settings from ${from} are well-formed.`) : warn("settings", warnings.join(" ")),
+      settings,
+    };
   } catch (error) {
     if (!(error instanceof TroupeError) || error.code !== "SETTING_INVALID") throw error;
     return { finding: fail("settings", error.detail), settings: undefined };
@@ -62,18 +76,26 @@ export async function checkDataDirectory(context: CommandContext, directory: str
   const { disk } = context;
   try {
     const existing = await nearestExisting(disk, directory);
-    if ((await disk.status(existing))?.kind !== "directory") return fail("data", `${existing} is not a directory: give --data another one.`);
+    if ((await disk.status(existing))?.kind !== "directory")
+      return fail("data", `${existing} is not a directory: give --data another one.`);
     const { freeBytes } = await disk.space(existing);
     const syncMs = await measureSync(context, existing);
     const where = existing === directory ? directory : `${directory} will be made in ${existing}`;
     const sentence = `${where}: ${approximateSize(freeBytes)} free, a sync takes ${syncMs.toFixed(1)} ms`;
-    if (freeBytes <= DISK_RESERVE_BYTES) return fail("data", `${sentence}. No upload is taken below ${approximateSize(DISK_RESERVE_BYTES)}: free some space, or give --data another disk.`);
+    if (freeBytes <= DISK_RESERVE_BYTES)
+      return fail(
+        "data",
+        `${sentence}. No upload is taken below ${approximateSize(DISK_RESERVE_BYTES)}: free some space, or give --data another disk.`,
+      );
     if (freeBytes < FREE_BYTES_WANTED) return warn("data", `${sentence}. That is soon full.`);
     if (syncMs > SYNC_MS_SLOW) return warn("data", `${sentence}. Uploads wait for that: a faster disk helps.`);
     return ok("data", `${sentence}.`);
   } catch (error) {
     if (!(error instanceof TroupeError)) throw error;
-    return fail("data", `${directory} cannot be written: ${error.detail.replace(/\.$/, "")}. Give this user the right to write there, or give --data another directory.`);
+    return fail(
+      "data",
+      `${directory} cannot be written: ${error.detail.replace(/\.$/, "")}. Give this user the right to write there, or give --data another directory.`,
+    );
   }
 }
 
@@ -81,7 +103,8 @@ export async function checkPort(context: CommandContext, { host, port }: ServerS
   if (port === 0) return ok("port", "A free port will be picked.");
   const state = await context.machine.portState(host, port);
   if (state.kind === "free") return ok("port", `${host}:${port} is free.`);
-  if (state.kind === "impossible") return fail("port", `${host}:${port} cannot be listened on (${state.reason}): give --host or --port another value.`);
+  if (state.kind === "impossible")
+    return fail("port", `${host}:${port} cannot be listened on (${state.reason}): give --host or --port another value.`);
   const client = new TroupeClient({ http: context.http, clock: context.clock, gateway: `http://${urlHost(host)}:${port}` });
   if (await isOurGateway(client, context.signal)) return ok("port", `A Troupe gateway is listening on ${host}:${port}.`);
   return fail("port", `Another program is listening on ${host}:${port}: stop it, or give --port another number.`);
@@ -94,7 +117,8 @@ export function checkClock({ clock }: CommandContext, serverMs: number | undefin
   if (!(year >= YEAR_MIN && year < YEAR_MAX)) return fail("clock", `This machine takes it to be the year ${year}: set its clock.`);
   if (serverMs === undefined) return ok("clock", `${new Date(wallMs).toISOString().slice(0, 16)} UTC.`);
   const skewMs = Math.abs(wallMs - serverMs);
-  if (skewMs > SKEW_MS_MAX) return warn("clock", `This machine's clock and the server's are ${approximateDuration(skewMs)} apart: synchronise both (NTP).`);
+  if (skewMs > SKEW_MS_MAX)
+    return warn("clock", `This machine's clock and the server's are ${approximateDuration(skewMs)} apart: synchronise both (NTP).`);
   return ok("clock", "This machine's clock and the server's agree.");
 }
 
