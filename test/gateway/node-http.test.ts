@@ -191,6 +191,7 @@ describe("slow and absent clients", () => {
       [Symbol.asyncIterator]: () => body,
       next: async () => {
         pulled += 1;
+        if (pulled > 1000) throw new Error("pulled faster than anybody takes it");
         return { done: false, value: new Uint8Array(blockBytes) };
       },
       return: async () => {
