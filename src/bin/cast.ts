@@ -37,7 +37,11 @@ export interface CastPorts {
   readonly tokens: TokenMint;
   /** A connection of its own for each actor. */
   readonly connect: () => Bus;
-  readonly databases: { readonly tracker: Database<TrackerTables>; readonly ids: Database<IdsTables>; readonly storage: Database<CatalogTables> };
+  readonly databases: {
+    readonly tracker: Database<TrackerTables>;
+    readonly ids: Database<IdsTables>;
+    readonly storage: Database<CatalogTables>;
+  };
 }
 
 export interface CastOptions extends Omit<StorageOptions, "createFolder" | "hostSession"> {

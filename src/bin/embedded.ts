@@ -16,17 +16,17 @@ import type { HttpHandler } from "../core/ports/http-exchange.ts";
 import { createDataServer } from "../data-plane/data-server.ts";
 import { LocalDataPlane } from "../data-plane/local-data-plane.ts";
 import { TokenMint } from "../data-plane/token.ts";
-import { createGateway } from "../gateway/gateway.ts";
+import { startGateway } from "../gateway/gateway.ts";
 import { NodeHttpServer } from "../gateway/node-http.ts";
 import { BlakeHasher } from "../store/blake-hasher.ts";
 import { GroupedSyncDisk } from "../store/grouped-sync.ts";
 import { MemoryCache } from "../store/memory-cache.ts";
 import { NodeDisk } from "../store/node-disk.ts";
-import { databaseName, type DatabasePart, migrationsDirectory } from "../store/sql/databases.ts";
+import { type DatabasePart, databaseName, migrationsDirectory } from "../store/sql/databases.ts";
 import { openSqlite } from "../store/sql/sqlite-database.ts";
 import { SystemClock } from "../store/system-clock.ts";
 import { SystemRandom } from "../store/system-random.ts";
-import { type Undo, startCast } from "./cast.ts";
+import { startCast, type Undo } from "./cast.ts";
 
 export interface RunningServer {
   readonly gatewayUrl: string;
@@ -69,7 +69,11 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
     undo.push(() => database.close());
     return database;
   };
-  const databases = { tracker: await open<TrackerTables>("tracker"), ids: await open<IdsTables>("ids"), storage: await open<CatalogTables>("storage") };
+  const databases = {
+    tracker: await open<TrackerTables>("tracker"),
+    ids: await open<IdsTables>("ids"),
+    storage: await open<CatalogTables>("storage"),
+  };
   const cache = new MemoryCache(clock);
   undo.push(() => cache.close());
   const medium = new LoopbackMedium({ clock, random });
@@ -89,10 +93,12 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
 
   const gatewayBus = medium.connect();
   undo.push(() => gatewayBus.drain());
-  const gateway = createGateway({ clock, random, log, bus: gatewayBus, dataPlane: new LocalDataPlane([node]) }, { ...settings, nodeId: directory.nodeId, trustProxy: false });
-  undo.push(() => gateway.stop());
-  const listener = await httpServer.listen({ host: settings.host, port: settings.port }, gateway.handler);
-  undo.push(() => listener.close(DRAIN_MS_MAX));
+  const gateway = await startGateway(
+    { clock, random, log, bus: gatewayBus, dataPlane: new LocalDataPlane([node]), httpServer },
+    { ...settings, nodeId: directory.nodeId, trustProxy: false },
+    settings,
+  );
+  undo.push(() => gateway.stop(DRAIN_MS_MAX));
   const { freeBytes } = await disk.space(settings.dataDirectory);
-  return { gatewayUrl: settings.publicUrl ?? listener.url, nodeId: directory.nodeId, freeBytes };
+  return { gatewayUrl: settings.publicUrl ?? gateway.url, nodeId: directory.nodeId, freeBytes };
 }

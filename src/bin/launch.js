@@ -27,7 +27,7 @@ export function nodeFault(version) {
 export function launch(entry) {
   const fault = nodeFault(process.versions.node);
   if (fault === undefined) return import(entry.href);
-  process.stderr.write(fault + "\n");
+  process.stderr.write(`${fault}\n`);
   process.exitCode = 2;
   return undefined;
 }

@@ -19,7 +19,14 @@ const STOP_MS_MAX = 9_500;
 
 async function main(): Promise<void> {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
-  const command = parseServerCommand({ argv: process.argv.slice(2), environment: process.env, workingDirectory: process.cwd(), hostname: hostname(), readFile, version });
+  const command = parseServerCommand({
+    argv: process.argv.slice(2),
+    environment: process.env,
+    workingDirectory: process.cwd(),
+    hostname: hostname(),
+    readFile,
+    version,
+  });
   if (command.kind === "print") {
     process.stdout.write(command.text);
     return;

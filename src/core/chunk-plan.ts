@@ -7,11 +7,16 @@ import { CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNK_COUNT_MAX,
  * @throws {TroupeError} `BAD_CHUNK_SIZE`, `TOO_LARGE`
  */
 export function chooseChunkBytes(sizeBytes: number | undefined, wantedBytes: number | undefined): number {
-  if (sizeBytes !== undefined && sizeBytes > FILE_BYTES_LIMIT) throw new TroupeError("TOO_LARGE", `A file has at most ${FILE_BYTES_LIMIT} bytes.`);
+  if (sizeBytes !== undefined && sizeBytes > FILE_BYTES_LIMIT)
+    throw new TroupeError("TOO_LARGE", `A file has at most ${FILE_BYTES_LIMIT} bytes.`);
   if (wantedBytes !== undefined) {
-    if (wantedBytes < CHUNK_BYTES_MIN || wantedBytes > CHUNK_BYTES_MAX || wantedBytes % LEAF_BYTES !== 0) throw new TroupeError("BAD_CHUNK_SIZE");
+    if (wantedBytes < CHUNK_BYTES_MIN || wantedBytes > CHUNK_BYTES_MAX || wantedBytes % LEAF_BYTES !== 0)
+      throw new TroupeError("BAD_CHUNK_SIZE");
     if (sizeBytes !== undefined && Math.ceil(sizeBytes / wantedBytes) > CHUNK_COUNT_MAX) {
-      throw new TroupeError("BAD_CHUNK_SIZE", `With chunks of ${wantedBytes} bytes the file would have more than ${CHUNK_COUNT_MAX} chunks; take larger ones.`);
+      throw new TroupeError(
+        "BAD_CHUNK_SIZE",
+        `With chunks of ${wantedBytes} bytes the file would have more than ${CHUNK_COUNT_MAX} chunks; take larger ones.`,
+      );
     }
     return wantedBytes;
   }

@@ -27,7 +27,10 @@ export async function readFully(file: DiskFile, into: Uint8Array, offset: number
   let done = 0;
   while (done < into.length) {
     const count = await file.read(done === 0 ? into : into.subarray(done), offset + done);
-    if (count <= 0) throw new TroupeError("DISK_FAILED", `${file.path} ends at ${offset + done}, before ${offset + into.length}.`, { facts: { errno: "EOF" } });
+    if (count <= 0)
+      throw new TroupeError("DISK_FAILED", `${file.path} ends at ${offset + done}, before ${offset + into.length}.`, {
+        facts: { errno: "EOF" },
+      });
     done += count;
   }
 }

@@ -32,7 +32,11 @@ export const ERRORS = {
   BAD_PATH: row(400, "changed", "The request target is not a path this server accepts."),
   BAD_IDENTITY: row(400, "changed", "An identity has 1 to 64 letters, digits, '-' or '_'."),
   BAD_NAME: row(400, "changed", "A file name has 1 to 255 bytes of UTF-8, no control characters, and no '.' or '..' between slashes."),
-  BAD_CHUNK_SIZE: row(400, "changed", "chunkBytes is a multiple of 64 KiB from 64 KiB to 64 MiB, and large enough for at most 1,000,000 chunks."),
+  BAD_CHUNK_SIZE: row(
+    400,
+    "changed",
+    "chunkBytes is a multiple of 64 KiB from 64 KiB to 64 MiB, and large enough for at most 1,000,000 chunks.",
+  ),
   BAD_DIGEST: row(400, "changed", "The digest's algorithm is not supported here, or its value does not have that algorithm's length."),
   BAD_CURSOR: row(400, "changed", "The cursor was not made by this listing; start again without one."),
   UNAUTHORIZED: row(401, "changed", "This server wants a token: send it as 'Authorization: Bearer <secret>'."),
@@ -91,7 +95,11 @@ export const ERRORS = {
   FORMAT_TOO_NEW: row(500, "changed", "The data was written by a newer version of Troupe; run that version or a later one."),
   MIGRATION_CHANGED: row(500, "never", "A migration that was already applied has changed; restore the file."),
   PAYLOAD_TOO_LARGE: row(413, "changed", "A message is larger than the bus carries."),
-  MESSAGE_REFUSED: row(400, "changed", "The message was refused before it was decoded: too large, too deep, too many items, or a type that is not allowed."),
+  MESSAGE_REFUSED: row(
+    400,
+    "changed",
+    "The message was refused before it was decoded: too large, too deep, too many items, or a type that is not allowed.",
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -3,10 +3,21 @@ import { z } from "zod";
 import { DIGEST_BYTES, type FileDigestAlgorithm, isDigestHex } from "./digest.ts";
 import { FILE_ID_PATTERN } from "./file-id.ts";
 import { IDENTITY_PATTERN } from "./identity.ts";
-import { APP_BYTES_MAX, BLOB_ID_LIMIT, CONTENT_TYPE_BYTES_MAX, FILE_BYTES_LIMIT, IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, USER_BYTES_MAX } from "./limits.ts";
+import {
+  APP_BYTES_MAX,
+  BLOB_ID_LIMIT,
+  CONTENT_TYPE_BYTES_MAX,
+  FILE_BYTES_LIMIT,
+  IDEMPOTENCY_KEY_BYTES_MAX,
+  NAME_BYTES_MAX,
+  PAGE_ITEMS_DEFAULT,
+  PAGE_ITEMS_MAX,
+  USER_BYTES_MAX,
+} from "./limits.ts";
 
 const utf8Bytes = (text: string): number => Buffer.byteLength(text, "utf8");
-const text = (bytesMax: number) => z.string().refine((value) => utf8Bytes(value) <= bytesMax && value.isWellFormed(), `at most ${bytesMax} bytes of UTF-8`);
+const text = (bytesMax: number) =>
+  z.string().refine((value) => utf8Bytes(value) <= bytesMax && value.isWellFormed(), `at most ${bytesMax} bytes of UTF-8`);
 
 export const identity = z.string().regex(IDENTITY_PATTERN, "1 to 64 letters, digits, '-' or '_'");
 export const fileId = z.string().regex(FILE_ID_PATTERN, "30 hex digits and 6 decimal ones");
@@ -16,7 +27,10 @@ export const fileBytes = z.int().nonnegative().max(FILE_BYTES_LIMIT);
 /** Milliseconds since 1970. */
 export const wallMs = z.int().nonnegative();
 export const durationMs = z.int().nonnegative();
-export const blobId = z.int().nonnegative().max(BLOB_ID_LIMIT - 1);
+export const blobId = z
+  .int()
+  .nonnegative()
+  .max(BLOB_ID_LIMIT - 1);
 export const epoch = z.int().positive();
 
 /** Why a name cannot be one, or `undefined`. A name may hold `/`; then no segment is empty, `.` or `..`. */
@@ -26,7 +40,8 @@ export function nameFault(name: string): string | undefined {
   if (utf8Bytes(name) > NAME_BYTES_MAX) return `a name has at most ${NAME_BYTES_MAX} bytes of UTF-8`;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(name)) return "a name has no control characters";
-  if (name.split("/").some((segment) => segment === "" || segment === "." || segment === "..")) return "no part of a name between slashes is empty, '.' or '..'";
+  if (name.split("/").some((segment) => segment === "" || segment === "." || segment === ".."))
+    return "no part of a name between slashes is empty, '.' or '..'";
   return undefined;
 }
 
@@ -40,20 +55,44 @@ const label = (bytesMax: number) => text(bytesMax).regex(/^[^\u0000-\u001f\u007f
 export const app = label(APP_BYTES_MAX);
 export const user = label(USER_BYTES_MAX);
 export const owner = label(USER_BYTES_MAX);
-export const contentType = text(CONTENT_TYPE_BYTES_MAX).regex(/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;\s*[\w!#$&^.+-]+=("[^"\r\n]*"|[\w!#$&^.+-]+))*$/, "a media type such as video/mp4");
-export const idempotencyKey = z.string().regex(/^[\x21-\x7e]+$/, "visible ASCII").max(IDEMPOTENCY_KEY_BYTES_MAX);
+export const contentType = text(CONTENT_TYPE_BYTES_MAX).regex(
+  /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;\s*[\w!#$&^.+-]+=("[^"\r\n]*"|[\w!#$&^.+-]+))*$/,
+  "a media type such as video/mp4",
+);
+export const idempotencyKey = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, "visible ASCII")
+  .max(IDEMPOTENCY_KEY_BYTES_MAX);
 
 export const digestClaim = z
   .object({ algorithm: z.enum(["blake3", "sha256", "sha1", "md5"] satisfies FileDigestAlgorithm[]), value: z.string().toLowerCase() })
-  .refine((claim) => isDigestHex(claim.algorithm, claim.value), `hex digits: blake3 and sha256 ${DIGEST_BYTES.sha256 * 2}, sha1 ${DIGEST_BYTES.sha1 * 2}, md5 ${DIGEST_BYTES.md5 * 2}`);
+  .refine(
+    (claim) => isDigestHex(claim.algorithm, claim.value),
+    `hex digits: blake3 and sha256 ${DIGEST_BYTES.sha256 * 2}, sha1 ${DIGEST_BYTES.sha1 * 2}, md5 ${DIGEST_BYTES.md5 * 2}`,
+  );
 const hex = (algorithm: FileDigestAlgorithm) => z.string().refine((value) => isDigestHex(algorithm, value), `${algorithm} in hex`);
-export const fileDigests = z.object({ blake3: hex("blake3"), sha256: hex("sha256").optional(), sha1: hex("sha1").optional(), md5: hex("md5").optional() });
+export const fileDigests = z.object({
+  blake3: hex("blake3"),
+  sha256: hex("sha256").optional(),
+  sha1: hex("sha1").optional(),
+  md5: hex("md5").optional(),
+});
 export type FileDigests = z.output<typeof fileDigests>;
 
 /** An idempotency key with a digest of the request it stands for: the same key for another request is refused. */
 export const operation = z.object({ key: idempotencyKey, requestDigest: z.string().regex(/^[0-9a-f]{64}$/) });
 
-export const UPLOAD_STATES = ["init", "receiving", "verifying", "replicating", "committing", "merged", "cancelled", "expired", "failed"] as const;
+export const UPLOAD_STATES = [
+  "init",
+  "receiving",
+  "verifying",
+  "replicating",
+  "committing",
+  "merged",
+  "cancelled",
+  "expired",
+  "failed",
+] as const;
 export type UploadState = (typeof UPLOAD_STATES)[number];
 export const uploadState = z.enum(UPLOAD_STATES);
 export const ENDED_STATES = ["merged", "cancelled", "expired", "failed"] as const satisfies readonly UploadState[];

@@ -9,10 +9,7 @@ export function userShard(user: string, shardCount: number = FILE_SHARD_COUNT): 
   const bytes = new TextEncoder().encode(user);
   for (let index = 0; index < bytes.length; index += 1) {
     const byte = bytes[index] as number;
-    hash =
-      index % 2 === 1
-        ? (hash ^ ~((hash << 11) ^ byte ^ (hash >>> 5))) >>> 0
-        : (hash ^ ((hash << 7) ^ byte ^ (hash >>> 3))) >>> 0;
+    hash = index % 2 === 1 ? (hash ^ ~((hash << 11) ^ byte ^ (hash >>> 5))) >>> 0 : (hash ^ ((hash << 7) ^ byte ^ (hash >>> 3))) >>> 0;
   }
   return ((hash & 0x7fffffff) % shardCount) + 1;
 }

@@ -40,7 +40,13 @@ async function answer(node: ByteService, tokens: TokenMint, request: HttpRequest
   return await readBlob(node, tokens, request, Number(blob[1]));
 }
 
-async function storeChunk(node: ByteService, tokens: TokenMint, request: HttpRequest, uploadId: string, index: number): Promise<HttpResponse> {
+async function storeChunk(
+  node: ByteService,
+  tokens: TokenMint,
+  request: HttpRequest,
+  uploadId: string,
+  index: number,
+): Promise<HttpResponse> {
   const grant = tokens.check(tokenOf(request), "write");
   if (grant.uploadId !== uploadId) throw new TroupeError("FORBIDDEN", "The token is for another upload.");
   const length = request.headers["content-length"];
@@ -60,12 +66,18 @@ async function readBlob(node: ByteService, tokens: TokenMint, request: HttpReque
   const { blobId: granted, path, sizeBytes } = tokens.check(tokenOf(request), "read");
   if (granted !== blobId) throw new TroupeError("FORBIDDEN", "The token is for another blob.");
   const wanted = parseRange(request.headers["range"], sizeBytes);
-  if (wanted.kind === "unsatisfiable") return { status: 416, headers: { "content-range": `bytes */${sizeBytes}`, "accept-ranges": "bytes" } };
+  if (wanted.kind === "unsatisfiable")
+    return { status: 416, headers: { "content-range": `bytes */${sizeBytes}`, "accept-ranges": "bytes" } };
   // Several ranges are the gateway's business; the whole blob is a right answer to them.
   const only = wanted.kind === "ranges" && wanted.ranges.length === 1 ? wanted.ranges[0] : undefined;
   const offset = only?.first ?? 0;
   const lengthBytes = only === undefined ? sizeBytes : only.last - only.first + 1;
-  const headers = { "content-type": "application/octet-stream", "content-length": String(lengthBytes), "accept-ranges": "bytes", ...(only === undefined ? {} : { "content-range": `bytes ${only.first}-${only.last}/${sizeBytes}` }) };
+  const headers = {
+    "content-type": "application/octet-stream",
+    "content-length": String(lengthBytes),
+    "accept-ranges": "bytes",
+    ...(only === undefined ? {} : { "content-range": `bytes ${only.first}-${only.last}/${sizeBytes}` }),
+  };
   const status = only === undefined ? 200 : 206;
   if (request.method === "HEAD") return { status, headers };
   return { status, headers, body: await node.readBlob({ blobId, path, sizeBytes, offset, lengthBytes }) };
@@ -84,6 +96,13 @@ function pathOf(request: HttpRequest): string {
 }
 
 function problem(error: TroupeError, request: HttpRequest): HttpResponse {
-  const body = JSON.stringify({ type: `urn:troupe:error:${error.code}`, title: error.code, status: error.status, code: error.code, detail: error.detail, ...error.facts });
+  const body = JSON.stringify({
+    type: `urn:troupe:error:${error.code}`,
+    title: error.code,
+    status: error.status,
+    code: error.code,
+    detail: error.detail,
+    ...error.facts,
+  });
   return { status: error.status, headers: { "content-type": "application/problem+json" }, body, close: request.method === "PUT" };
 }

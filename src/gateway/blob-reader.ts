@@ -14,7 +14,18 @@ import type { GatewayPorts } from "./ports.ts";
 import { remembered } from "./remembered.ts";
 
 /** Another holder may still be able to. */
-const NEXT_NODE: ReadonlySet<ErrorCode> = new Set(["HOST_UNAVAILABLE", "UNAVAILABLE", "BLOB_NOT_FOUND", "BLOB_DAMAGED", "DISK_FAILED", "BUSY", "STOPPING", "DEADLINE_EXCEEDED", "TOO_MANY", "FORBIDDEN"]);
+const NEXT_NODE: ReadonlySet<ErrorCode> = new Set([
+  "HOST_UNAVAILABLE",
+  "UNAVAILABLE",
+  "BLOB_NOT_FOUND",
+  "BLOB_DAMAGED",
+  "DISK_FAILED",
+  "BUSY",
+  "STOPPING",
+  "DEADLINE_EXCEEDED",
+  "TOO_MANY",
+  "FORBIDDEN",
+]);
 
 export class BlobReader {
   readonly #ports: GatewayPorts;
@@ -35,7 +46,10 @@ export class BlobReader {
   async open(file: LocatedFile, range: ByteRange, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const { blob } = file;
     const preferred = this.#preferred.get(blob.path)?.nodeId;
-    const nodeIds = preferred !== undefined && blob.nodeIds.includes(preferred) ? [preferred, ...blob.nodeIds.filter((nodeId) => nodeId !== preferred)] : blob.nodeIds;
+    const nodeIds =
+      preferred !== undefined && blob.nodeIds.includes(preferred)
+        ? [preferred, ...blob.nodeIds.filter((nodeId) => nodeId !== preferred)]
+        : blob.nodeIds;
     let failure = new TroupeError("UNAVAILABLE", "No node is known to hold the bytes of this file at the moment.");
     for (const nodeId of nodeIds) {
       try {

@@ -6,7 +6,10 @@
 /** @param name may hold `/`; what stands after the last one is what a browser saves */
 export function contentDisposition(kind: "inline" | "attachment", name: string): string {
   const last = name.slice(name.lastIndexOf("/") + 1);
-  const plain = last.normalize("NFKD").replace(/\p{Mark}/gu, "").replace(/[^A-Za-z0-9 !#$&+.^_`{}~()@,=-]/gu, "_");
+  const plain = last
+    .normalize("NFKD")
+    .replace(/\p{Mark}/gu, "")
+    .replace(/[^A-Za-z0-9 !#$&+.^_`{}~()@,=-]/gu, "_");
   const field = `${kind}; filename="${plain}"`;
   return plain === last ? field : `${field}; filename*=UTF-8''${extendedValue(last)}`;
 }

@@ -8,7 +8,8 @@ const SAYS_NOTHING = "application/x-www-form-urlencoded";
 
 /** The claimed type if it is one and says something, otherwise a guess by the name. */
 export function typeOfUpload(claimed: string | undefined, name: string): string {
-  if (claimed !== undefined && !claimed.toLowerCase().startsWith(SAYS_NOTHING) && contentTypeShape.safeParse(claimed).success) return claimed;
+  if (claimed !== undefined && !claimed.toLowerCase().startsWith(SAYS_NOTHING) && contentTypeShape.safeParse(claimed).success)
+    return claimed;
   return guessType(name);
 }
 

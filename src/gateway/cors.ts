@@ -2,12 +2,18 @@
 import type { HttpRequest, HttpResponse } from "../core/ports/http-exchange.ts";
 import type { HostCheck } from "./host-check.ts";
 
-const EXPOSED = "ETag, Content-Range, Content-Length, Content-Disposition, Accept-Ranges, Last-Modified, Location, Retry-After, X-Request-Id, Preference-Applied";
-const ALLOWED = "Authorization, Content-Type, Content-Digest, Idempotency-Key, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Range, Prefer";
+const EXPOSED =
+  "ETag, Content-Range, Content-Length, Content-Disposition, Accept-Ranges, Last-Modified, Location, Retry-After, X-Request-Id, Preference-Applied";
+const ALLOWED =
+  "Authorization, Content-Type, Content-Digest, Idempotency-Key, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Range, Prefer";
 const PREFLIGHT_SECONDS = "600";
 
 export function isPreflight(request: HttpRequest): boolean {
-  return request.method === "OPTIONS" && request.headers["origin"] !== undefined && request.headers["access-control-request-method"] !== undefined;
+  return (
+    request.method === "OPTIONS" &&
+    request.headers["origin"] !== undefined &&
+    request.headers["access-control-request-method"] !== undefined
+  );
 }
 
 export function preflightHeaders(allow: string): Readonly<Record<string, string>> {

@@ -5,16 +5,17 @@
  * E2: facts are delivered at most once; the heartbeat asks for the status again, so that a lost last fact ends the stream late, not never.
  * E3: a slow reader costs `EVENTS_WAITING_MAX` events; older ones are dropped, the status at the next heartbeat makes up for them.
  */
+
+import { upload, uploadStatus } from "../actors/upload/contract.ts";
 import { client, isNoResponders } from "../bus/client.ts";
-import { uploadStatus, upload } from "../actors/upload/contract.ts";
 import { TroupeError } from "../core/errors.ts";
-import { EVENTS_WAITING_MAX, EVENT_HEARTBEAT_MS, EVENT_STREAMS_MAX, REPLY_BYTES_MAX } from "../core/limits.ts";
+import { EVENT_HEARTBEAT_MS, EVENT_STREAMS_MAX, EVENTS_WAITING_MAX, REPLY_BYTES_MAX } from "../core/limits.ts";
 import type { BusMessage, Subscription } from "../core/ports/bus.ts";
 import type { Timer } from "../core/ports/clock.ts";
 import type { Principal } from "../core/principal.ts";
-import { type UploadState, isEnded, uploadState } from "../core/shapes.ts";
+import { isEnded, type UploadState, uploadState } from "../core/shapes.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { type UploadDirectory, owned } from "./upload-directory.ts";
+import { owned, type UploadDirectory } from "./upload-directory.ts";
 import { outcomeView, statusView } from "./views.ts";
 
 /** What an upload looks like now, and whether that is final. */
@@ -42,7 +43,12 @@ export class EventStreams {
   /** @throws {TroupeError} `TOO_MANY`, and what {@link snapshot} throws */
   async open(uploadId: string, principal: Principal): Promise<AsyncIterable<Uint8Array>> {
     if (this.#open.size >= EVENT_STREAMS_MAX) throw new TroupeError("TOO_MANY");
-    const stream: EventStream = new EventStream(this.#ports, uploadId, () => this.snapshot(uploadId, principal), () => this.#open.delete(stream));
+    const stream: EventStream = new EventStream(
+      this.#ports,
+      uploadId,
+      () => this.snapshot(uploadId, principal),
+      () => this.#open.delete(stream),
+    );
     this.#open.add(stream);
     try {
       await stream.start();
@@ -92,7 +98,9 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
 
   async start(): Promise<void> {
     // E1. The caller has checked that the ID is an identity.
-    this.#subscription = this.#ports.bus.subscribe(`troupe.v1.evt.upload.${this.#uploadId}.*`, (message) => this.#onFact(message), { pendingMax: EVENTS_WAITING_MAX });
+    this.#subscription = this.#ports.bus.subscribe(`troupe.v1.evt.upload.${this.#uploadId}.*`, (message) => this.#onFact(message), {
+      pendingMax: EVENTS_WAITING_MAX,
+    });
     this.#take(await this.#snapshot());
     if (!this.#ended) this.#setHeartbeat();
   }
@@ -175,7 +183,9 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
       // E2
       this.#snapshot()
         .then((snapshot) => this.#take(snapshot))
-        .catch((error: unknown) => this.#ports.log.debug({ error, uploadId: this.#uploadId }, "the status of an upload being watched could not be asked"))
+        .catch((error: unknown) =>
+          this.#ports.log.debug({ error, uploadId: this.#uploadId }, "the status of an upload being watched could not be asked"),
+        )
         .finally(() => {
           if (!this.#ended) this.#setHeartbeat();
         });

@@ -33,7 +33,11 @@ export function callOptions(exchange: Exchange): CallOptions {
 }
 
 export function jsonResponse(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): HttpResponse {
-  return { status, headers: { "content-type": "application/json", "cache-control": "no-store", ...headers }, body: `${JSON.stringify(value)}\n` };
+  return {
+    status,
+    headers: { "content-type": "application/json", "cache-control": "no-store", ...headers },
+    body: `${JSON.stringify(value)}\n`,
+  };
 }
 
 /**
@@ -44,6 +48,7 @@ export function declaredLength(request: HttpRequest, bytesMax: number): number |
   const field = request.headers["content-length"];
   if (field === undefined) return undefined;
   if (!/^\d{1,20}$/.test(field)) throw new TroupeError("BAD_REQUEST", "Content-Length is a whole number.");
-  if (BigInt(field) > BigInt(bytesMax)) throw new TroupeError("TOO_LARGE", `A body has at most ${bytesMax} bytes here.`, { facts: { bytesMax } });
+  if (BigInt(field) > BigInt(bytesMax))
+    throw new TroupeError("TOO_LARGE", `A body has at most ${bytesMax} bytes here.`, { facts: { bytesMax } });
   return Number(field);
 }

@@ -5,7 +5,7 @@
  * F2: one owner's entries and tombstones say nothing about another's.
  */
 import type { LRUCache } from "lru-cache";
-import { type FileRecord, type LocatedFile, catalog } from "../actors/catalog/contract.ts";
+import { catalog, type FileRecord, type LocatedFile } from "../actors/catalog/contract.ts";
 import { type CallOptions, client } from "../bus/client.ts";
 import { TroupeError } from "../core/errors.ts";
 import { isFileId } from "../core/file-id.ts";

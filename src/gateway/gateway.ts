@@ -5,13 +5,14 @@
  * G2: names and origins are checked before routes, and routes before tokens are: an unknown address tells nothing.
  * G3: the log has paths without their query, and no header: no secret stands in it.
  */
+
+import { gatewayActor } from "../actors/gateway/actor.ts";
+import { type GatewayStatus, gateway as gatewayContract } from "../actors/gateway/contract.ts";
+import { host } from "../bus/host.ts";
 import { TroupeError } from "../core/errors.ts";
 import type { HttpHandler, HttpListener, HttpRequest, HttpResponse, HttpServer } from "../core/ports/http-exchange.ts";
 import { randomIdentity } from "../core/ports/random.ts";
 import { LOCAL_PRINCIPAL } from "../core/principal.ts";
-import { host } from "../bus/host.ts";
-import { gatewayActor } from "../actors/gateway/actor.ts";
-import { type GatewayStatus, gateway as gatewayContract } from "../actors/gateway/contract.ts";
 import { BlobReader } from "./blob-reader.ts";
 import { isPreflight, preflightHeaders, withCors } from "./cors.ts";
 import { EventStreams } from "./event-streams.ts";
@@ -20,9 +21,9 @@ import { clientAddress, requestBaseUrl } from "./forwarding.ts";
 import type { Gateway } from "./gateway-parts.ts";
 import { HostCheck } from "./host-check.ts";
 import type { GatewayOptions, GatewayPorts } from "./ports.ts";
-import { Gatekeeper, assertBindAllowed } from "./principal.ts";
+import { assertBindAllowed, Gatekeeper } from "./principal.ts";
 import { problemResponse } from "./problem.ts";
-import { Router, allowField } from "./router.ts";
+import { allowField, Router } from "./router.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { fileMetadataRoutes } from "./routes/file-metadata.ts";
 import { fileRoutes } from "./routes/files.ts";
@@ -66,7 +67,13 @@ export async function startGateway(
 ): Promise<StartedGateway> {
   assertBindAllowed(address.host, options.tokens);
   const gateway = createGateway(ports, options);
-  const actor = await host(ports.bus, gatewayContract, { nodeId: options.nodeId }, ports, gatewayActor(() => gateway.status()));
+  const actor = await host(
+    ports.bus,
+    gatewayContract,
+    { nodeId: options.nodeId },
+    ports,
+    gatewayActor(() => gateway.status()),
+  );
   let listener: HttpListener;
   try {
     listener = await ports.httpServer.listen(address, gateway.handler);
@@ -108,8 +115,19 @@ class HttpGateway implements RunningGateway {
     this.#gatekeeper = new Gatekeeper(options.tokens);
     this.#hostCheck = new HostCheck({ ...options, hasTokens: !this.#gatekeeper.isOpen, listenHost: () => this.#listening?.host });
     const uploads = new UploadDirectory(ports);
-    this.#parts = { ports, options, uploads, files: new FileDirectory(ports), blobs: new BlobReader(ports), events: new EventStreams(ports, uploads) };
-    this.#router = new Router([indexRoutes, healthRoutes, uploadRoutes, wholeFileRoutes, fileMetadataRoutes, fileRoutes, clusterRoutes].flatMap((routes) => routes(this.#parts)));
+    this.#parts = {
+      ports,
+      options,
+      uploads,
+      files: new FileDirectory(ports),
+      blobs: new BlobReader(ports),
+      events: new EventStreams(ports, uploads),
+    };
+    this.#router = new Router(
+      [indexRoutes, healthRoutes, uploadRoutes, wholeFileRoutes, fileMetadataRoutes, fileRoutes, clusterRoutes].flatMap((routes) =>
+        routes(this.#parts),
+      ),
+    );
   }
 
   listening(at: { readonly url: string; readonly host: string }): void {
@@ -149,7 +167,14 @@ class HttpGateway implements RunningGateway {
     }
     if (answer.status >= 500) this.#errorCount += 1;
     this.#ports.log.debug(
-      { requestId, method: request.method, path: splitTarget(request.target).path, status: answer.status, tookMs: clock.nowMs() - startMs, from: clientAddress(request, this.#options) },
+      {
+        requestId,
+        method: request.method,
+        path: splitTarget(request.target).path,
+        status: answer.status,
+        tookMs: clock.nowMs() - startMs,
+        from: clientAddress(request, this.#options),
+      },
       "answered a request",
     );
     return withCors(this.#hostCheck, request, { ...answer, headers: { ...answer.headers, "x-request-id": requestId } });
@@ -176,7 +201,8 @@ class HttpGateway implements RunningGateway {
 
   #problem(error: unknown, requestId: string): HttpResponse {
     if (error instanceof TroupeError) {
-      if (error.status >= 500) this.#ports.log.warn({ requestId, code: error.code, detail: error.detail, cause: error.cause }, "a request failed");
+      if (error.status >= 500)
+        this.#ports.log.warn({ requestId, code: error.code, detail: error.detail, cause: error.cause }, "a request failed");
       return problemResponse(error, requestId);
     }
     this.#ports.log.error({ requestId, error }, "a request met an error nobody expected");

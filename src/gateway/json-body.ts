@@ -10,10 +10,17 @@ import { declaredLength } from "./exchange.ts";
  * @param codes the code for a fault in a field of this name; `BAD_REQUEST` otherwise
  * @throws {TroupeError} `UNSUPPORTED_TYPE`, `TOO_LARGE`, `BAD_REQUEST`, one of `codes`, and what the body throws
  */
-export async function readJson<Schema extends z.ZodType>(request: HttpRequest, schema: Schema, codes: Readonly<Record<string, ErrorCode>> = {}): Promise<z.output<Schema>> {
+export async function readJson<Schema extends z.ZodType>(
+  request: HttpRequest,
+  schema: Schema,
+  codes: Readonly<Record<string, ErrorCode>> = {},
+): Promise<z.output<Schema>> {
   const type = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
   if (type !== undefined && type !== "application/json" && !(type.startsWith("application/") && type.endsWith("+json"))) {
-    throw new TroupeError("UNSUPPORTED_TYPE", `This route takes application/json, not ${type.slice(0, 80)} (curl: -H 'content-type: application/json').`);
+    throw new TroupeError(
+      "UNSUPPORTED_TYPE",
+      `This route takes application/json, not ${type.slice(0, 80)} (curl: -H 'content-type: application/json').`,
+    );
   }
   const checked = schema.safeParse(await readValue(request));
   if (checked.success) return checked.data;
@@ -33,6 +40,10 @@ async function readValue(request: HttpRequest): Promise<unknown> {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(blocks)));
   } catch (error) {
-    throw new TroupeError("BAD_REQUEST", sizeBytes === 0 ? "The request has no body; this route wants a JSON object." : "The body is not JSON.", { cause: error });
+    throw new TroupeError(
+      "BAD_REQUEST",
+      sizeBytes === 0 ? "The request has no body; this route wants a JSON object." : "The body is not JSON.",
+      { cause: error },
+    );
   }
 }

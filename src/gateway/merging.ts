@@ -5,7 +5,7 @@ import { TroupeError } from "../core/errors.ts";
 import { MERGE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Principal } from "../core/principal.ts";
 import type { FileDigests, UploadState } from "../core/shapes.ts";
-import { type Exchange, callOptions } from "./exchange.ts";
+import { callOptions, type Exchange } from "./exchange.ts";
 import type { Gateway } from "./gateway-parts.ts";
 import { type EndedUpload, endedError } from "./upload-directory.ts";
 
@@ -31,7 +31,10 @@ export async function mergeUpload(gateway: Gateway, exchange: Exchange, uploadId
     const found = await gateway.uploads.find(uploadId, options);
     if (found.kind === "ended") return { kind: "file", file: await fileOfEnded(gateway, found.record, options) };
     try {
-      const { state, file } = await client(gateway.ports.bus, upload, { uploadId }).merge({ epoch: found.upload.epoch, wait }, { ...options, timeoutMs: MERGE_TIMEOUT_MS });
+      const { state, file } = await client(gateway.ports.bus, upload, { uploadId }).merge(
+        { epoch: found.upload.epoch, wait },
+        { ...options, timeoutMs: MERGE_TIMEOUT_MS },
+      );
       return file === undefined ? { kind: "begun", state } : { kind: "file", file };
     } catch (error) {
       gateway.uploads.forget(uploadId);
@@ -41,7 +44,11 @@ export async function mergeUpload(gateway: Gateway, exchange: Exchange, uploadId
   }
 }
 
-async function fileOfEnded(gateway: Gateway, record: EndedUpload, options: CallOptions & { readonly principal: Principal }): Promise<MergedFile> {
+async function fileOfEnded(
+  gateway: Gateway,
+  record: EndedUpload,
+  options: CallOptions & { readonly principal: Principal },
+): Promise<MergedFile> {
   if (record.state !== "merged") throw endedError(record);
   const file = await gateway.files.find(record.fileId, options);
   const copies = file.blob.nodeIds.length;

@@ -12,7 +12,9 @@ export interface RangesOptions {
 }
 
 /** The first range is opened before this resolves, so that a missing blob is an error and not a broken stream. */
-export async function multipartRanges(options: RangesOptions): Promise<{ readonly headers: Readonly<Record<string, string>>; readonly body: AsyncIterable<Uint8Array> }> {
+export async function multipartRanges(
+  options: RangesOptions,
+): Promise<{ readonly headers: Readonly<Record<string, string>>; readonly body: AsyncIterable<Uint8Array> }> {
   const { ranges, boundary } = options;
   const heads = ranges.map((range, index) => partHead(options, range, index === 0));
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
@@ -25,10 +27,17 @@ export async function multipartRanges(options: RangesOptions): Promise<{ readonl
 }
 
 function partHead({ boundary, contentType, sizeBytes }: RangesOptions, { first, last }: ByteRange, isFirst: boolean): Buffer {
-  return Buffer.from(`${isFirst ? "" : "\r\n"}--${boundary}\r\ncontent-type: ${contentType}\r\ncontent-range: bytes ${first}-${last}/${sizeBytes}\r\n\r\n`);
+  return Buffer.from(
+    `${isFirst ? "" : "\r\n"}--${boundary}\r\ncontent-type: ${contentType}\r\ncontent-range: bytes ${first}-${last}/${sizeBytes}\r\n\r\n`,
+  );
 }
 
-async function* parts(options: RangesOptions, heads: readonly Buffer[], firstBytes: AsyncIterable<Uint8Array>, tail: Buffer): AsyncGenerator<Uint8Array, void, void> {
+async function* parts(
+  options: RangesOptions,
+  heads: readonly Buffer[],
+  firstBytes: AsyncIterable<Uint8Array>,
+  tail: Buffer,
+): AsyncGenerator<Uint8Array, void, void> {
   for (const [index, range] of options.ranges.entries()) {
     const bytes = index === 0 ? firstBytes : await options.open(range);
     yield heads[index] as Buffer;

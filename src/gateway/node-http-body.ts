@@ -116,7 +116,9 @@ export class IncomingBody implements AsyncIterableIterator<Uint8Array> {
       const expected = (pace.bytesPerSecondMin * pace.windowMs) / 1000;
       if (this.#windowBytes < expected && !this.#readerWasLate && this.#waiting !== undefined) {
         const facts = { bytesPerSecondMin: pace.bytesPerSecondMin };
-        this.#finish(new TroupeError("REQUEST_TIMEOUT", `The body came with less than ${pace.bytesPerSecondMin} bytes a second.`, { facts }));
+        this.#finish(
+          new TroupeError("REQUEST_TIMEOUT", `The body came with less than ${pace.bytesPerSecondMin} bytes a second.`, { facts }),
+        );
       } else this.#openWindow();
     });
   }

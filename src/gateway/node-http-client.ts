@@ -4,7 +4,7 @@
  * C1: a request whose kept connection turned out to be dead before anything was answered is sent again, if its body can be.
  * C2: an answer that comes before the body has been sent is the answer: the rest of the body is not sent.
  */
-import { Agent as PlainAgent, type ClientRequest, type IncomingMessage, request as plainRequest } from "node:http";
+import { type ClientRequest, type IncomingMessage, Agent as PlainAgent, request as plainRequest } from "node:http";
 import { Agent as SecureAgent, request as secureRequest } from "node:https";
 import { TroupeError } from "../core/errors.ts";
 import type { HttpClient, HttpClientRequest, HttpClientResponse, HttpHeaders } from "../core/ports/http-exchange.ts";
@@ -64,10 +64,11 @@ export class NodeHttpClient implements HttpClient {
         });
       });
       if (body === undefined || typeof body === "string" || body instanceof Uint8Array) outgoing.end(body);
-      else sendStream(outgoing, body).catch((error: unknown) => {
-        reject(error);
-        outgoing.destroy();
-      });
+      else
+        sendStream(outgoing, body).catch((error: unknown) => {
+          reject(error);
+          outgoing.destroy();
+        });
     });
   }
 }
@@ -83,7 +84,8 @@ class DeadConnection extends Error {
   }
 }
 
-const isReplayable = (body: HttpClientRequest["body"]): boolean => body === undefined || typeof body === "string" || body instanceof Uint8Array;
+const isReplayable = (body: HttpClientRequest["body"]): boolean =>
+  body === undefined || typeof body === "string" || body instanceof Uint8Array;
 
 function cancelled(signal: AbortSignal | undefined): TroupeError {
   return new TroupeError("CANCELLED", undefined, { cause: signal?.reason });
@@ -91,7 +93,9 @@ function cancelled(signal: AbortSignal | undefined): TroupeError {
 
 function connectionError(request: HttpClientRequest, outgoing: ClientRequest, error: NodeJS.ErrnoException): Error {
   if (error instanceof TroupeError) return error;
-  const reason = new TroupeError("UNAVAILABLE", `${new URL(request.url).host} cannot be reached: ${error.code ?? error.message}.`, { cause: error });
+  const reason = new TroupeError("UNAVAILABLE", `${new URL(request.url).host} cannot be reached: ${error.code ?? error.message}.`, {
+    cause: error,
+  });
   return new DeadConnection(reason, outgoing.reusedSocket);
 }
 

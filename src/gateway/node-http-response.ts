@@ -22,7 +22,12 @@ export interface ResponsePorts {
 }
 
 /** Resolves when the response has been handed to the operating system, or cannot be. Never rejects. */
-export async function writeResponse(ports: ResponsePorts, incoming: IncomingMessage, outgoing: ServerResponse, response: HttpResponse): Promise<void> {
+export async function writeResponse(
+  ports: ResponsePorts,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  response: HttpResponse,
+): Promise<void> {
   const { body } = response;
   const isStream = body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array);
   const hasNoBody = incoming.method === "HEAD" || response.status === 204 || response.status === 304;
@@ -70,10 +75,13 @@ async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: As
   try {
     for (;;) {
       const pulled = iterator.next();
-      const result = await Promise.race([pulled, new Promise<"gone">((resolve) => {
-        leave = () => resolve("gone");
-        if (gone(outgoing)) leave();
-      })]);
+      const result = await Promise.race([
+        pulled,
+        new Promise<"gone">((resolve) => {
+          leave = () => resolve("gone");
+          if (gone(outgoing)) leave();
+        }),
+      ]);
       if (result === "gone") {
         // Whoever reads may fail because the client left; that is not news.
         pulled.catch((error: unknown) => ports.log.debug({ error }, "a response ended early because its client had gone"));

@@ -6,12 +6,20 @@
  * H2: every wait has a bound: headers (node:http's own check), body (bytes a second), reader (progress), an idle connection.
  * H3: a body's length is never limited in time: long honest uploads live.
  */
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { TroupeError } from "../core/errors.ts";
 import {
-  FILE_BYTES_LIMIT, HEADERS_TIMEOUT_MS, HTTP_CONNECTIONS_MAX, KEEP_ALIVE_MS, LINGER_MS, READ_BLOCK_BYTES, SLOW_BODY_BYTES_PER_SECOND_MIN, SLOW_BODY_WINDOW_MS, SLOW_READER_TIMEOUT_MS,
+  FILE_BYTES_LIMIT,
+  HEADERS_TIMEOUT_MS,
+  HTTP_CONNECTIONS_MAX,
+  KEEP_ALIVE_MS,
+  LINGER_MS,
+  READ_BLOCK_BYTES,
+  SLOW_BODY_BYTES_PER_SECOND_MIN,
+  SLOW_BODY_WINDOW_MS,
+  SLOW_READER_TIMEOUT_MS,
 } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
 import type { Clock } from "../core/ports/clock.ts";
@@ -130,7 +138,12 @@ class Listening implements HttpListener {
     try {
       const refusal = refusedBeforeBody(incoming, this.#options.bodyBytesMax);
       const response = refusal === undefined ? await this.#handle(request) : { ...problemResponse(refusal), close: true };
-      await writeResponse({ ...this.#ports, slowReaderMs: this.#options.slowReaderMs, isClosing: () => this.#closing }, incoming, outgoing, response);
+      await writeResponse(
+        { ...this.#ports, slowReaderMs: this.#options.slowReaderMs, isClosing: () => this.#closing },
+        incoming,
+        outgoing,
+        response,
+      );
     } catch (error) {
       this.#ports.log.error({ error }, "a response could not be written");
       outgoing.destroy();
@@ -154,7 +167,8 @@ class Listening implements HttpListener {
       socket.destroy();
       return;
     }
-    if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") this.#refuse(socket, new TroupeError("REQUEST_TIMEOUT", "The headers did not arrive in time."));
+    if (error.code === "ERR_HTTP_REQUEST_TIMEOUT")
+      this.#refuse(socket, new TroupeError("REQUEST_TIMEOUT", "The headers did not arrive in time."));
     else if (error.code === "HPE_HEADER_OVERFLOW") this.#refuse(socket, new TroupeError("HEADERS_TOO_LARGE"));
     else this.#refuse(socket, new TroupeError("BAD_REQUEST", "The request is not HTTP/1.1."));
   }
@@ -165,7 +179,9 @@ class Listening implements HttpListener {
     const bytes = Buffer.from(String(body));
     const fields = Object.entries({ ...headers, "content-length": String(bytes.length), connection: "close" });
     socket.on("error", ignoreError);
-    socket.end(`HTTP/1.1 ${status} Refused\r\n${fields.map(([name, value]) => `${name}: ${String(value)}\r\n`).join("")}\r\n${bytes.toString()}`);
+    socket.end(
+      `HTTP/1.1 ${status} Refused\r\n${fields.map(([name, value]) => `${name}: ${String(value)}\r\n`).join("")}\r\n${bytes.toString()}`,
+    );
     const timer = this.#ports.clock.setTimer(LINGER_MS, () => socket.destroy());
     socket.once("close", () => timer.cancel());
   }
@@ -248,5 +264,9 @@ function listenError(address: { readonly host: string; readonly port: number }, 
     EADDRNOTAVAIL: `${address.host} is not an address of this machine; give --host one that is.`,
     ENOTFOUND: `The name ${address.host} has no address; give --host one that has.`,
   };
-  return new TroupeError("SETTING_INVALID", reasons[error.code ?? ""] ?? `It is not possible to listen on ${where}: ${error.code ?? error.message}.`, { cause: error });
+  return new TroupeError(
+    "SETTING_INVALID",
+    reasons[error.code ?? ""] ?? `It is not possible to listen on ${where}: ${error.code ?? error.message}.`,
+    { cause: error },
+  );
 }

@@ -27,7 +27,10 @@ export function parseToken(text: string): Token {
     throw new TroupeError("SETTING_INVALID", "A token has the form owner:secret; neither is empty, and an owner does not begin with '$'.");
   }
   if (!/^[\x21-\x7e]+$/.test(token.secret)) {
-    throw new TroupeError("SETTING_INVALID", `The secret of ${token.owner} has characters other than visible ASCII, which no header carries.`);
+    throw new TroupeError(
+      "SETTING_INVALID",
+      `The secret of ${token.owner} has characters other than visible ASCII, which no header carries.`,
+    );
   }
   return token;
 }
@@ -46,7 +49,12 @@ export function assertBindAllowed(host: string, tokens: readonly Token[]): void 
 
 export function isLoopbackHost(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, "").toLowerCase();
-  return bare === "localhost" || bare === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare) || /^::ffff:127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare);
+  return (
+    bare === "localhost" ||
+    bare === "::1" ||
+    /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare) ||
+    /^::ffff:127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare)
+  );
 }
 
 export class Gatekeeper {

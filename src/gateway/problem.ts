@@ -9,7 +9,16 @@ import type { HttpResponse } from "../core/ports/http-exchange.ts";
 
 const RETRY_AFTER_SECONDS_DEFAULT = 1;
 /** Their details speak of the server's inside. */
-const INTERNAL_CODES: ReadonlySet<ErrorCode> = new Set(["INTERNAL", "DISK_FAILED", "SETTING_INVALID", "DIRECTORY_IN_USE", "MARKER_MISSING", "FORMAT_TOO_NEW", "MIGRATION_CHANGED", "DATABASE_UNAVAILABLE"]);
+const INTERNAL_CODES: ReadonlySet<ErrorCode> = new Set([
+  "INTERNAL",
+  "DISK_FAILED",
+  "SETTING_INVALID",
+  "DIRECTORY_IN_USE",
+  "MARKER_MISSING",
+  "FORMAT_TOO_NEW",
+  "MIGRATION_CHANGED",
+  "DATABASE_UNAVAILABLE",
+]);
 const RESERVED = new Set(["type", "title", "status", "code", "detail", "instance", "requestId"]);
 const INTERNAL_FACTS = new Set(["noResponders", "errno", "syscall", "path"]);
 

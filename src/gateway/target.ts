@@ -40,7 +40,8 @@ function decodeSegment(segment: string): string {
   // A fragment never belongs into a request, while an encoded '#' is a character of a name.
   if (segment.includes("#")) throw new TroupeError("BAD_PATH", "A request target has no fragment.");
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-  if (/[/\\\u0000-\u001f\u007f]/.test(decoded)) throw new TroupeError("BAD_PATH", "No segment of a path holds a slash, a backslash or a control character.");
+  if (/[/\\\u0000-\u001f\u007f]/.test(decoded))
+    throw new TroupeError("BAD_PATH", "No segment of a path holds a slash, a backslash or a control character.");
   return decoded;
 }
 
@@ -48,7 +49,8 @@ function parseQuery(text: string): ReadonlyMap<string, string> {
   const query = new Map<string, string>();
   if (text === "") return query;
   const pairs = text.split("&");
-  if (pairs.length > QUERY_PARAMETERS_MAX) throw new TroupeError("BAD_REQUEST", `The query has more than ${QUERY_PARAMETERS_MAX} parameters.`);
+  if (pairs.length > QUERY_PARAMETERS_MAX)
+    throw new TroupeError("BAD_REQUEST", `The query has more than ${QUERY_PARAMETERS_MAX} parameters.`);
   for (const pair of pairs) {
     const equals = pair.indexOf("=");
     const name = decodeQuery(equals === -1 ? pair : pair.slice(0, equals));

@@ -24,7 +24,15 @@ export interface UploadWish {
 export type CreatedUpload = OutputOf<typeof storage, "createUpload">;
 
 /** Nothing was begun on that node, for a reason another one need not have. A deadline is none: the upload may exist. */
-const NEXT_NODE: ReadonlySet<ErrorCode> = new Set(["UNAVAILABLE", "HOST_UNAVAILABLE", "DISK_FULL", "DISK_FAILED", "BUSY", "STOPPING", "TOO_MANY"]);
+const NEXT_NODE: ReadonlySet<ErrorCode> = new Set([
+  "UNAVAILABLE",
+  "HOST_UNAVAILABLE",
+  "DISK_FULL",
+  "DISK_FAILED",
+  "BUSY",
+  "STOPPING",
+  "TOO_MANY",
+]);
 
 /** @throws {TroupeError} what the tracker or the last node asked throws */
 export async function createUpload(
@@ -34,14 +42,16 @@ export async function createUpload(
   options: CallOptions & { readonly principal: Principal },
 ): Promise<CreatedUpload> {
   const { idempotencyKey, ...plan } = wish;
-  const operation = idempotencyKey === undefined ? undefined : { key: idempotencyKey, requestDigest: requestDigest(options.principal, wish) };
+  const operation =
+    idempotencyKey === undefined ? undefined : { key: idempotencyKey, requestDigest: requestDigest(options.principal, wish) };
   const { nodes } = await client(ports.bus, tracker).place({ app: wish.app, user: wish.user, bytes: wish.sizeBytes ?? 0 }, options);
   let failure = new TroupeError("NO_NODES");
   for (const { nodeId } of nodes) {
     try {
       const created = await client(ports.bus, storage, { nodeId }).createUpload({ ...plan, operation }, options);
       const { uploadId, access, epoch, chunkBytes } = created;
-      if (access !== undefined) uploads.remember({ uploadId, access, epoch, chunkBytes, owner: options.principal.owner, sizeBytes: wish.sizeBytes });
+      if (access !== undefined)
+        uploads.remember({ uploadId, access, epoch, chunkBytes, owner: options.principal.owner, sizeBytes: wish.sizeBytes });
       return created;
     } catch (error) {
       if (!(error instanceof TroupeError) || !NEXT_NODE.has(error.code)) throw error;
@@ -55,6 +65,16 @@ export async function createUpload(
 /** What an idempotency key stands for: every word of the request in a fixed order. */
 function requestDigest(principal: Principal, wish: UploadWish): string {
   const { app, user, name, contentType, sizeBytes, chunkBytes, digest } = wish;
-  const words = [principal.owner, app, user, name, contentType, sizeBytes ?? null, chunkBytes ?? null, digest?.algorithm ?? null, digest?.value ?? null];
+  const words = [
+    principal.owner,
+    app,
+    user,
+    name,
+    contentType,
+    sizeBytes ?? null,
+    chunkBytes ?? null,
+    digest?.algorithm ?? null,
+    digest?.value ?? null,
+  ];
   return createHash("sha256").update(JSON.stringify(words)).digest("hex");
 }

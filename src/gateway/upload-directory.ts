@@ -5,7 +5,7 @@
  * D2: what is remembered is a hint: a refusal by the node makes {@link UploadDirectory.forget} the way to the truth.
  */
 import type { LRUCache } from "lru-cache";
-import { type UploadRecord, catalog } from "../actors/catalog/contract.ts";
+import { catalog, type UploadRecord } from "../actors/catalog/contract.ts";
 import { upload } from "../actors/upload/contract.ts";
 import { type CallOptions, client, isNoResponders } from "../bus/client.ts";
 import { type ErrorCode, TroupeError } from "../core/errors.ts";
@@ -39,7 +39,9 @@ export const ENDED_CODES = {
 } as const satisfies Record<EndedState, ErrorCode>;
 
 export function endedError(record: EndedUpload): TroupeError {
-  return new TroupeError(ENDED_CODES[record.state], undefined, { facts: record.lastError === undefined ? {} : { lastError: record.lastError } });
+  return new TroupeError(ENDED_CODES[record.state], undefined, {
+    facts: record.lastError === undefined ? {} : { lastError: record.lastError },
+  });
 }
 
 export class UploadDirectory {
@@ -83,7 +85,11 @@ export class UploadDirectory {
     this.forget(uploadId);
     const record = owned(await client(this.#ports.bus, catalog).upload({ uploadId }, options), options.principal);
     const { state } = record;
-    if (!isEnded(state)) throw new TroupeError("HOST_UNAVAILABLE", `The node ${record.host}, which holds this upload, does not answer; it continues when the node is back.`);
+    if (!isEnded(state))
+      throw new TroupeError(
+        "HOST_UNAVAILABLE",
+        `The node ${record.host}, which holds this upload, does not answer; it continues when the node is back.`,
+      );
     return { ...record, state };
   }
 }

@@ -7,7 +7,21 @@ import type { MergedFile } from "./merging.ts";
 const isoTime = (wallMs: number): string => new Date(wallMs).toISOString();
 
 export function statusView(status: UploadStatus): Record<string, unknown> {
-  const { uploadId, name, state, sinceMs, sizeBytes, chunkBytes, chunkCount, receivedCount, receivedBytes, inFlightCount, missing, verifiedBytes, lastError } = status;
+  const {
+    uploadId,
+    name,
+    state,
+    sinceMs,
+    sizeBytes,
+    chunkBytes,
+    chunkCount,
+    receivedCount,
+    receivedBytes,
+    inFlightCount,
+    missing,
+    verifiedBytes,
+    lastError,
+  } = status;
   return {
     uploadId,
     name,
@@ -31,7 +45,13 @@ export function statusView(status: UploadStatus): Record<string, unknown> {
 export function outcomeView(record: UploadRecord): Record<string, unknown> {
   const isMerged = record.state === "merged";
   const { chunkCount } = recordView(record);
-  return { ...recordView(record), receivedCount: isMerged ? (chunkCount ?? 0) : 0, receivedBytes: isMerged ? (record.sizeBytes ?? 0) : 0, inFlightCount: 0, missing: [] };
+  return {
+    ...recordView(record),
+    receivedCount: isMerged ? (chunkCount ?? 0) : 0,
+    receivedBytes: isMerged ? (record.sizeBytes ?? 0) : 0,
+    inFlightCount: 0,
+    missing: [],
+  };
 }
 
 /** One line of a listing. */

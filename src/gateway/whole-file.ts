@@ -10,10 +10,10 @@ import { client } from "../bus/client.ts";
 import { TroupeError } from "../core/errors.ts";
 import { WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX } from "../core/limits.ts";
 import { ChunkedBody } from "./chunked-body.ts";
-import { type Exchange, callOptions } from "./exchange.ts";
+import { callOptions, type Exchange } from "./exchange.ts";
 import type { Gateway } from "./gateway-parts.ts";
 import { type MergedFile, mergeUpload } from "./merging.ts";
-import { type CreatedUpload, type UploadWish, createUpload } from "./upload-creation.ts";
+import { type CreatedUpload, createUpload, type UploadWish } from "./upload-creation.ts";
 import type { LiveUpload } from "./upload-directory.ts";
 
 export async function storeWholeFile(gateway: Gateway, exchange: Exchange, wish: UploadWish): Promise<MergedFile> {
@@ -49,7 +49,8 @@ async function sendChunks(gateway: Gateway, exchange: Exchange, live: LiveUpload
   try {
     for (let index = 0; await body.hasMore(); index += 1) {
       throwFailure();
-      if (sentBytes >= fileBytesMax) throw new TroupeError("TOO_LARGE", `A file has at most ${fileBytesMax} bytes here.`, { facts: { bytesMax: fileBytesMax } });
+      if (sentBytes >= fileBytesMax)
+        throw new TroupeError("TOO_LARGE", `A file has at most ${fileBytesMax} bytes here.`, { facts: { bytesMax: fileBytesMax } });
       const lengthBytes = sizeBytes === undefined ? undefined : Math.min(live.chunkBytes, sizeBytes - sentBytes);
       const slice = body.slice(lengthBytes ?? Math.min(live.chunkBytes, fileBytesMax - sentBytes));
       const stored: Promise<void> = gateway.ports.dataPlane
@@ -93,7 +94,10 @@ async function cancelQuietly(gateway: Gateway, exchange: Exchange, created: Crea
     // Not on the request's signal: that the client has gone is the usual reason.
     await client(gateway.ports.bus, upload, { uploadId }).cancel({ epoch }, { principal: exchange.principal });
   } catch (error) {
-    gateway.ports.log.warn({ error, uploadId, requestId: exchange.requestId }, "an upload that broke off could not be cancelled; it will expire");
+    gateway.ports.log.warn(
+      { error, uploadId, requestId: exchange.requestId },
+      "an upload that broke off could not be cancelled; it will expire",
+    );
   }
   gateway.uploads.forget(uploadId);
 }

@@ -43,7 +43,10 @@ function openExclusively(path: string, directory: string): DatabaseSync {
     return database;
   } catch (error) {
     database?.close();
-    if (isBusy(error)) throw new TroupeError("DIRECTORY_IN_USE", `Another process owns ${directory}; stop it, or choose another data directory.`, { cause: error });
+    if (isBusy(error))
+      throw new TroupeError("DIRECTORY_IN_USE", `Another process owns ${directory}; stop it, or choose another data directory.`, {
+        cause: error,
+      });
     const reason = error instanceof Error ? error.message : String(error);
     throw new TroupeError("DISK_FAILED", `${path}: lock failed: ${reason}.`, { cause: error, facts: { syscall: "lock", errno: "ENOLCK" } });
   }

@@ -22,7 +22,9 @@ export function diskError(error: unknown, path: string): unknown {
 type SystemError = Error & { readonly code: string; readonly syscall: string; readonly errno?: number };
 
 function isSystemError(error: unknown): error is SystemError {
-  return error instanceof Error && "syscall" in error && typeof error.syscall === "string" && "code" in error && typeof error.code === "string";
+  return (
+    error instanceof Error && "syscall" in error && typeof error.syscall === "string" && "code" in error && typeof error.code === "string"
+  );
 }
 
 /** The name of the error (`ENOENT`) in a converted or an original one. */

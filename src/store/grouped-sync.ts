@@ -137,7 +137,10 @@ export class GroupedSyncDisk implements Disk {
 
   /** The file is being closed: a sync of it that has not begun never will. */
   #abandon(file: GroupedSyncFile): void {
-    this.#rejectWaiting(file, new TroupeError("DISK_FAILED", `${file.path} was closed before it was synced.`, { facts: { syscall: "sync", errno: "EBADF" } }));
+    this.#rejectWaiting(
+      file,
+      new TroupeError("DISK_FAILED", `${file.path} was closed before it was synced.`, { facts: { syscall: "sync", errno: "EBADF" } }),
+    );
   }
 
   #rejectWaiting(target: Target, failure: TroupeError): void {

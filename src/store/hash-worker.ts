@@ -4,9 +4,10 @@
  * W1: followers take turns, one block each, and messages are heard between any two blocks: nobody waits for a large file to end.
  * W2: a follower has its file open only while there is something to read; thousands that wait cost no descriptors.
  */
+
+import assert from "node:assert/strict";
 import { closeSync, openSync, readSync } from "node:fs";
 import { type MessagePort, parentPort } from "node:worker_threads";
-import assert from "node:assert/strict";
 import type { DigestAlgorithm } from "../core/digest.ts";
 import { TroupeError, toTroupeError } from "../core/errors.ts";
 import type { Digests, StreamHash } from "../core/ports/hasher.ts";

@@ -48,7 +48,11 @@ function redactedValue(value: unknown, depth: number): unknown {
   if (value instanceof Error) return redactedError(value, depth, CAUSES_MAX);
   if (Array.isArray(value)) return redactedItems(value, depth);
   if (value instanceof Set) return redactedItems([...value], depth);
-  if (value instanceof Map) return redactedEntries([...value].map(([key, each]) => [String(key), each]), depth + 1);
+  if (value instanceof Map)
+    return redactedEntries(
+      [...value].map(([key, each]) => [String(key), each]),
+      depth + 1,
+    );
   return redactedEntries(Object.entries(value), depth + 1);
 }
 

@@ -4,9 +4,10 @@
  * Short writes surface as they are. Closing a file waits for the reads, writes and syncs that were begun on it. Symbolic links are
  * followed by everything but `remove`, so a data directory may be one.
  */
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+
 import type { Dirent, Stats } from "node:fs";
 import { constants } from "node:fs";
+import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import type { DirectoryEntry, Disk, DiskFile, DiskSpace, FileStatus, OpenMode } from "../core/ports/disk.ts";
 import { lockDirectory } from "./directory-lock.ts";
 import { diskError, errnoOf } from "./disk-error.ts";

@@ -14,8 +14,7 @@ export class SystemClock implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
-    // Also what is not a number counts as no delay.
-    const wantedMs = delayMs > 0 ? delayMs : 0;
+    const wantedMs = Number.isNaN(delayMs) ? 0 : Math.max(0, delayMs);
     const dueMs = this.nowMs() + wantedMs;
     let handle: NodeJS.Timeout;
     const arm = (): void => {

@@ -4,7 +4,14 @@ import { sql } from "kysely";
 import { describe, expect, test } from "vitest";
 import { bytesOf, textOf } from "../../src/core/byte-text.ts";
 import { TroupeError } from "../../src/core/errors.ts";
-import { type Database, type IntegerColumn, isConstraintViolation, type OptionalBytesColumn, type OptionalIntegerColumn, type Transaction } from "../../src/core/ports/database.ts";
+import {
+  type Database,
+  type IntegerColumn,
+  isConstraintViolation,
+  type OptionalBytesColumn,
+  type OptionalIntegerColumn,
+  type Transaction,
+} from "../../src/core/ports/database.ts";
 
 /** The folder of the suite's own migrations. */
 export const CONTRACT_MIGRATIONS = fileURLToPath(new URL("database-sql", import.meta.url));
@@ -19,11 +26,19 @@ export interface OpenDatabase extends AsyncDisposable {
   readonly openSecond?: () => Promise<Database<ContractTables>>;
 }
 
-const row = (name: string, amount = 0, more: { content?: Uint8Array; live?: number | null } = {}) => ({ name: bytesOf(name), amount, content: null, live: null, ...more });
+const row = (name: string, amount = 0, more: { content?: Uint8Array; live?: number | null } = {}) => ({
+  name: bytesOf(name),
+  amount,
+  content: null,
+  live: null,
+  ...more,
+});
 
 async function addOne(transaction: Transaction<ContractTables>, name: string): Promise<void> {
   await transaction.insertIfAbsent("t_row", row(name));
-  const locked = await transaction.lock(transaction.query.selectFrom("t_row").select("amount").where("name", "=", bytesOf(name))).executeTakeFirstOrThrow();
+  const locked = await transaction
+    .lock(transaction.query.selectFrom("t_row").select("amount").where("name", "=", bytesOf(name)))
+    .executeTakeFirstOrThrow();
   await transaction.query
     .updateTable("t_row")
     .set({ amount: locked.amount + 1n })
@@ -32,7 +47,9 @@ async function addOne(transaction: Transaction<ContractTables>, name: string): P
 }
 
 const allNames = (database: Database<ContractTables>): Promise<string[]> =>
-  database.read(async (query) => (await query.selectFrom("t_row").select("name").orderBy("name").execute()).map((found) => textOf(found.name)));
+  database.read(async (query) =>
+    (await query.selectFrom("t_row").select("name").orderBy("name").execute()).map((found) => textOf(found.name)),
+  );
 
 export function databaseContract(adapter: string, open: () => Promise<OpenDatabase>): void {
   describe(`a database: ${adapter}`, () => {
@@ -41,7 +58,11 @@ export function databaseContract(adapter: string, open: () => Promise<OpenDataba
       const { database } = opened;
       const edges = [0n, -1n, 2n ** 63n - 1n, -(2n ** 63n), 2n ** 53n + 1n];
       await database.transact(async ({ query }) => {
-        for (const [index, amount] of edges.entries()) await query.insertInto("t_row").values({ ...row(`n${index}`), amount, content: Uint8Array.of(0, 255, index) }).execute();
+        for (const [index, amount] of edges.entries())
+          await query
+            .insertInto("t_row")
+            .values({ ...row(`n${index}`), amount, content: Uint8Array.of(0, 255, index) })
+            .execute();
       });
       const rows = await database.read((query) => query.selectFrom("t_row").selectAll().orderBy("name").execute());
       expect(rows.map(({ amount }) => amount)).toEqual(edges);
@@ -54,16 +75,22 @@ export function databaseContract(adapter: string, open: () => Promise<OpenDataba
     test("a number is stored as an integer and counts as one in SQL", async () => {
       await using opened = await open();
       await opened.database.transact((transaction) => transaction.insertIfAbsent("t_row", row("seven", 7)));
-      const found = await opened.database.read((query) => query.selectFrom("t_row").select(sql<bigint>`amount + ${1}`.as("more")).executeTakeFirstOrThrow());
+      const found = await opened.database.read((query) =>
+        query.selectFrom("t_row").select(sql<bigint>`amount + ${1}`.as("more")).executeTakeFirstOrThrow(),
+      );
       expect(found.more).toBe(8n);
     });
 
     test("names compare as bytes: case, trailing spaces and accents matter", async () => {
       await using opened = await open();
       const names = ["Ann", "ann", "ann ", "änn", "a\u0308nn", ""];
-      const inserted = await opened.database.transact((transaction) => Promise.all(names.map((name) => transaction.insertIfAbsent("t_row", row(name)))));
+      const inserted = await opened.database.transact((transaction) =>
+        Promise.all(names.map((name) => transaction.insertIfAbsent("t_row", row(name)))),
+      );
       expect(inserted).toEqual(names.map(() => true));
-      const found = await opened.database.read((query) => query.selectFrom("t_row").select("name").where("name", "=", bytesOf("ann")).execute());
+      const found = await opened.database.read((query) =>
+        query.selectFrom("t_row").select("name").where("name", "=", bytesOf("ann")).execute(),
+      );
       expect(found.map(({ name }) => textOf(name))).toEqual(["ann"]);
     });
 
@@ -150,7 +177,8 @@ export function databaseContract(adapter: string, open: () => Promise<OpenDataba
       if (opened.openSecond === undefined) return skip("this database has one handle");
       const second = await opened.openSecond();
       try {
-        for (const database of [opened.database, second, opened.database]) await database.transact((transaction) => addOne(transaction, "sum"));
+        for (const database of [opened.database, second, opened.database])
+          await database.transact((transaction) => addOne(transaction, "sum"));
         expect(await second.read((query) => query.selectFrom("t_row").select("amount").execute())).toEqual([{ amount: 3n }]);
       } finally {
         await second.close();
@@ -163,8 +191,12 @@ export function databaseContract(adapter: string, open: () => Promise<OpenDataba
       const last = database.transact((transaction) => transaction.insertIfAbsent("t_row", row("last")));
       await database.close();
       await expect(last).resolves.toBe(true);
-      await expect(database.transact((transaction) => transaction.insertIfAbsent("t_row", row("after")))).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE" });
-      await expect(database.read((query) => query.selectFrom("t_row").selectAll().execute())).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE" });
+      await expect(database.transact((transaction) => transaction.insertIfAbsent("t_row", row("after")))).rejects.toMatchObject({
+        code: "DATABASE_UNAVAILABLE",
+      });
+      await expect(database.read((query) => query.selectFrom("t_row").selectAll().execute())).rejects.toMatchObject({
+        code: "DATABASE_UNAVAILABLE",
+      });
     });
   });
 }

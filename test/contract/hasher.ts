@@ -16,7 +16,8 @@ const MIB = 1024 * 1024;
 export function bytesOf(seed: number, sizeBytes: number): Uint8Array {
   const block = new SeededRandom(seed).bytes(4096 + 61);
   const bytes = new Uint8Array(sizeBytes);
-  for (let offset = 0; offset < sizeBytes; offset += block.length) bytes.set(block.subarray(0, Math.min(block.length, sizeBytes - offset)), offset);
+  for (let offset = 0; offset < sizeBytes; offset += block.length)
+    bytes.set(block.subarray(0, Math.min(block.length, sizeBytes - offset)), offset);
   return bytes;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { sleep } from "../../src/core/ports/clock.ts";
-import { VirtualClock, settle } from "../support/virtual-clock.ts";
+import { settle, VirtualClock } from "../support/virtual-clock.ts";
 
 describe("sleep", () => {
   it("ends after its time and not before", async () => {

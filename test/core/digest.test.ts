@@ -8,16 +8,21 @@ import { digestClaim } from "../../src/core/shapes.ts";
 const NAMES = { "sha-256": "sha256", "sha-512": "sha512", md5: "md5", blake3: "blake3" } as const;
 type Name = keyof typeof NAMES;
 
-const member = fc.constantFrom(...(Object.keys(NAMES) as Name[])).chain((name) =>
-  fc.uint8Array({ minLength: DIGEST_BYTES[NAMES[name]], maxLength: DIGEST_BYTES[NAMES[name]] }).map((bytes) => ({ name, bytes: Buffer.from(bytes) })),
-);
+const member = fc
+  .constantFrom(...(Object.keys(NAMES) as Name[]))
+  .chain((name) =>
+    fc
+      .uint8Array({ minLength: DIGEST_BYTES[NAMES[name]], maxLength: DIGEST_BYTES[NAMES[name]] })
+      .map((bytes) => ({ name, bytes: Buffer.from(bytes) })),
+  );
 
 describe("digests in hex", () => {
   it("have their algorithm's length and lowercase digits", () => {
     for (const algorithm of DIGEST_ALGORITHMS) {
       const digest = "0a".repeat(DIGEST_BYTES[algorithm]);
       expect(isDigestHex(algorithm, digest)).toBe(true);
-      for (const bad of ["", digest.slice(1), `${digest}0`, digest.toUpperCase(), digest.replace("0", "g"), `${digest.slice(1)}\n`]) expect(isDigestHex(algorithm, bad)).toBe(false);
+      for (const bad of ["", digest.slice(1), `${digest}0`, digest.toUpperCase(), digest.replace("0", "g"), `${digest.slice(1)}\n`])
+        expect(isDigestHex(algorithm, bad)).toBe(false);
     }
   });
 
@@ -39,7 +44,9 @@ describe("a Content-Digest field", () => {
     const sha256 = createHash("sha256").update("hello").digest();
     const md5 = createHash("md5").update("hello").digest();
     expect(parseContentDigest(`sha-256=:${sha256.toString("base64")}:`)).toEqual([{ algorithm: "sha256", value: sha256.toString("hex") }]);
-    expect(parseContentDigest(` sha-256=:${sha256.toString("base64")}: , md5=:${md5.toString("base64")}:`).map((each) => each.algorithm)).toEqual(["sha256", "md5"]);
+    expect(
+      parseContentDigest(` sha-256=:${sha256.toString("base64")}: , md5=:${md5.toString("base64")}:`).map((each) => each.algorithm),
+    ).toEqual(["sha256", "md5"]);
   });
 
   it("passes over algorithms that are not known here", () => {
@@ -50,7 +57,9 @@ describe("a Content-Digest field", () => {
     fc.assert(
       fc.property(fc.array(member, { minLength: 1, maxLength: 6 }), (members) => {
         const field = members.map(({ name, bytes }) => `${name}=:${bytes.toString("base64")}:`).join(", ");
-        expect(parseContentDigest(field)).toEqual(members.map(({ name, bytes }) => ({ algorithm: NAMES[name], value: bytes.toString("hex") })));
+        expect(parseContentDigest(field)).toEqual(
+          members.map(({ name, bytes }) => ({ algorithm: NAMES[name], value: bytes.toString("hex") })),
+        );
       }),
     );
   });
@@ -77,7 +86,13 @@ describe("a Content-Digest field", () => {
   });
 
   it("fuzz: whatever is sent, the answer is digests of the right form or BAD_DIGEST", () => {
-    const pieces = fc.array(fc.oneof(fc.string({ unit: "binary", maxLength: 20 }), fc.constantFrom("sha-256", "md5", "=", ":", ",", " ", "AAAA", "==", "AAAAAAAAAAAAAAAAAAAAAA==")), { maxLength: 20 });
+    const pieces = fc.array(
+      fc.oneof(
+        fc.string({ unit: "binary", maxLength: 20 }),
+        fc.constantFrom("sha-256", "md5", "=", ":", ",", " ", "AAAA", "==", "AAAAAAAAAAAAAAAAAAAAAA=="),
+      ),
+      { maxLength: 20 },
+    );
     fc.assert(
       fc.property(pieces, (texts) => {
         try {
@@ -91,7 +106,13 @@ describe("a Content-Digest field", () => {
   });
 
   it("a very long field is answered in no time", () => {
-    for (const field of ["a".repeat(500_000), `${" ".repeat(500_000)}x`, `a=:${"A".repeat(500_000)}`, ",".repeat(100_000), `a=:AAAA:${" ".repeat(500_000)}x`]) {
+    for (const field of [
+      "a".repeat(500_000),
+      `${" ".repeat(500_000)}x`,
+      `a=:${"A".repeat(500_000)}`,
+      ",".repeat(100_000),
+      `a=:AAAA:${" ".repeat(500_000)}x`,
+    ]) {
       expect(() => parseContentDigest(field)).toThrow(expect.objectContaining({ code: "BAD_DIGEST" }));
     }
   }, 2000);

@@ -136,7 +136,10 @@ describe("writeFully and readFully", () => {
 
   it("F3: a disk that takes nothing and says nothing is full", async () => {
     const file = new HesitantFile([3, 4, 0]);
-    await expect(writeFully(file, new Uint8Array(10), 0)).rejects.toMatchObject({ code: "DISK_FULL", detail: expect.stringContaining("7 of 10") });
+    await expect(writeFully(file, new Uint8Array(10), 0)).rejects.toMatchObject({
+      code: "DISK_FULL",
+      detail: expect.stringContaining("7 of 10"),
+    });
     await expect(writeFully(new HesitantFile([0]), new Uint8Array(1), 0)).rejects.toMatchObject({ code: "DISK_FULL" });
   });
 
@@ -177,10 +180,14 @@ describe("publish", () => {
   it("a file that is not there, or a disk that fails, is an error", async () => {
     await using directory = await temporaryDirectory();
     const disk = new WatchedDisk(directory.path);
-    await expect(publish(disk, join(directory.path, "missing"), join(directory.path, "final"))).rejects.toMatchObject({ facts: { errno: "ENOENT" } });
+    await expect(publish(disk, join(directory.path, "missing"), join(directory.path, "final"))).rejects.toMatchObject({
+      facts: { errno: "ENOENT" },
+    });
     await syncedFile(disk, join(directory.path, "staged"), "abc");
     disk.failing = "link final";
-    await expect(publish(disk, join(directory.path, "staged"), join(directory.path, "final"))).rejects.toMatchObject({ facts: { errno: "EIO" } });
+    await expect(publish(disk, join(directory.path, "staged"), join(directory.path, "final"))).rejects.toMatchObject({
+      facts: { errno: "EIO" },
+    });
     expect(disk.steps.at(-1)).toBe("link final");
   });
 
@@ -188,7 +195,9 @@ describe("publish", () => {
     await using directory = await temporaryDirectory();
     const disk = new NodeDisk();
     await syncedFile(disk, join(directory.path, "staged"), "abc");
-    await Promise.all(Array.from({ length: 20 }, (_, index) => publish(disk, join(directory.path, "staged"), join(directory.path, `a/b/c/${index % 10}`))));
+    await Promise.all(
+      Array.from({ length: 20 }, (_, index) => publish(disk, join(directory.path, "staged"), join(directory.path, `a/b/c/${index % 10}`))),
+    );
     expect((await disk.readDirectory(join(directory.path, "a/b/c"))).length).toBe(10);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ERRORS, RETRY, TroupeError, isErrorCode, isRetryable, toTroupeError } from "../../src/core/errors.ts";
+import { ERRORS, isErrorCode, isRetryable, RETRY, TroupeError, toTroupeError } from "../../src/core/errors.ts";
 
 describe("the table of errors", () => {
   it("gives each code an HTTP status, a bus code, how to retry and one sentence", () => {
@@ -24,7 +24,16 @@ describe("TroupeError", () => {
     expect(new TroupeError("BUSY").detail).toBe(ERRORS.BUSY.sentence);
     const cause = new Error("beneath");
     const error = new TroupeError("UPLOAD_INCOMPLETE", "two are missing", { cause, facts: { missing: [[0, 1]] } });
-    expect(error).toMatchObject({ name: "TroupeError", code: "UPLOAD_INCOMPLETE", detail: "two are missing", message: "UPLOAD_INCOMPLETE: two are missing", cause, facts: { missing: [[0, 1]] }, status: 409, retry: "changed" });
+    expect(error).toMatchObject({
+      name: "TroupeError",
+      code: "UPLOAD_INCOMPLETE",
+      detail: "two are missing",
+      message: "UPLOAD_INCOMPLETE: two are missing",
+      cause,
+      facts: { missing: [[0, 1]] },
+      status: 409,
+      retry: "changed",
+    });
     expect("cause" in new TroupeError("BUSY")).toBe(false);
   });
 
@@ -39,7 +48,8 @@ describe("TroupeError", () => {
   it("is made of anything thrown, without losing it", () => {
     const own = new TroupeError("BUSY");
     expect(toTroupeError(own)).toBe(own);
-    for (const thrown of [new TypeError("x"), "text", null, 5]) expect(toTroupeError(thrown)).toMatchObject({ code: "INTERNAL", cause: thrown });
+    for (const thrown of [new TypeError("x"), "text", null, 5])
+      expect(toTroupeError(thrown)).toMatchObject({ code: "INTERNAL", cause: thrown });
     expect(toTroupeError(new Error("x"), "DATABASE_UNAVAILABLE").code).toBe("DATABASE_UNAVAILABLE");
   });
 });

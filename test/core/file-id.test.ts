@@ -50,7 +50,20 @@ describe("a file ID", () => {
 
   it("is refused in any other form", () => {
     const id = "6640c41807ffea386043bad2c6ee25000197";
-    const others = ["", id.slice(1), `${id}0`, id.toUpperCase(), `${id.slice(0, 35)}a`, `${id}\n`, `../${id.slice(3)}`, ` ${id.slice(1)}`, 5, undefined, null, {}];
+    const others = [
+      "",
+      id.slice(1),
+      `${id}0`,
+      id.toUpperCase(),
+      `${id.slice(0, 35)}a`,
+      `${id}\n`,
+      `../${id.slice(3)}`,
+      ` ${id.slice(1)}`,
+      5,
+      undefined,
+      null,
+      {},
+    ];
     for (const other of others) expect(isFileId(other)).toBe(false);
   });
 });

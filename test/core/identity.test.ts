@@ -7,7 +7,31 @@ import { randomIdentity } from "../../src/core/ports/random.ts";
 import { identity } from "../../src/core/shapes.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 
-const BAD = ["*", ">", "a.b", "..", ".", "", " ", "a b", "a\n", "\n", "a\0", "é", "a/b", "a\\b", "%2e", "$SYS", "x".repeat(65), "x".repeat(4096), 5, null, undefined, {}, ["a"]];
+const BAD = [
+  "*",
+  ">",
+  "a.b",
+  "..",
+  ".",
+  "",
+  " ",
+  "a b",
+  "a\n",
+  "\n",
+  "a\0",
+  "é",
+  "a/b",
+  "a\\b",
+  "%2e",
+  "$SYS",
+  "x".repeat(65),
+  "x".repeat(4096),
+  5,
+  null,
+  undefined,
+  {},
+  ["a"],
+];
 
 describe("identities", () => {
   it("are 1 to 64 letters, digits, '-' and '_'", () => {
@@ -42,7 +66,12 @@ describe("identities", () => {
   });
 
   it("I16: whatever is accepted has no character with a meaning in a subject, a path or a URL", () => {
-    fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 80 }), (text) => !isIdentity(text) || (encodeURIComponent(text) === text && !/[.*>/\s]/.test(text))));
+    fc.assert(
+      fc.property(
+        fc.string({ unit: "binary", maxLength: 80 }),
+        (text) => !isIdentity(text) || (encodeURIComponent(text) === text && !/[.*>/\s]/.test(text)),
+      ),
+    );
   });
 
   it("made at random are identities that do not read like a flag", () => {

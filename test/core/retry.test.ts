@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { TroupeError } from "../../src/core/errors.ts";
 import { pauseMs, withRetry } from "../../src/core/retry.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
-import { VirtualClock, settle } from "../support/virtual-clock.ts";
+import { settle, VirtualClock } from "../support/virtual-clock.ts";
 
 const POLICY = { attemptsMax: 4, pauseMinMs: 100, pauseMaxMs: 1000 };
 

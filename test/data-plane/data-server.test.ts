@@ -1,15 +1,24 @@
 import { describe, expect, it } from "vitest";
-import { createDataServer } from "../../src/data-plane/data-server.ts";
-import { READ_TOKEN_MS, TokenMint } from "../../src/data-plane/token.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import type { HttpResponse } from "../../src/core/ports/http-exchange.ts";
+import { createDataServer } from "../../src/data-plane/data-server.ts";
+import { READ_TOKEN_MS, TokenMint } from "../../src/data-plane/token.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { AS_LOCAL, createUpload, piecesOf, someBytes, startTroupe, type Troupe, uploadFile } from "../support/troupe.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
-async function ask(troupe: Troupe, method: string, target: string, options: { token?: string; headers?: Record<string, string>; body?: Uint8Array } = {}): Promise<{ status: number; headers: HttpResponse["headers"]; body: Buffer }> {
-  const response = await createDataServer(troupe.node, troupe.tokens, SILENT_LOG)({
+async function ask(
+  troupe: Troupe,
+  method: string,
+  target: string,
+  options: { token?: string; headers?: Record<string, string>; body?: Uint8Array } = {},
+): Promise<{ status: number; headers: HttpResponse["headers"]; body: Buffer }> {
+  const response = await createDataServer(
+    troupe.node,
+    troupe.tokens,
+    SILENT_LOG,
+  )({
     method,
     target,
     headers: { ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }), ...options.headers },
@@ -34,7 +43,11 @@ describe("a node's data server", () => {
     const token = created.access?.token as string;
     for (const index of [0, 1]) {
       const body = bytes.subarray(index * 131_072, (index + 1) * 131_072);
-      const { status, body: answer } = await ask(troupe, "PUT", `/chunks/${created.uploadId}/${index}`, { token, body, headers: { "content-length": String(body.length) } });
+      const { status, body: answer } = await ask(troupe, "PUT", `/chunks/${created.uploadId}/${index}`, {
+        token,
+        body,
+        headers: { "content-length": String(body.length) },
+      });
       expect(status).toBe(200);
       expect(JSON.parse(answer.toString())).toMatchObject({ index, receivedCount: index + 1, copies: 1, isNew: true });
     }
@@ -47,8 +60,13 @@ describe("a node's data server", () => {
     const range = await ask(troupe, "GET", `/blobs/${blob.blobId}`, { token: grant.token, headers: { range: "bytes=100-299" } });
     expect(range).toMatchObject({ status: 206, headers: { "content-range": "bytes 100-299/200000", "content-length": "200" } });
     expect(range.body.equals(bytes.subarray(100, 300))).toBe(true);
-    expect(await ask(troupe, "HEAD", `/blobs/${blob.blobId}`, { token: grant.token })).toMatchObject({ status: 200, headers: { "content-length": "200000" } });
-    expect(await ask(troupe, "GET", `/blobs/${blob.blobId}`, { token: grant.token, headers: { range: "bytes=200000-" } })).toMatchObject({ status: 416 });
+    expect(await ask(troupe, "HEAD", `/blobs/${blob.blobId}`, { token: grant.token })).toMatchObject({
+      status: 200,
+      headers: { "content-length": "200000" },
+    });
+    expect(await ask(troupe, "GET", `/blobs/${blob.blobId}`, { token: grant.token, headers: { range: "bytes=200000-" } })).toMatchObject({
+      status: 416,
+    });
   });
 
   it("I23: refuses a token of another kind, of another upload or blob, of another node, cut, changed or expired", async () => {
@@ -62,7 +80,18 @@ describe("a node's data server", () => {
     const write = created.access?.token as string;
     const foreign = new TokenMint(clock, new SeededRandom(5)).mint({ kind: "read", blobId: blob.blobId, path: blob.path, sizeBytes: 10 });
     const target = `/blobs/${blob.blobId}`;
-    for (const token of [write, foreign, read.slice(0, -1), `${read}a`, `A${read}`, "", ".", "a.b.c", "x".repeat(5000), `${read.split(".")[0]}.`]) {
+    for (const token of [
+      write,
+      foreign,
+      read.slice(0, -1),
+      `${read}a`,
+      `A${read}`,
+      "",
+      ".",
+      "a.b.c",
+      "x".repeat(5000),
+      `${read.split(".")[0]}.`,
+    ]) {
       expect((await ask(troupe, "GET", target, { token })).status, token.slice(0, 20)).toBeGreaterThanOrEqual(401);
       expect((await ask(troupe, "GET", target, { token })).status).toBeLessThanOrEqual(403);
     }
@@ -82,10 +111,15 @@ describe("a node's data server", () => {
     const { status, body } = await ask(troupe, "PUT", `/chunks/${created.uploadId}/1`, { token, body: someBytes(1) });
     expect(status).toBe(416);
     expect(JSON.parse(body.toString())).toMatchObject({ code: "CHUNK_OUT_OF_RANGE" });
-    const digest = await ask(troupe, "PUT", `/chunks/${created.uploadId}/0`, { token, body: someBytes(100), headers: { "content-digest": `md5=:${Buffer.alloc(16).toString("base64")}:` } });
+    const digest = await ask(troupe, "PUT", `/chunks/${created.uploadId}/0`, {
+      token,
+      body: someBytes(100),
+      headers: { "content-digest": `md5=:${Buffer.alloc(16).toString("base64")}:` },
+    });
     expect(digest.status).toBe(422);
     expect(await troupe.upload(created.uploadId).status({}, AS_LOCAL)).toMatchObject({ receivedCount: 0 });
-    for (const target of ["/", "/chunks/a/b", "/chunks/../0", "/blobs/-1", "/blobs/1/2"]) expect((await ask(troupe, "GET", target, { token })).status).toBe(404);
+    for (const target of ["/", "/chunks/a/b", "/chunks/../0", "/blobs/-1", "/blobs/1/2"])
+      expect((await ask(troupe, "GET", target, { token })).status).toBe(404);
     expect((await ask(troupe, "POST", "/blobs/1", { token })).status).toBe(405);
   });
 });

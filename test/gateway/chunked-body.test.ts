@@ -20,18 +20,23 @@ async function gather(slice: AsyncIterable<Uint8Array>): Promise<Buffer> {
 
 test("however a body is cut into blocks, its slices are its bytes in order, all full but the last", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), fc.array(fc.nat(50), { minLength: 1, maxLength: 5 }).filter((sizes) => sizes.some((size) => size > 0)), fc.integer({ min: 1, max: 64 }), async (bytes, sizes, sliceBytes) => {
-      const body = new ChunkedBody(inBlocks(bytes, sizes));
-      const slices: Buffer[] = [];
-      while (await body.hasMore()) {
-        const slice = body.slice(sliceBytes);
-        slices.push(await gather(slice));
-        expect(await slice.read).toBe(slices.at(-1)?.length);
-      }
-      expect(Buffer.concat(slices).equals(bytes)).toBe(true);
-      for (const slice of slices.slice(0, -1)) expect(slice.length).toBe(sliceBytes);
-      expect(slices).toHaveLength(Math.ceil(bytes.length / sliceBytes));
-    }),
+    fc.asyncProperty(
+      fc.uint8Array({ maxLength: 400 }),
+      fc.array(fc.nat(50), { minLength: 1, maxLength: 5 }).filter((sizes) => sizes.some((size) => size > 0)),
+      fc.integer({ min: 1, max: 64 }),
+      async (bytes, sizes, sliceBytes) => {
+        const body = new ChunkedBody(inBlocks(bytes, sizes));
+        const slices: Buffer[] = [];
+        while (await body.hasMore()) {
+          const slice = body.slice(sliceBytes);
+          slices.push(await gather(slice));
+          expect(await slice.read).toBe(slices.at(-1)?.length);
+        }
+        expect(Buffer.concat(slices).equals(bytes)).toBe(true);
+        for (const slice of slices.slice(0, -1)) expect(slice.length).toBe(sliceBytes);
+        expect(slices).toHaveLength(Math.ceil(bytes.length / sliceBytes));
+      },
+    ),
   );
 });
 

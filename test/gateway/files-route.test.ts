@@ -58,7 +58,11 @@ describe("a file's address", () => {
     expect(answer.status).toBe(206);
     const boundary = /^multipart\/byteranges; boundary=([\w-]+)$/.exec(answer.fields["content-type"] ?? "")?.[1];
     const part = (first: number, last: number) =>
-      Buffer.concat([Buffer.from(`--${boundary}\r\ncontent-type: video/mp4\r\ncontent-range: bytes ${first}-${last}/100000\r\n\r\n`), BYTES.subarray(first, last + 1), Buffer.from("\r\n")]);
+      Buffer.concat([
+        Buffer.from(`--${boundary}\r\ncontent-type: video/mp4\r\ncontent-range: bytes ${first}-${last}/100000\r\n\r\n`),
+        BYTES.subarray(first, last + 1),
+        Buffer.from("\r\n"),
+      ]);
     expect(answer.bytes.equals(Buffer.concat([part(90_000, 90_009), part(0, 4), Buffer.from(`--${boundary}--\r\n`)]))).toBe(true);
     expect(answer.fields["content-length"]).toBe(String(answer.bytes.length));
   });
@@ -67,9 +71,17 @@ describe("a file's address", () => {
     await using rig = await Rig.start();
     const full = rig.addFile(BYTES);
     const empty = rig.addFile(new Uint8Array(0));
-    for (const [file, range, size] of [[full, "bytes=100000-", 100_000], [full, "bytes=-0", 100_000], [empty, "bytes=0-", 0]] as const) {
+    for (const [file, range, size] of [
+      [full, "bytes=100000-", 100_000],
+      [full, "bytes=-0", 100_000],
+      [empty, "bytes=0-", 0],
+    ] as const) {
       const answer = await rig.ask("GET", `/files/${file.fileId}`, { headers: { range } });
-      expect([answer.status, answer.fields["content-range"], answer.json["code"]]).toEqual([416, `bytes */${size}`, "RANGE_NOT_SATISFIABLE"]);
+      expect([answer.status, answer.fields["content-range"], answer.json["code"]]).toEqual([
+        416,
+        `bytes */${size}`,
+        "RANGE_NOT_SATISFIABLE",
+      ]);
     }
     const whole = await rig.ask("GET", `/files/${empty.fileId}`);
     expect([whole.status, whole.fields["content-length"], whole.bytes.length]).toEqual([200, "0", 0]);
@@ -88,7 +100,8 @@ describe("a file's address", () => {
     await using rig = await Rig.start();
     const { fileId } = rig.addFile(BYTES);
     const { etag = "", "last-modified": modified = "" } = (await rig.ask("HEAD", `/files/${fileId}`)).fields;
-    for (const ifRange of [etag, modified]) expect((await rig.ask("GET", `/files/${fileId}`, { headers: { range: "bytes=0-9", "if-range": ifRange } })).status).toBe(206);
+    for (const ifRange of [etag, modified])
+      expect((await rig.ask("GET", `/files/${fileId}`, { headers: { range: "bytes=0-9", "if-range": ifRange } })).status).toBe(206);
     for (const ifRange of ['"other"', `W/${etag}`, "Thu, 01 Jan 2015 00:00:00 GMT"]) {
       const answer = await rig.ask("GET", `/files/${fileId}`, { headers: { range: "bytes=0-9", "if-range": ifRange } });
       expect([answer.status, answer.bytes.length]).toEqual([200, BYTES.length]);
@@ -106,7 +119,13 @@ describe("a file's address", () => {
 
   test("I10: what could run is stored as it is, never sniffed, and shown in a sandbox", async () => {
     await using rig = await Rig.start();
-    for (const contentType of ["text/html", "image/svg+xml", "application/xhtml+xml", "application/octet-stream", "text/xml; charset=utf-8"]) {
+    for (const contentType of [
+      "text/html",
+      "image/svg+xml",
+      "application/xhtml+xml",
+      "application/octet-stream",
+      "text/xml; charset=utf-8",
+    ]) {
       const { fileId } = rig.addFile(BYTES, { contentType, name: "page" });
       const { fields } = await rig.ask("GET", `/files/${fileId}`);
       expect(fields["content-type"]).toBe(contentType);

@@ -16,14 +16,36 @@ const code = (work: () => unknown): string => {
 };
 
 describe("targets", () => {
-  test.each(["http://x/files", "*", "", "x", "/a/../b", "/../../x", "/%2e%2e%2f", "/a/%2E%2e/b", "/a/.", "/a%2fb", "/a%5cb", "/a\\b", "/%00", "/a%0d%0ab", "/%ff", "/%", "/%zz", "/%c3%28", "/a#b", `/${"a".repeat(9000)}`])(
-    "I3: %s is refused",
-    (target) => expect(code(() => parseTarget(target))).toBe("BAD_PATH"),
-  );
+  test.each([
+    "http://x/files",
+    "*",
+    "",
+    "x",
+    "/a/../b",
+    "/../../x",
+    "/%2e%2e%2f",
+    "/a/%2E%2e/b",
+    "/a/.",
+    "/a%2fb",
+    "/a%5cb",
+    "/a\\b",
+    "/%00",
+    "/a%0d%0ab",
+    "/%ff",
+    "/%",
+    "/%zz",
+    "/%c3%28",
+    "/a#b",
+    `/${"a".repeat(9000)}`,
+  ])("I3: %s is refused", (target) => expect(code(() => parseTarget(target))).toBe("BAD_PATH"));
 
   test("I3: a segment is decoded once: %252e is the text %2e", () => {
     expect(parseTarget("/files/%252e%252e%252f/a%20b?name=%252e&x=a+b&x=2&flag").segments).toEqual(["files", "%2e%2e%2f", "a b"]);
-    expect([...parseTarget("/?name=%252e&x=a+b&x=2&flag").query]).toEqual([["name", "%2e"], ["x", "a b"], ["flag", ""]]);
+    expect([...parseTarget("/?name=%252e&x=a+b&x=2&flag").query]).toEqual([
+      ["name", "%2e"],
+      ["x", "a b"],
+      ["flag", ""],
+    ]);
     expect(code(() => parseTarget("/?x=%ff"))).toBe("BAD_REQUEST");
     expect(code(() => parseTarget(`/?${"a&".repeat(100)}`))).toBe("BAD_REQUEST");
   });
@@ -32,7 +54,8 @@ describe("targets", () => {
     fc.assert(
       fc.property(fc.oneof(fc.webPath(), fc.string(), fc.stringMatching(/^\/[%0-9a-fA-F./\\]*$/)), (text) => {
         try {
-          for (const segment of parseTarget(text).segments) expect(segment === ".." || segment === "." || /[/\\\0]/.test(segment)).toBe(false);
+          for (const segment of parseTarget(text).segments)
+            expect(segment === ".." || segment === "." || /[/\\\0]/.test(segment)).toBe(false);
         } catch (error) {
           expect(error).toBeInstanceOf(TroupeError);
         }
@@ -44,7 +67,11 @@ describe("targets", () => {
 describe("routing", () => {
   test("an unknown path is 404, a known one with another method 405 with what it allows, OPTIONS tells the same", async () => {
     await using rig = await Rig.start();
-    expect((await rig.ask("GET", "/nothing/here")).json).toMatchObject({ type: "urn:troupe:error:NOT_FOUND", status: 404, code: "NOT_FOUND" });
+    expect((await rig.ask("GET", "/nothing/here")).json).toMatchObject({
+      type: "urn:troupe:error:NOT_FOUND",
+      status: 404,
+      code: "NOT_FOUND",
+    });
     const wrong = await rig.ask("DELETE", "/healthz");
     expect([wrong.status, wrong.fields["allow"]]).toEqual([405, "GET, HEAD, OPTIONS"]);
     const options = await rig.ask("OPTIONS", "/api/v1/files/x");
@@ -78,8 +105,13 @@ describe("routing", () => {
   test("a file is renamed, listed and found by the beginning of its name", async () => {
     await using rig = await Rig.start();
     const { fileId } = rig.addFile(new Uint8Array(10));
-    const rename = (name: string) => rig.ask("PATCH", `/api/v1/files/${fileId}`, { headers: { "content-type": "application/json" }, body: JSON.stringify({ name }) });
-    expect((await rename("new/name.mp4")).json).toMatchObject({ fileId, name: "new/name.mp4", url: `http://localhost:8080/files/${fileId}/new/name.mp4` });
+    const rename = (name: string) =>
+      rig.ask("PATCH", `/api/v1/files/${fileId}`, { headers: { "content-type": "application/json" }, body: JSON.stringify({ name }) });
+    expect((await rename("new/name.mp4")).json).toMatchObject({
+      fileId,
+      name: "new/name.mp4",
+      url: `http://localhost:8080/files/${fileId}/new/name.mp4`,
+    });
     expect((await rename("a//b")).json["code"]).toBe("BAD_NAME");
     expect((await rig.ask("GET", "/api/v1/files?prefix=new/")).json["files"]).toHaveLength(1);
     expect((await rig.ask("GET", "/api/v1/files?prefix=old")).json["files"]).toEqual([]);
@@ -88,12 +120,21 @@ describe("routing", () => {
 
   test("the cluster is shown with times; readiness names the part that is missing; a stopping gateway says so", async () => {
     await using rig = await Rig.start();
-    expect((await rig.ask("GET", "/api/v1/cluster")).json).toMatchObject({ groups: [{ group: "group001", activeCount: 2 }], nodes: [{ nodeId: "node1", state: "active", freeBytes: 10, lastHeartbeat: "2025-12-31T23:59:59.000Z" }, { nodeId: "node2" }] });
-    expect((await rig.ask("GET", "/readyz")).json).toEqual({ ready: true, checks: { bus: { ok: true }, tracker: { ok: true }, catalog: { ok: true }, storage: { ok: true } } });
+    expect((await rig.ask("GET", "/api/v1/cluster")).json).toMatchObject({
+      groups: [{ group: "group001", activeCount: 2 }],
+      nodes: [{ nodeId: "node1", state: "active", freeBytes: 10, lastHeartbeat: "2025-12-31T23:59:59.000Z" }, { nodeId: "node2" }],
+    });
+    expect((await rig.ask("GET", "/readyz")).json).toEqual({
+      ready: true,
+      checks: { bus: { ok: true }, tracker: { ok: true }, catalog: { ok: true }, storage: { ok: true } },
+    });
     rig.isTrackerThere = false;
     const away = await rig.ask("GET", "/readyz");
     expect(away.status).toBe(503);
-    expect(away.json).toMatchObject({ ready: false, checks: { bus: { ok: true }, tracker: { ok: false, code: "UNAVAILABLE", reason: "The tracker is away." } } });
+    expect(away.json).toMatchObject({
+      ready: false,
+      checks: { bus: { ok: true }, tracker: { ok: false, code: "UNAVAILABLE", reason: "The tracker is away." } },
+    });
     expect((await rig.ask("GET", "/healthz")).status).toBe(200);
     expect((await rig.ask("GET", "/")).bytes.toString()).toContain("curl -T movie.mp4 http://localhost:8080/put/");
     await rig.gateway.stop();
@@ -102,7 +143,10 @@ describe("routing", () => {
 });
 
 describe("who may", () => {
-  const tokens = [{ owner: "ann", secret: "first" }, { owner: "bob", secret: "second:with:colons" }];
+  const tokens = [
+    { owner: "ann", secret: "first" },
+    { owner: "bob", secret: "second:with:colons" },
+  ];
   const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`;
 
   test.each([
@@ -129,7 +173,8 @@ describe("who may", () => {
   test("I23: without a token nothing of anybody's is told, and another owner's file is not there", async () => {
     await using rig = await Rig.start({ tokens });
     const { fileId } = rig.addFile(new Uint8Array(5), { owner: "ann" });
-    for (const target of [`/files/${fileId}`, "/api/v1/files", "/api/v1/uploads", "/api/v1/cluster"]) expect((await rig.ask("GET", target)).status).toBe(401);
+    for (const target of [`/files/${fileId}`, "/api/v1/files", "/api/v1/uploads", "/api/v1/cluster"])
+      expect((await rig.ask("GET", target)).status).toBe(401);
     expect((await rig.ask("GET", "/healthz")).status).toBe(200);
     const as = (secret: string) => ({ headers: { authorization: `Bearer ${secret}` } });
     expect((await rig.ask("GET", `/files/${fileId}`, as("first"))).status).toBe(200);
@@ -157,8 +202,19 @@ describe("who may", () => {
 
 describe("names and origins", () => {
   test.each([
-    ["localhost", 200], ["localhost:9", 200], ["127.0.0.1:8080", 200], ["[::1]:8080", 200], ["LOCALHOST:1", 200], ["files.example", 200],
-    ["evil.example:8080", 403], ["localhost.evil.example", 403], ["127.0.0.1.evil.example", 403], ["192.168.1.5:8080", 403], ["", 403], ["a b", 403], ["localhost@evil", 403],
+    ["localhost", 200],
+    ["localhost:9", 200],
+    ["127.0.0.1:8080", 200],
+    ["[::1]:8080", 200],
+    ["LOCALHOST:1", 200],
+    ["files.example", 200],
+    ["evil.example:8080", 403],
+    ["localhost.evil.example", 403],
+    ["127.0.0.1.evil.example", 403],
+    ["192.168.1.5:8080", 403],
+    ["", 403],
+    ["a b", 403],
+    ["localhost@evil", 403],
   ])("I12: Host %j is %i", async (host, status) => {
     await using rig = await Rig.start({ publicUrl: "https://files.example/" });
     expect((await rig.ask("GET", "/healthz", { headers: { host } })).status).toBe(status);
@@ -185,9 +241,12 @@ describe("names and origins", () => {
     ["GET", { origin: "https://page.example.evil.example" }, 403],
   ])("I12: %s from %j is %i", async (method, headers, status) => {
     await using rig = await Rig.start({ corsOrigins: ["https://page.example"] });
-    const answer = method === "GET" ? await rig.ask("GET", "/api/v1/files", { headers }) : await rig.createJson({ name: "a", size: 1 }, headers);
+    const answer =
+      method === "GET" ? await rig.ask("GET", "/api/v1/files", { headers }) : await rig.createJson({ name: "a", size: 1 }, headers);
     expect(answer.status).toBe(status);
-    expect(answer.fields["access-control-allow-origin"]).toBe(headers["origin"] === "https://page.example" ? "https://page.example" : undefined);
+    expect(answer.fields["access-control-allow-origin"]).toBe(
+      headers["origin"] === "https://page.example" ? "https://page.example" : undefined,
+    );
   });
 
   test("I12: a page served through TLS by a proxy is of our own origin", async () => {
@@ -199,9 +258,15 @@ describe("names and origins", () => {
 
   test("an allowed page is told what it may send and read", async () => {
     await using rig = await Rig.start({ corsOrigins: ["https://page.example"], tokens: [{ owner: "a", secret: "b" }] });
-    const preflight = await rig.ask("OPTIONS", "/api/v1/uploads/x/chunks/0", { headers: { origin: "https://page.example", "access-control-request-method": "PUT" } });
+    const preflight = await rig.ask("OPTIONS", "/api/v1/uploads/x/chunks/0", {
+      headers: { origin: "https://page.example", "access-control-request-method": "PUT" },
+    });
     expect(preflight.status).toBe(204);
-    expect(preflight.fields).toMatchObject({ "access-control-allow-origin": "https://page.example", "access-control-allow-methods": "PUT, OPTIONS", vary: "Origin" });
+    expect(preflight.fields).toMatchObject({
+      "access-control-allow-origin": "https://page.example",
+      "access-control-allow-methods": "PUT, OPTIONS",
+      vary: "Origin",
+    });
     expect(preflight.fields["access-control-allow-headers"]).toContain("Content-Digest");
     const refused = await rig.ask("GET", "/api/v1/files", { headers: { origin: "https://page.example" } });
     expect([refused.status, refused.fields["access-control-allow-origin"]]).toEqual([401, "https://page.example"]);

@@ -1,12 +1,12 @@
 /** The server over real sockets: what arrives broken, slowly or never, and who pays for it. */
-import { type Socket, connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { TroupeError } from "../../src/core/errors.ts";
 import { BODY_BUFFER_BYTES_MAX, LINGER_MS, SLOW_BODY_WINDOW_MS, SLOW_READER_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { HttpHandler, HttpListener, HttpRequest } from "../../src/core/ports/http-exchange.ts";
 import { NodeHttpServer, type NodeHttpServerOptions } from "../../src/gateway/node-http.ts";
 import { NodeHttpClient } from "../../src/gateway/node-http-client.ts";
-import { VirtualClock, settle } from "../support/virtual-clock.ts";
+import { settle, VirtualClock } from "../support/virtual-clock.ts";
 import { recordingLog } from "./rig.ts";
 
 const open: (() => Promise<unknown> | unknown)[] = [];
@@ -97,7 +97,12 @@ describe("requests whose end is in doubt", () => {
     ["I2: two Host fields", head("GET / HTTP/1.1", "Host: a", "Host: b"), 400, "BAD_REQUEST"],
     ["I2: no Host", head("GET / HTTP/1.1"), 400, "BAD_REQUEST"],
     ["I2: Transfer-Encoding on HTTP/1.0", head("POST / HTTP/1.0", "Host: a", "Transfer-Encoding: chunked"), 400, "BAD_REQUEST"],
-    ["I2: Content-Length and Transfer-Encoding", head("POST / HTTP/1.1", "Host: a", "Content-Length: 5", "Transfer-Encoding: chunked"), 400, "BAD_REQUEST"],
+    [
+      "I2: Content-Length and Transfer-Encoding",
+      head("POST / HTTP/1.1", "Host: a", "Content-Length: 5", "Transfer-Encoding: chunked"),
+      400,
+      "BAD_REQUEST",
+    ],
     ["I3: an absolute target", head("GET http://a/ HTTP/1.1", "Host: a"), 400, "BAD_PATH"],
     ["I3: an asterisk", head("OPTIONS * HTTP/1.1", "Host: a"), 400, "BAD_PATH"],
     ["I3: an authority", head("CONNECT a:80 HTTP/1.1", "Host: a"), 400, "BAD_PATH"],
@@ -243,7 +248,8 @@ describe("slow and absent clients", () => {
       [Symbol.asyncIterator]: () => body,
       next: (() => {
         let count = 0;
-        return () => (count++ === 0 ? Promise.resolve({ done: false as const, value: Buffer.from("first") }) : new Promise<never>(() => undefined));
+        return () =>
+          count++ === 0 ? Promise.resolve({ done: false as const, value: Buffer.from("first") }) : new Promise<never>(() => undefined);
       })(),
       return: async () => {
         returned.resolve();
@@ -265,7 +271,11 @@ describe("answers", () => {
         yield Buffer.from("some");
         if (lengthBytes === undefined) throw new TroupeError("BLOB_DAMAGED");
       })();
-      const { listener } = await stage(async () => ({ status: 200, headers: lengthBytes === undefined ? {} : { "content-length": lengthBytes }, body }));
+      const { listener } = await stage(async () => ({
+        status: 200,
+        headers: lengthBytes === undefined ? {} : { "content-length": lengthBytes },
+        body,
+      }));
       const received = await new RawClient(listener.port).send(head("GET / HTTP/1.1", "Host: a")).closed();
       expect(received).toContain("some");
       expect(received).not.toContain("0\r\n\r\n");
@@ -283,12 +293,16 @@ describe("answers", () => {
   });
 
   test("100 Continue is said when the body is wanted, and never when it is refused", async () => {
-    const { listener, clock } = await stage(async (request) => (request.target === "/no" ? { status: 403, headers: {}, body: "no", close: true } : await counting(request)));
+    const { listener, clock } = await stage(async (request) =>
+      request.target === "/no" ? { status: 403, headers: {}, body: "no", close: true } : await counting(request),
+    );
     const wanted = new RawClient(listener.port).send(head("PUT /yes HTTP/1.1", "Host: a", "Content-Length: 2", "Expect: 100-continue"));
     await wanted.until(() => wanted.received.startsWith("HTTP/1.1 100 Continue\r\n\r\n"));
     wanted.send("hi");
     await wanted.until(() => wanted.received.endsWith("\r\n\r\n2"));
-    const refused = new RawClient(listener.port).send(head("PUT /no HTTP/1.1", "Host: a", "Content-Length: 2000000", "Expect: 100-continue"));
+    const refused = new RawClient(listener.port).send(
+      head("PUT /no HTTP/1.1", "Host: a", "Content-Length: 2000000", "Expect: 100-continue"),
+    );
     await refused.until(() => refused.received.endsWith("no"));
     expect(refused.received).toMatch(/^HTTP\/1.1 403 /);
     await clock.advance(LINGER_MS);
@@ -327,7 +341,9 @@ describe("answers", () => {
       if (target === "/never") await new Promise(() => undefined);
       return { status: 200, headers: {}, body: "done" };
     });
-    const [idle, slow, never] = ["/", "/slow", "/never"].map((target) => new RawClient(listener.port).send(head(`GET ${target} HTTP/1.1`, "Host: a"))) as [RawClient, RawClient, RawClient];
+    const [idle, slow, never] = ["/", "/slow", "/never"].map((target) =>
+      new RawClient(listener.port).send(head(`GET ${target} HTTP/1.1`, "Host: a")),
+    ) as [RawClient, RawClient, RawClient];
     await idle.until(() => idle.received.endsWith("done"));
     await settle(50);
     const closed = listener.close(5_000);
@@ -365,7 +381,11 @@ describe("the client", () => {
     const stream = (async function* () {
       for (let block = 0; block < 100; block += 1) yield Buffer.alloc(50_000);
     })();
-    for (const [body, count] of [[Buffer.alloc(10), "10"], ["text", "4"], [stream, "5000000"]] as const) {
+    for (const [body, count] of [
+      [Buffer.alloc(10), "10"],
+      ["text", "4"],
+      [stream, "5000000"],
+    ] as const) {
       const answer = await http.exchange({ method: "PUT", url: `${listener.url}/x`, body });
       expect([answer.status, await text(answer.body)]).toEqual([200, count]);
     }
@@ -382,13 +402,17 @@ describe("the client", () => {
       })(),
     }));
     const http = client();
-    await expect(text((await http.exchange({ method: "GET", url: `${listener.url}/` })).body)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await expect(text((await http.exchange({ method: "GET", url: `${listener.url}/` })).body)).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+    });
     const abort = new AbortController();
     const waiting = await http.exchange({ method: "GET", url: `${listener.url}/wait`, signal: abort.signal });
     const read = text(waiting.body);
     abort.abort();
     await expect(read).rejects.toMatchObject({ code: "CANCELLED" });
-    await expect(http.exchange({ method: "GET", url: `${listener.url}/`, signal: abort.signal })).rejects.toMatchObject({ code: "CANCELLED" });
+    await expect(http.exchange({ method: "GET", url: `${listener.url}/`, signal: abort.signal })).rejects.toMatchObject({
+      code: "CANCELLED",
+    });
     const gone = await stage(counting);
     await gone.listener.close(0);
     await expect(http.exchange({ method: "GET", url: gone.listener.url })).rejects.toMatchObject({ code: "UNAVAILABLE" });
@@ -417,7 +441,10 @@ describe("the client", () => {
     const http = client();
     await text((await http.exchange({ method: "GET", url: first.listener.url })).body);
     await first.listener.close(0);
-    const second = await new NodeHttpServer({ clock: new VirtualClock(), log: recordingLog([]) }).listen({ host: "127.0.0.1", port: first.listener.port }, counting);
+    const second = await new NodeHttpServer({ clock: new VirtualClock(), log: recordingLog([]) }).listen(
+      { host: "127.0.0.1", port: first.listener.port },
+      counting,
+    );
     open.push(() => second.close(0));
     expect((await http.exchange({ method: "PUT", url: second.url, body: "abc" })).status).toBe(200);
   });

@@ -3,7 +3,7 @@
  * functions of request values. Tests reach into its fields to make things go wrong.
  */
 import { createHash } from "node:crypto";
-import { type FileRecord, type LocatedFile, type UploadRecord, catalog } from "../../src/actors/catalog/contract.ts";
+import { catalog, type FileRecord, type LocatedFile, type UploadRecord } from "../../src/actors/catalog/contract.ts";
 import { storage } from "../../src/actors/storage/contract.ts";
 import { tracker } from "../../src/actors/tracker/contract.ts";
 import { type UploadStatus, upload } from "../../src/actors/upload/contract.ts";
@@ -17,8 +17,8 @@ import type { Log } from "../../src/core/log.ts";
 import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane } from "../../src/core/ports/data-plane.ts";
 import type { HttpRequest, HttpResponse } from "../../src/core/ports/http-exchange.ts";
 import { randomIdentity } from "../../src/core/ports/random.ts";
-import { ENDED_STATES, type FileDigests } from "../../src/core/shapes.ts";
-import { type RunningGateway, createGateway } from "../../src/gateway/gateway.ts";
+import type { ENDED_STATES, FileDigests } from "../../src/core/shapes.ts";
+import { createGateway, type RunningGateway } from "../../src/gateway/gateway.ts";
 import type { GatewayOptions } from "../../src/gateway/ports.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -84,16 +84,29 @@ export class Rig implements AsyncDisposable {
     else if (body !== undefined) for await (const block of body) blocks.push(block);
     const bytes = Buffer.concat(blocks);
     const fields = Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)]));
-    return { ...response, fields, bytes, json: fields["content-type"]?.includes("json") === true ? (JSON.parse(bytes.toString()) as Record<string, unknown>) : {} };
+    return {
+      ...response,
+      fields,
+      bytes,
+      json: fields["content-type"]?.includes("json") === true ? (JSON.parse(bytes.toString()) as Record<string, unknown>) : {},
+    };
   }
 
-  send(method: string, target: string, { headers = {}, body = "", signal = new AbortController().signal }: Ask = {}): Promise<HttpResponse> {
+  send(
+    method: string,
+    target: string,
+    { headers = {}, body = "", signal = new AbortController().signal }: Ask = {},
+  ): Promise<HttpResponse> {
     const hasLength = typeof body === "string" || body instanceof Uint8Array;
     const bytes = typeof body === "string" ? Buffer.from(body) : body;
     const request: HttpRequest = {
       method,
       target,
-      headers: { host: "localhost:8080", ...(hasLength && bytes instanceof Uint8Array && bytes.length > 0 ? { "content-length": String(bytes.length) } : {}), ...headers },
+      headers: {
+        host: "localhost:8080",
+        ...(hasLength && bytes instanceof Uint8Array && bytes.length > 0 ? { "content-length": String(bytes.length) } : {}),
+        ...headers,
+      },
       body: bytes instanceof Uint8Array ? once(bytes) : bytes,
       remoteAddress: "127.0.0.1",
       secure: false,
@@ -154,7 +167,25 @@ export class Rig implements AsyncDisposable {
     }
     const receivedBytes = [...chunks.values()].reduce((sum, chunk) => sum + chunk.length, 0);
     const { uploadId: id, fileId, owner, host: nodeId, epoch, name, state, sinceMs, sizeBytes, chunkBytes } = record;
-    return { uploadId: id, fileId, owner, host: nodeId, epoch, name, state, sinceMs, sizeBytes, chunkBytes, chunkCount, receivedCount: chunks.size, receivedBytes, inFlightCount: 0, missing, missingTruncated: false, verifiedBytes: 0 };
+    return {
+      uploadId: id,
+      fileId,
+      owner,
+      host: nodeId,
+      epoch,
+      name,
+      state,
+      sinceMs,
+      sizeBytes,
+      chunkBytes,
+      chunkCount,
+      receivedCount: chunks.size,
+      receivedBytes,
+      inFlightCount: 0,
+      missing,
+      missingTruncated: false,
+      verifiedBytes: 0,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -179,13 +210,33 @@ export class Rig implements AsyncDisposable {
           join: unused,
           heartbeat: unused,
           leave: unused,
-          place: () => (there(), { group: "group001", nodes }),
+          place: () => {
+            there();
+            return { group: "group001", nodes };
+          },
           locate: () => ({ group: "group001", nodes }),
-          groups: () => (there(), { groups: [{ group: "group001", createdMs: 0, nodeCount: 2, activeCount: 2, freeBytes: 10, totalBytes: 20 }] }),
+          groups: () => {
+            there();
+            return { groups: [{ group: "group001", createdMs: 0, nodeCount: 2, activeCount: 2, freeBytes: 10, totalBytes: 20 }] };
+          },
           nodes: () => {
             there();
             const wallMs = this.clock.wallMs();
-            return { nodes: NODE_IDS.map((nodeId) => ({ nodeId, group: "group001", zone: "z", version: "1", startedMs: wallMs, totalBytes: 20, freeBytes: 10, closedToUploads: false, state: "active" as const, joinedMs: wallMs, silentMs: 1000 })) };
+            return {
+              nodes: NODE_IDS.map((nodeId) => ({
+                nodeId,
+                group: "group001",
+                zone: "z",
+                version: "1",
+                startedMs: wallMs,
+                totalBytes: 20,
+                freeBytes: 10,
+                closedToUploads: false,
+                state: "active" as const,
+                joinedMs: wallMs,
+                silentMs: 1000,
+              })),
+            };
           },
         },
       })),
@@ -201,13 +252,17 @@ export class Rig implements AsyncDisposable {
             return found.record;
           },
           uploads: ({ state }, turn) => ({
-            uploads: [...this.uploads.values()].map(({ record }) => record).filter((record) => record.owner === turn.principal.owner && (state === undefined || record.state === state)),
+            uploads: [...this.uploads.values()]
+              .map(({ record }) => record)
+              .filter((record) => record.owner === turn.principal.owner && (state === undefined || record.state === state)),
           }),
           file: ({ fileId }, turn) => {
             this.calls.push(`catalog.file ${fileId}`);
             return this.#ownFile(fileId, turn.principal.owner);
           },
-          files: ({ prefix = "" }, turn) => ({ files: [...this.files.values()].filter((file) => file.owner === turn.principal.owner && file.name.startsWith(prefix)) }),
+          files: ({ prefix = "" }, turn) => ({
+            files: [...this.files.values()].filter((file) => file.owner === turn.principal.owner && file.name.startsWith(prefix)),
+          }),
           renameFile: ({ fileId, name }, turn) => {
             const renamed = { ...this.#ownFile(fileId, turn.principal.owner), name };
             this.files.set(fileId, renamed);
@@ -233,9 +288,19 @@ export class Rig implements AsyncDisposable {
               if (known !== undefined && known.digest !== input.operation?.requestDigest) throw new TroupeError("IDEMPOTENCY_CONFLICT");
               const uploadId = known?.uploadId ?? randomIdentity(this.random);
               if (known === undefined) await this.#openSession(uploadId, nodeId, turn.principal.owner, input);
-              if (input.operation !== undefined) this.operations.set(input.operation.key, { digest: input.operation.requestDigest, uploadId });
+              if (input.operation !== undefined)
+                this.operations.set(input.operation.key, { digest: input.operation.requestDigest, uploadId });
               const { epoch, chunkBytes, chunkCount, state, missing } = this.statusOf(uploadId);
-              return { uploadId, epoch, chunkBytes, chunkCount, state, missing, isNew: known === undefined, access: { nodeId, token: "write-1" } };
+              return {
+                uploadId,
+                epoch,
+                chunkBytes,
+                chunkCount,
+                state,
+                missing,
+                isNew: known === undefined,
+                access: { nodeId, token: "write-1" },
+              };
             },
             grantRead: ({ blobId }) => {
               this.calls.push(`grantRead ${nodeId} ${blobId}`);
@@ -256,39 +321,89 @@ export class Rig implements AsyncDisposable {
     return file;
   }
 
-  async #openSession(uploadId: string, nodeId: string, owner: string, input: { app: string; user: string; name: string; contentType: string; sizeBytes?: number | undefined; chunkBytes?: number | undefined }): Promise<void> {
+  async #openSession(
+    uploadId: string,
+    nodeId: string,
+    owner: string,
+    input: {
+      app: string;
+      user: string;
+      name: string;
+      contentType: string;
+      sizeBytes?: number | undefined;
+      chunkBytes?: number | undefined;
+    },
+  ): Promise<void> {
     const wallMs = this.clock.wallMs();
     const { app, user, name, contentType, sizeBytes } = input;
     this.#fileCount += 1;
     const fileId = `${this.#fileCount.toString(16).padStart(30, "a")}000000`;
-    const record: UploadRecord = { uploadId, fileId, app, user, name, contentType, sizeBytes, chunkBytes: input.chunkBytes ?? CHUNK_BYTES, createdMs: wallMs, owner, host: nodeId, group: "group001", epoch: 1, state: "receiving", sinceMs: wallMs };
+    const record: UploadRecord = {
+      uploadId,
+      fileId,
+      app,
+      user,
+      name,
+      contentType,
+      sizeBytes,
+      chunkBytes: input.chunkBytes ?? CHUNK_BYTES,
+      createdMs: wallMs,
+      owner,
+      host: nodeId,
+      group: "group001",
+      epoch: 1,
+      state: "receiving",
+      sinceMs: wallMs,
+    };
     const held: MemoryUpload = { record, chunks: new Map(), actor: undefined };
     this.uploads.set(uploadId, held);
-    held.actor = await host(this.bus, upload, { uploadId }, { clock: this.clock, random: this.random, log: recordingLog([]) }, async () => ({
-      handlers: {
-        status: () => this.statusOf(uploadId),
-        access: () => {
-          this.calls.push(`access ${uploadId}`);
-          return { access: { nodeId, token: this.plane.writeToken }, owner, epoch: held.record.epoch, chunkBytes: record.chunkBytes, sizeBytes };
+    held.actor = await host(
+      this.bus,
+      upload,
+      { uploadId },
+      { clock: this.clock, random: this.random, log: recordingLog([]) },
+      async () => ({
+        handlers: {
+          status: () => this.statusOf(uploadId),
+          access: () => {
+            this.calls.push(`access ${uploadId}`);
+            return {
+              access: { nodeId, token: this.plane.writeToken },
+              owner,
+              epoch: held.record.epoch,
+              chunkBytes: record.chunkBytes,
+              sizeBytes,
+            };
+          },
+          merge: ({ epoch, wait }) => {
+            if (epoch !== held.record.epoch) throw new TroupeError("EPOCH_STALE");
+            const { missing } = this.statusOf(uploadId);
+            if (missing.length > 0) throw new TroupeError("UPLOAD_INCOMPLETE", undefined, { facts: { missing } });
+            if (!wait) return { state: "verifying" as const };
+            const bytes = Buffer.concat([...held.chunks.entries()].sort(([a], [b]) => a - b).map(([, chunk]) => chunk));
+            const file = this.addFile(bytes, { fileId, owner, name, contentType, app, user });
+            this.files.set(fileId, { ...file, blob: { ...file.blob, nodeIds: NODE_IDS.slice(0, this.copies) } });
+            this.end(uploadId, "merged");
+            return {
+              state: "merged" as const,
+              file: {
+                fileId,
+                name,
+                sizeBytes: bytes.length,
+                digests: file.digests,
+                copies: this.copies,
+                durability: "single-copy" as const,
+              },
+            };
+          },
+          cancel: () => {
+            this.calls.push(`cancel ${uploadId}`);
+            this.end(uploadId, "cancelled");
+            return { state: "cancelled" as const };
+          },
         },
-        merge: ({ epoch, wait }) => {
-          if (epoch !== held.record.epoch) throw new TroupeError("EPOCH_STALE");
-          const { missing } = this.statusOf(uploadId);
-          if (missing.length > 0) throw new TroupeError("UPLOAD_INCOMPLETE", undefined, { facts: { missing } });
-          if (!wait) return { state: "verifying" as const };
-          const bytes = Buffer.concat([...held.chunks.entries()].sort(([a], [b]) => a - b).map(([, chunk]) => chunk));
-          const file = this.addFile(bytes, { fileId, owner, name, contentType, app, user });
-          this.files.set(fileId, { ...file, blob: { ...file.blob, nodeIds: NODE_IDS.slice(0, this.copies) } });
-          this.end(uploadId, "merged");
-          return { state: "merged" as const, file: { fileId, name, sizeBytes: bytes.length, digests: file.digests, copies: this.copies, durability: "single-copy" as const } };
-        },
-        cancel: () => {
-          this.calls.push(`cancel ${uploadId}`);
-          this.end(uploadId, "cancelled");
-          return { state: "cancelled" as const };
-        },
-      },
-    }));
+      }),
+    );
   }
 
   end(uploadId: string, state: (typeof ENDED_STATES)[number]): void {
@@ -357,7 +472,8 @@ export async function* once(...blocks: Uint8Array[]): AsyncGenerator<Uint8Array,
 }
 
 export function recordingLog(lines: string[]): Log {
-  const write = (facts: Readonly<Record<string, unknown>>, sentence: string): void => void lines.push(`${sentence} ${JSON.stringify(facts)}`);
+  const write = (facts: Readonly<Record<string, unknown>>, sentence: string): void =>
+    void lines.push(`${sentence} ${JSON.stringify(facts)}`);
   const log: Log = { debug: write, info: write, warn: write, error: write, child: () => log };
   return log;
 }

@@ -3,8 +3,8 @@ import { gateway } from "../../src/actors/gateway/contract.ts";
 import { client } from "../../src/bus/client.ts";
 import { LoopbackBus } from "../../src/bus/loopback.ts";
 import { startGateway } from "../../src/gateway/gateway.ts";
-import { NodeHttpClient } from "../../src/gateway/node-http-client.ts";
 import { NodeHttpServer } from "../../src/gateway/node-http.ts";
+import { NodeHttpClient } from "../../src/gateway/node-http-client.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { recordingLog } from "./rig.ts";
@@ -18,7 +18,14 @@ function ports() {
   const unused = async (): Promise<never> => {
     throw new Error("no bytes in this test");
   };
-  return { clock, random, log, bus: new LoopbackBus({ clock, random }), dataPlane: { storeChunk: unused, readBlob: unused }, httpServer: new NodeHttpServer({ clock, log }) };
+  return {
+    clock,
+    random,
+    log,
+    bus: new LoopbackBus({ clock, random }),
+    dataPlane: { storeChunk: unused, readBlob: unused },
+    httpServer: new NodeHttpServer({ clock, log }),
+  };
 }
 
 test("a started gateway serves HTTP, tells the bus how it is doing, and is gone when stopped", async () => {
@@ -27,7 +34,13 @@ test("a started gateway serves HTTP, tells the bus how it is doing, and is gone 
   const http = new NodeHttpClient();
   const answer = await http.exchange({ method: "GET", url: `${started.url}/healthz` });
   for await (const block of answer.body) expect(Buffer.from(block).toString()).toBe("ok\n");
-  expect(await client(given.bus, gateway, { nodeId: "gateway1" }).status({})).toMatchObject({ nodeId: "gateway1", url: started.url, requestCount: 1, inFlightCount: 0, errorCount: 0 });
+  expect(await client(given.bus, gateway, { nodeId: "gateway1" }).status({})).toMatchObject({
+    nodeId: "gateway1",
+    url: started.url,
+    requestCount: 1,
+    inFlightCount: 0,
+    errorCount: 0,
+  });
   await started.stop(1000);
   await expect(http.exchange({ method: "GET", url: `${started.url}/healthz` })).rejects.toMatchObject({ code: "UNAVAILABLE" });
   await expect(client(given.bus, gateway, { nodeId: "gateway1" }).status({})).rejects.toMatchObject({ code: "UNAVAILABLE" });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { TroupeError } from "../../src/core/errors.ts";
 import { EVENT_HEARTBEAT_MS, JSON_BODY_BYTES_MAX } from "../../src/core/limits.ts";
-import { Rig, digestsOf, once } from "./rig.ts";
+import { digestsOf, once, Rig } from "./rig.ts";
 
 const KIB64 = 64 * 1024;
 const BYTES = Uint8Array.from({ length: 2 * KIB64 + 100 }, (_, index) => (index * 13 + (index >> 16)) & 0xff);
@@ -15,7 +15,8 @@ async function created(rig: Rig, extra: Record<string, unknown> = {}): Promise<s
 }
 
 async function sendAll(rig: Rig, id: string): Promise<void> {
-  for (const index of [2, 0, 1]) expect((await rig.ask("PUT", `/api/v1/uploads/${id}/chunks/${index}`, { body: chunkOf(index) })).status).toBe(200);
+  for (const index of [2, 0, 1])
+    expect((await rig.ask("PUT", `/api/v1/uploads/${id}/chunks/${index}`, { body: chunkOf(index) })).status).toBe(200);
 }
 
 describe("a resumable upload", () => {
@@ -29,22 +30,51 @@ describe("a resumable upload", () => {
     const first = await rig.ask("PUT", `/api/v1/uploads/${String(uploadId)}/chunks/1`, { body: chunkOf(1) });
     expect([first.status, first.json]).toEqual([200, { index: 1, durable: true, copies: 1, receivedCount: 1 }]);
     const early = await rig.ask("POST", `/api/v1/uploads/${String(uploadId)}/merge`);
-    expect([early.status, early.json["code"], early.json["missing"]]).toEqual([409, "UPLOAD_INCOMPLETE", [[0, 0], [2, 2]]]);
+    expect([early.status, early.json["code"], early.json["missing"]]).toEqual([
+      409,
+      "UPLOAD_INCOMPLETE",
+      [
+        [0, 0],
+        [2, 2],
+      ],
+    ]);
     const status = await rig.ask("GET", `/api/v1/uploads/${String(uploadId)}`);
-    expect(status.json).toMatchObject({ state: "receiving", since: "2026-01-01T00:00:00.000Z", size: BYTES.length, chunkBytes: KIB64, chunkCount: 3, receivedCount: 1, missing: [[0, 0], [2, 2]] });
+    expect(status.json).toMatchObject({
+      state: "receiving",
+      since: "2026-01-01T00:00:00.000Z",
+      size: BYTES.length,
+      chunkBytes: KIB64,
+      chunkCount: 3,
+      receivedCount: 1,
+      missing: [
+        [0, 0],
+        [2, 2],
+      ],
+    });
     expect(status.json).not.toHaveProperty("fileId");
 
     await sendAll(rig, String(uploadId));
     const merged = await rig.ask("POST", `/api/v1/uploads/${String(uploadId)}/merge`);
     expect(merged.status).toBe(200);
-    expect(merged.json).toMatchObject({ name: "a film/teil 1.mp4", size: BYTES.length, digest: digestsOf(BYTES), copies: 1, url: `http://localhost:8080/files/${String(merged.json["fileId"])}/a%20film/teil%201.mp4` });
+    expect(merged.json).toMatchObject({
+      name: "a film/teil 1.mp4",
+      size: BYTES.length,
+      digest: digestsOf(BYTES),
+      copies: 1,
+      url: `http://localhost:8080/files/${String(merged.json["fileId"])}/a%20film/teil%201.mp4`,
+    });
     const played = await rig.ask("GET", new URL(String(merged.json["url"])).pathname);
     expect(played.bytes.equals(BYTES)).toBe(true);
     expect(played.fields["content-type"]).toBe("video/mp4");
     // The session is gone by and by; the same merge gives the same file.
     await rig.loseSession(String(uploadId));
     expect((await rig.ask("POST", `/api/v1/uploads/${String(uploadId)}/merge`)).json).toEqual(merged.json);
-    expect((await rig.ask("GET", `/api/v1/uploads/${String(uploadId)}`)).json).toMatchObject({ state: "merged", fileId: merged.json["fileId"], receivedCount: 3, missing: [] });
+    expect((await rig.ask("GET", `/api/v1/uploads/${String(uploadId)}`)).json).toMatchObject({
+      state: "merged",
+      fileId: merged.json["fileId"],
+      receivedCount: 3,
+      missing: [],
+    });
     expect((await rig.ask("DELETE", `/api/v1/uploads/${String(uploadId)}`)).json["code"]).toBe("UPLOAD_MERGED");
   });
 
@@ -53,7 +83,11 @@ describe("a resumable upload", () => {
     const id = await created(rig);
     await sendAll(rig, id);
     const answer = await rig.ask("POST", `/api/v1/uploads/${id}/merge`, { headers: { prefer: "wait=1, respond-async" } });
-    expect([answer.status, answer.fields["location"], answer.fields["preference-applied"]]).toEqual([202, `/api/v1/uploads/${id}`, "respond-async"]);
+    expect([answer.status, answer.fields["location"], answer.fields["preference-applied"]]).toEqual([
+      202,
+      `/api/v1/uploads/${id}`,
+      "respond-async",
+    ]);
   });
 
   test("a cancelled upload answers 204 again and takes no chunk", async () => {
@@ -90,7 +124,8 @@ describe("a resumable upload", () => {
   test("F21: the same chunk twice is fine, other bytes for an index are refused and the first stay", async () => {
     await using rig = await Rig.start();
     const id = await created(rig);
-    for (let time = 0; time < 2; time += 1) expect((await rig.ask("PUT", `/api/v1/uploads/${id}/chunks/0`, { body: chunkOf(0) })).json["receivedCount"]).toBe(1);
+    for (let time = 0; time < 2; time += 1)
+      expect((await rig.ask("PUT", `/api/v1/uploads/${id}/chunks/0`, { body: chunkOf(0) })).json["receivedCount"]).toBe(1);
     expect((await rig.ask("PUT", `/api/v1/uploads/${id}/chunks/0`, { body: chunkOf(1) })).json["code"]).toBe("CHUNK_CONFLICT");
     expect(rig.uploads.get(id)?.chunks.get(0)).toEqual(Buffer.from(chunkOf(0)));
   });
@@ -99,13 +134,21 @@ describe("a resumable upload", () => {
     await using rig = await Rig.start();
     const id = await created(rig);
     const digest = (bytes: Uint8Array) => `sha-256=:${createHash("sha256").update(bytes).digest("base64")}:`;
-    const put = (field: string) => rig.ask("PUT", `/api/v1/uploads/${id}/chunks/0`, { body: chunkOf(0), headers: { "content-digest": field } });
+    const put = (field: string) =>
+      rig.ask("PUT", `/api/v1/uploads/${id}/chunks/0`, { body: chunkOf(0), headers: { "content-digest": field } });
     expect((await put(digest(chunkOf(0)))).status).toBe(200);
     expect((await put(digest(chunkOf(1)))).json["code"]).toBe("DIGEST_MISMATCH");
     expect((await put("sha-256=:AAAA:")).json["code"]).toBe("BAD_DIGEST");
   });
 
-  test.each([["1000000", 416], ["-1", 400], ["1.5", 400], ["0x1", 400], ["01", 400], ["9".repeat(30), 400]])("chunk index %s is %i", async (index, statusCode) => {
+  test.each([
+    ["1000000", 416],
+    ["-1", 400],
+    ["1.5", 400],
+    ["0x1", 400],
+    ["01", 400],
+    ["9".repeat(30), 400],
+  ])("chunk index %s is %i", async (index, statusCode) => {
     await using rig = await Rig.start();
     const id = await created(rig);
     expect((await rig.ask("PUT", `/api/v1/uploads/${id}/chunks/${index}`, { body: chunkOf(0) })).status).toBe(statusCode);
@@ -157,7 +200,8 @@ describe("a resumable upload", () => {
 
   test("a body that is not JSON, not declared so, or too large is refused with a sentence", async () => {
     await using rig = await Rig.start();
-    const post = (body: string, type = "application/json") => rig.ask("POST", "/api/v1/uploads", { body, headers: { "content-type": type } });
+    const post = (body: string, type = "application/json") =>
+      rig.ask("POST", "/api/v1/uploads", { body, headers: { "content-type": type } });
     expect((await post("{")).json["code"]).toBe("BAD_REQUEST");
     expect((await post('{"name":"a"}', "application/x-www-form-urlencoded")).status).toBe(415);
     expect((await post(`{"name":"${"a".repeat(JSON_BODY_BYTES_MAX)}"}`)).status).toBe(413);
@@ -165,7 +209,10 @@ describe("a resumable upload", () => {
   });
 
   test("uploads are listed by state; another owner's are not there at all", async () => {
-    const tokens = [{ owner: "ann", secret: "s1" }, { owner: "bob", secret: "s2" }];
+    const tokens = [
+      { owner: "ann", secret: "s1" },
+      { owner: "bob", secret: "s2" },
+    ];
     await using rig = await Rig.start({ tokens });
     const as = (secret: string) => ({ headers: { authorization: `Bearer ${secret}` } });
     const mine = await rig.createJson({ name: "a", size: 5 }, as("s1").headers);
@@ -173,7 +220,13 @@ describe("a resumable upload", () => {
     const listed = await rig.ask("GET", "/api/v1/uploads?state=receiving", as("s1"));
     expect(listed.json["uploads"]).toMatchObject([{ uploadId: id, name: "a", state: "receiving", size: 5, chunkCount: 1 }]);
     expect((await rig.ask("GET", "/api/v1/uploads", as("s2"))).json["uploads"]).toEqual([]);
-    for (const [method, path] of [["GET", ""], ["DELETE", ""], ["PUT", "/chunks/0"], ["POST", "/merge"], ["GET", "/events"]] as const) {
+    for (const [method, path] of [
+      ["GET", ""],
+      ["DELETE", ""],
+      ["PUT", "/chunks/0"],
+      ["POST", "/merge"],
+      ["GET", "/events"],
+    ] as const) {
       const answer = await rig.ask(method, `/api/v1/uploads/${id}${path}`, as("s2"));
       expect([method, path, answer.json["code"]]).toEqual([method, path, "UPLOAD_NOT_FOUND"]);
     }
@@ -265,8 +318,16 @@ describe("a whole file as one body", () => {
 
   test("POST answers like merge; the type is guessed from the name unless the client says something", async () => {
     await using rig = await Rig.start();
-    const post = (type?: string) => rig.ask("POST", "/api/v1/files?name=notes.txt&user=ann", { body: BYTES, headers: type === undefined ? {} : { "content-type": type } });
-    for (const [type, stored] of [[undefined, "text/plain; charset=utf-8"], ["application/x-www-form-urlencoded", "text/plain; charset=utf-8"], ["text/markdown", "text/markdown"]] as const) {
+    const post = (type?: string) =>
+      rig.ask("POST", "/api/v1/files?name=notes.txt&user=ann", {
+        body: BYTES,
+        headers: type === undefined ? {} : { "content-type": type },
+      });
+    for (const [type, stored] of [
+      [undefined, "text/plain; charset=utf-8"],
+      ["application/x-www-form-urlencoded", "text/plain; charset=utf-8"],
+      ["text/markdown", "text/markdown"],
+    ] as const) {
       const answer = await post(type);
       expect(answer.status).toBe(201);
       expect(answer.json).toMatchObject({ name: "notes.txt", size: BYTES.length, copies: 1 });

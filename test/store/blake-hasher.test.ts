@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, readlinkSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -31,10 +31,15 @@ function openBelow(directory: string): string[] {
 }
 
 /** This process's threads that hash, by what Linux calls them. */
-const hashingThreads = (): number => readdirSync("/proc/self/task").filter((task) => readFileSync(`/proc/self/task/${task}/comm`, "utf8").startsWith("troupe-hasher")).length;
+const hashingThreads = (): number =>
+  readdirSync("/proc/self/task").filter((task) => readFileSync(`/proc/self/task/${task}/comm`, "utf8").startsWith("troupe-hasher")).length;
 
 /** Runs a module's text in a process of its own. */
-async function runProgram(directory: string, text: string, options: readonly string[] = []): Promise<{ readonly exitCode: number | null; readonly output: string }> {
+async function runProgram(
+  directory: string,
+  text: string,
+  options: readonly string[] = [],
+): Promise<{ readonly exitCode: number | null; readonly output: string }> {
   // A file and not an argument: worker threads inherit the process's options, and would take an input type for theirs.
   const path = join(directory, "program.mjs");
   await writeFile(path, text);

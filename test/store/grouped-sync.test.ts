@@ -53,7 +53,15 @@ class SlowSyncDisk implements Disk {
 
   async open(path: string): Promise<DiskFile> {
     const sync = () => this.sync(path);
-    return { path, sync, read: async () => 0, write: async () => 0, truncate: async () => undefined, sizeBytes: async () => 0, close: async () => undefined };
+    return {
+      path,
+      sync,
+      read: async () => 0,
+      write: async () => 0,
+      truncate: async () => undefined,
+      sizeBytes: async () => 0,
+      close: async () => undefined,
+    };
   }
 
   syncDirectory(path: string): Promise<void> {
@@ -220,7 +228,10 @@ describe("GroupedSyncDisk", () => {
   it("property: whatever the interleaving, a sync that returns is covered by one that began after the call, and none waits forever", async () => {
     const step = fc.oneof(
       { weight: 5, arbitrary: fc.record({ kind: fc.constant("sync" as const), target: fc.integer({ min: 0, max: 4 }) }) },
-      { weight: 4, arbitrary: fc.record({ kind: fc.constant("end" as const), fails: fc.integer({ min: 0, max: 9 }).map((roll) => roll === 0) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({ kind: fc.constant("end" as const), fails: fc.integer({ min: 0, max: 9 }).map((roll) => roll === 0) }),
+      },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("settle" as const) }) },
     );
     await fc.assert(
@@ -244,7 +255,8 @@ describe("GroupedSyncDisk", () => {
             const call = { target, calledAt: inner.now++, outcome: "waiting" };
             calls.push(call);
             const file = files[each.target];
-            const covered = (): boolean => inner.started.some((sync) => sync.target === target && sync.startedAt > call.calledAt && !inner.inFlight.includes(sync));
+            const covered = (): boolean =>
+              inner.started.some((sync) => sync.target === target && sync.startedAt > call.calledAt && !inner.inFlight.includes(sync));
             (file === undefined ? disk.syncDirectory(target) : file.sync()).then(
               () => (call.outcome = covered() && !failedTargets.has(target) ? "synced" : `not covered: ${target}`),
               () => (call.outcome = failedTargets.has(target) ? "failed" : "failed for no reason"),

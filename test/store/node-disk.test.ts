@@ -18,7 +18,10 @@ async function ownerOf(directory: string): Promise<{ readonly process: ChildProc
   const program = fileURLToPath(new URL("../support/directory-owner.js", import.meta.url));
   const child = spawn(process.execPath, ["--expose-gc", program, directory], { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
-  await Promise.race([once(child.stdout, "data"), exited.then(([code]) => Promise.reject(new Error(`the owner ended with ${String(code)}`)))]);
+  await Promise.race([
+    once(child.stdout, "data"),
+    exited.then(([code]) => Promise.reject(new Error(`the owner ended with ${String(code)}`))),
+  ]);
   return {
     process: child,
     async [Symbol.asyncDispose]() {
@@ -38,7 +41,7 @@ describe("NodeDisk's directory lock", () => {
   it("F20: a directory that another process owns is refused, and free once that process is killed", async () => {
     await using directory = await temporaryDirectory();
     const disk = new NodeDisk();
-    const owner = await ownerOf(directory.path);
+    await using owner = await ownerOf(directory.path);
     await expect(disk.lock(directory.path)).rejects.toMatchObject({
       code: "DIRECTORY_IN_USE",
       detail: expect.stringContaining(directory.path),
@@ -88,7 +91,10 @@ describe("NodeDisk's errors", () => {
 
   it.runIf(process.platform === "linux")("F3: a full device is DISK_FULL", async () => {
     const file = await new NodeDisk().open("/dev/full", "write");
-    await expect(file.write(new Uint8Array(10), 0)).rejects.toMatchObject({ code: "DISK_FULL", facts: { syscall: "write", errno: "ENOSPC" } });
+    await expect(file.write(new Uint8Array(10), 0)).rejects.toMatchObject({
+      code: "DISK_FULL",
+      facts: { syscall: "write", errno: "ENOSPC" },
+    });
     await file.close();
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { TroupeError } from "../../src/core/errors.ts";
 import type { Log } from "../../src/core/log.ts";
-import { type LogLevel, createLog } from "../../src/store/pino-log.ts";
+import { createLog, type LogLevel } from "../../src/store/pino-log.ts";
 
 function recorded(level: LogLevel, isTTY = false): { readonly log: Log; readonly lines: string[] } {
   const lines: string[] = [];
@@ -17,7 +17,13 @@ describe("the log", () => {
     log.warn({}, "careful");
     expect(lines.length).toBe(2);
     expect(lines.every((line) => line.endsWith("}\n") && !line.slice(0, -1).includes("\n"))).toBe(true);
-    expect(parsed(lines[0])).toEqual({ level: "info", time: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/), uploadId: "u1", sizeBytes: 12, msg: "received" });
+    expect(parsed(lines[0])).toEqual({
+      level: "info",
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+      uploadId: "u1",
+      sizeBytes: 12,
+      msg: "received",
+    });
     expect(parsed(lines[1])).toMatchObject({ level: "warn", msg: "careful" });
   });
 
@@ -46,13 +52,30 @@ describe("the log", () => {
         facts: { token: secret },
         cause: Object.assign(new Error(`GET /files/a?token=${secret}&x=1 refused`), { password: secret }),
       });
-      for (const key of ["token", "authorization", "Authorization", "cookie", "set-cookie", "secret", "password", "dataToken", "proxy-authorization", "tokens"]) {
-        log.info({ [key]: secret, a: { [key]: { deep: secret }, b: { [key]: [secret], c: { [key]: secret } } }, list: [{ [key]: secret }] }, "facts");
+      for (const key of [
+        "token",
+        "authorization",
+        "Authorization",
+        "cookie",
+        "set-cookie",
+        "secret",
+        "password",
+        "dataToken",
+        "proxy-authorization",
+        "tokens",
+      ]) {
+        log.info(
+          { [key]: secret, a: { [key]: { deep: secret }, b: { [key]: [secret], c: { [key]: secret } } }, list: [{ [key]: secret }] },
+          "facts",
+        );
         log.child({ [key]: secret, a: { [key]: secret } }).info({}, "child");
         log.info({ map: new Map([[key, secret]]) }, "map");
       }
       log.error({ err: error, nested: { error } }, "failed");
-      log.info({ url: new URL(`http://owner:${secret}@host/x`), text: `mysql://root:${secret}@db/troupe` }, `redirected to /f/1?signature=${secret}`);
+      log.info(
+        { url: new URL(`http://owner:${secret}@host/x`), text: `mysql://root:${secret}@db/troupe` },
+        `redirected to /f/1?signature=${secret}`,
+      );
       log.info({ header: `Bearer ${secret}` }, `sent Authorization: Basic ${secret}`);
       expect(lines.join("")).not.toContain(secret);
       expect(lines.join("")).toContain("redacted");
@@ -112,7 +135,13 @@ describe("the log", () => {
     );
     expect(lines.length).toBe(1);
     expect(lines[0]?.length).toBeLessThan(50_000);
-    expect(parsed(lines[0])).toMatchObject({ bytes: "[1000000 bytes]", big: String(2n ** 70n), none: null, when: "1970-01-01T00:00:00.000Z", all: { errors: [{ message: "one" }, { message: "two" }] } });
+    expect(parsed(lines[0])).toMatchObject({
+      bytes: "[1000000 bytes]",
+      big: String(2n ** 70n),
+      none: null,
+      when: "1970-01-01T00:00:00.000Z",
+      all: { errors: [{ message: "one" }, { message: "two" }] },
+    });
   });
 
   it("on a terminal an event is one plain line, an error's stack below it", () => {
@@ -127,7 +156,7 @@ describe("the log", () => {
   it("I11: a name with control characters forges neither a line nor a colour", () => {
     for (const isTTY of [false, true]) {
       const { log, lines } = recorded("info", isTTY);
-      log.info({ name: "a\r\nINFO forged\u001b[2J\u009b2J" }, "received\n{\"level\":\"error\"}\u001b[31m");
+      log.info({ name: "a\r\nINFO forged\u001b[2J\u009b2J" }, 'received\n{"level":"error"}\u001b[31m');
       expect(lines.length).toBe(1);
       expect(lines[0]?.trimEnd().split("\n").length).toBe(1);
       expect(lines[0]).not.toContain("\u001b");

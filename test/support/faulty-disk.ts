@@ -2,13 +2,27 @@
 import { TroupeError } from "../../src/core/errors.ts";
 import type { DirectoryEntry, Disk, DiskFile, DiskSpace, FileStatus, OpenMode } from "../../src/core/ports/disk.ts";
 
-export type DiskCall = "open" | "read" | "write" | "sync" | "truncate" | "link" | "rename" | "remove" | "syncDirectory" | "status" | "readDirectory" | "makeDirectory";
+export type DiskCall =
+  | "open"
+  | "read"
+  | "write"
+  | "sync"
+  | "truncate"
+  | "link"
+  | "rename"
+  | "remove"
+  | "syncDirectory"
+  | "status"
+  | "readDirectory"
+  | "makeDirectory";
 
 /** Called before each call; may throw, or wait. */
 export type Intercept = (call: DiskCall, path: string) => void | Promise<void>;
 
-export const diskFull = (path: string): TroupeError => new TroupeError("DISK_FULL", `${path}: no space left on device`, { facts: { errno: "ENOSPC" } });
-export const diskFailed = (path: string, errno = "EIO"): TroupeError => new TroupeError("DISK_FAILED", `${path}: ${errno}`, { facts: { errno } });
+export const diskFull = (path: string): TroupeError =>
+  new TroupeError("DISK_FULL", `${path}: no space left on device`, { facts: { errno: "ENOSPC" } });
+export const diskFailed = (path: string, errno = "EIO"): TroupeError =>
+  new TroupeError("DISK_FAILED", `${path}: ${errno}`, { facts: { errno } });
 
 export class FaultyDisk implements Disk {
   readonly #inner: Disk;

@@ -3,17 +3,17 @@
  * stopped and started again on the same directory, as after a restart.
  */
 import { join } from "node:path";
+import { catalog } from "../../src/actors/catalog/contract.ts";
 import type { CatalogTables } from "../../src/actors/catalog/tables.ts";
 import type { IdsTables } from "../../src/actors/ids/tables.ts";
 import type { StorageNode } from "../../src/actors/storage/actor.ts";
+import { storage } from "../../src/actors/storage/contract.ts";
 import { openDataDirectory } from "../../src/actors/storage/data-directory.ts";
 import type { TrackerTables } from "../../src/actors/tracker/tables.ts";
+import { upload } from "../../src/actors/upload/contract.ts";
 import { type CastOptions, startCast, type Undo } from "../../src/bin/cast.ts";
 import { type Client, client } from "../../src/bus/client.ts";
 import { LoopbackMedium } from "../../src/bus/loopback.ts";
-import { catalog } from "../../src/actors/catalog/contract.ts";
-import { storage } from "../../src/actors/storage/contract.ts";
-import { upload } from "../../src/actors/upload/contract.ts";
 import { makeDurableDirectory } from "../../src/core/durable.ts";
 import { type Log, SILENT_LOG } from "../../src/core/log.ts";
 import type { Bus } from "../../src/core/ports/bus.ts";
@@ -33,7 +33,10 @@ import { openTestDatabase } from "./database.ts";
 import { InlineHasher } from "./inline-hasher.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
-export interface TroupeOptions extends Partial<Pick<CastOptions, "idleExpiryMs" | "verifyAgeMs" | "deleteGraceMs" | "heartbeatMs" | "fileBytesMax" | "diskReserveBytes">> {
+export interface TroupeOptions
+  extends Partial<
+    Pick<CastOptions, "idleExpiryMs" | "verifyAgeMs" | "deleteGraceMs" | "heartbeatMs" | "fileBytesMax" | "diskReserveBytes">
+  > {
   readonly root: string;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -76,7 +79,11 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
       return database;
     };
     const storageDatabase = await open<CatalogTables>("storage");
-    const databases = { tracker: await open<TrackerTables>("tracker"), ids: await open<IdsTables>("ids"), storage: options.wrapStorageDatabase?.(storageDatabase) ?? storageDatabase };
+    const databases = {
+      tracker: await open<TrackerTables>("tracker"),
+      ids: await open<IdsTables>("ids"),
+      storage: options.wrapStorageDatabase?.(storageDatabase) ?? storageDatabase,
+    };
     const medium = new LoopbackMedium({ clock, random });
     const tokens = new TokenMint(clock, random);
     const cache = new MemoryCache(clock);
@@ -132,8 +139,21 @@ export async function createUpload(troupe: Troupe, wish: CreateWish) {
 }
 
 /** Sends one chunk in pieces of `pieceBytes`. */
-export async function sendChunk(troupe: Troupe, uploadId: string, index: number, bytes: Uint8Array, options: { readonly pieceBytes?: number; readonly signal?: AbortSignal; readonly lengthBytes?: number } = {}): Promise<ChunkStored> {
-  return await troupe.node.storeChunk({ uploadId, index, lengthBytes: options.lengthBytes, bytes: piecesOf(bytes, options.pieceBytes ?? 65_536), digests: [], signal: options.signal ?? new AbortController().signal });
+export async function sendChunk(
+  troupe: Troupe,
+  uploadId: string,
+  index: number,
+  bytes: Uint8Array,
+  options: { readonly pieceBytes?: number; readonly signal?: AbortSignal; readonly lengthBytes?: number } = {},
+): Promise<ChunkStored> {
+  return await troupe.node.storeChunk({
+    uploadId,
+    index,
+    lengthBytes: options.lengthBytes,
+    bytes: piecesOf(bytes, options.pieceBytes ?? 65_536),
+    digests: [],
+    signal: options.signal ?? new AbortController().signal,
+  });
 }
 
 export async function* piecesOf(bytes: Uint8Array, pieceBytes: number): AsyncGenerator<Uint8Array> {
@@ -152,7 +172,11 @@ export async function uploadFile(troupe: Troupe, bytes: Uint8Array, wish: Omit<C
 }
 
 /** A file's bytes, whole or a range, through the catalog and the node. */
-export async function readFile(troupe: Troupe, fileId: string, range?: { readonly offset: number; readonly lengthBytes: number }): Promise<Buffer> {
+export async function readFile(
+  troupe: Troupe,
+  fileId: string,
+  range?: { readonly offset: number; readonly lengthBytes: number },
+): Promise<Buffer> {
   const { sizeBytes, blob } = await troupe.catalog.file({ fileId }, AS_LOCAL);
   const wanted = range ?? { offset: 0, lengthBytes: sizeBytes };
   const pieces: Uint8Array[] = [];

@@ -38,7 +38,12 @@ export function startCatalog(options: CatalogOptions): (self: Self) => Promise<A
     await checkFormat(options.database, options.shardCount);
     const sweeps = sweepsOf(options, self.signal);
     const purge = new Purge(options);
-    const ports: CatalogPorts = { ...options, wake: (...kinds) => kinds.forEach((kind) => sweeps[kind].wake()) };
+    const ports: CatalogPorts = {
+      ...options,
+      wake: (...kinds) => {
+        for (const kind of kinds) sweeps[kind].wake();
+      },
+    };
     // What an earlier life of this catalog, or another one, has left to do.
     for (const sweep of Object.values(sweeps)) sweep.wake();
     purge.start();

@@ -19,15 +19,20 @@ import { jsonBytes, readJson } from "./json-column.ts";
 import { enqueue, fileEvent } from "./outbox.ts";
 import type { CatalogPorts } from "./ports.ts";
 import { type CatalogTransaction, FILE_TABLES, fileTableOfShard, type KeptUploadState } from "./tables.ts";
-import { checkEpoch, type CommitResult, commitResult, lockUpload, type UploadRow } from "./upload-row.ts";
+import { type CommitResult, checkEpoch, commitResult, lockUpload, type UploadRow } from "./upload-row.ts";
 
 type Commit = ReceivedOf<typeof catalog, "commitFile">;
 
-const ENDED_ERRORS: Partial<Record<KeptUploadState, ErrorCode>> = { cancelled: "UPLOAD_CANCELLED", expired: "UPLOAD_EXPIRED", failed: "UPLOAD_FAILED" };
+const ENDED_ERRORS: Partial<Record<KeptUploadState, ErrorCode>> = {
+  cancelled: "UPLOAD_CANCELLED",
+  expired: "UPLOAD_EXPIRED",
+  failed: "UPLOAD_FAILED",
+};
 
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `EPOCH_STALE`, `UPLOAD_CANCELLED`, `UPLOAD_EXPIRED`, `UPLOAD_FAILED`, `BAD_REQUEST` */
 export async function commitFile(ports: CatalogPorts, principal: Principal, input: Commit): Promise<CommitResult> {
-  if (blobIdOfPath(input.blob.path) !== input.blob.blobId) throw new TroupeError("BAD_REQUEST", `blob.path ${input.blob.path} is not that of blob ${input.blob.blobId}.`);
+  if (blobIdOfPath(input.blob.path) !== input.blob.blobId)
+    throw new TroupeError("BAD_REQUEST", `blob.path ${input.blob.path} is not that of blob ${input.blob.blobId}.`);
   if (input.blob.nodeIds.length === 0) throw new TroupeError("BAD_REQUEST", "blob.nodeIds names no node that holds the blob.");
   const result = await ports.database.transact(async (transaction) => {
     const upload = await lockUpload(transaction, principal, input.uploadId);
@@ -77,7 +82,12 @@ async function referToBlob(transaction: CatalogTransaction, { blob, digests, siz
   });
   const live = await transaction
     .lock(
-      transaction.query.selectFrom("t_blob").select(["blob_id", "reference_count"]).where("digest", "=", digest).where("size_bytes", "=", BigInt(sizeBytes)).where("live", "=", 1n),
+      transaction.query
+        .selectFrom("t_blob")
+        .select(["blob_id", "reference_count"])
+        .where("digest", "=", digest)
+        .where("size_bytes", "=", BigInt(sizeBytes))
+        .where("live", "=", 1n),
     )
     .executeTakeFirst();
   // Nothing was inserted, and no other blob has this content: the ID belongs to other content, or to a tombstone.
@@ -88,7 +98,8 @@ async function referToBlob(transaction: CatalogTransaction, { blob, digests, siz
     .where("blob_id", "=", live.blob_id)
     .execute();
   if (live.blob_id === BigInt(blob.blobId)) {
-    for (const nodeId of blob.nodeIds) await transaction.insertIfAbsent("t_replica", { blob_id: live.blob_id, node_id: bytesOf(nodeId), verified_time: nowMs });
+    for (const nodeId of blob.nodeIds)
+      await transaction.insertIfAbsent("t_replica", { blob_id: live.blob_id, node_id: bytesOf(nodeId), verified_time: nowMs });
   }
   return live.blob_id;
 }

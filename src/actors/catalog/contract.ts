@@ -5,7 +5,25 @@
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
 import {
-  app, blobId, bytes, contentType, cursor, digestClaim, epoch, fileBytes, fileDigests, fileId, fileName, identity, lastError, limit, operation, owner, uploadState, user, wallMs,
+  app,
+  blobId,
+  bytes,
+  contentType,
+  cursor,
+  digestClaim,
+  epoch,
+  fileBytes,
+  fileDigests,
+  fileId,
+  fileName,
+  identity,
+  lastError,
+  limit,
+  operation,
+  owner,
+  uploadState,
+  user,
+  wallMs,
 } from "../../core/shapes.ts";
 
 /** Where the bytes of a file are. */
@@ -112,7 +130,13 @@ export const catalog = defineContract({
     }),
     files: request({
       doc: "Files of the principal's, newest first, by app, user and the beginning of the name.",
-      input: z.object({ app: app.optional(), user: user.optional(), prefix: z.string().max(255).optional(), cursor: cursor.optional(), limit }),
+      input: z.object({
+        app: app.optional(),
+        user: user.optional(),
+        prefix: z.string().max(255).optional(),
+        cursor: cursor.optional(),
+        limit,
+      }),
       output: z.object({ files: z.array(fileRecord), cursor: cursor.optional() }),
       errors: ["BAD_CURSOR"],
       readOnly: true,

@@ -55,7 +55,11 @@ async function dropReference(transaction: CatalogTransaction, blobId: bigint, no
   const blob = await transaction.lock(query.selectFrom("t_blob").selectAll().where("blob_id", "=", blobId)).executeTakeFirstOrThrow();
   assert(blob.reference_count > 0n && blob.state === "live", `blob ${blobId} has a reference less than files`);
   if (blob.reference_count > 1n) {
-    await query.updateTable("t_blob").set({ reference_count: blob.reference_count - 1n, update_time: nowMs }).where("blob_id", "=", blobId).execute();
+    await query
+      .updateTable("t_blob")
+      .set({ reference_count: blob.reference_count - 1n, update_time: nowMs })
+      .where("blob_id", "=", blobId)
+      .execute();
     return;
   }
   await query

@@ -1,7 +1,7 @@
 /** Rows of files and blobs, and the records that are made of them. */
 import { bytesOf, textOf } from "../../core/byte-text.ts";
-import type { FileDigests } from "../../core/shapes.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
+import type { FileDigests } from "../../core/shapes.ts";
 import type { FileRecord, LocatedFile } from "./contract.ts";
 import { type CatalogQuery, type FileTableName, fileTableOfShard } from "./tables.ts";
 
@@ -25,7 +25,19 @@ export function selectFiles(query: CatalogQuery, table: FileTableName) {
   return query
     .selectFrom(`${table} as f`)
     .innerJoin("t_blob as b", "b.blob_id", "f.blob_id")
-    .select(["f.file_id", "f.owner", "f.app", "f.user", "f.name", "f.content_type", "f.blob_id", "f.create_time", "f.update_time", "b.digest", "b.size_bytes"]);
+    .select([
+      "f.file_id",
+      "f.owner",
+      "f.app",
+      "f.user",
+      "f.name",
+      "f.content_type",
+      "f.blob_id",
+      "f.create_time",
+      "f.update_time",
+      "b.digest",
+      "b.size_bytes",
+    ]);
 }
 
 /** The table of a file, or `undefined` when there is no such file. */
@@ -38,12 +50,20 @@ export async function fileTableOf(query: CatalogQuery, fileId: string): Promise<
 export async function loadFile(query: CatalogQuery, fileId: string): Promise<LocatedFile | undefined> {
   const table = await fileTableOf(query, fileId);
   if (table === undefined) return undefined;
-  const row = await selectFiles(query, table).select(["b.group_name", "b.path"]).where("f.file_id", "=", bytesOf(fileId)).executeTakeFirst();
+  const row = await selectFiles(query, table)
+    .select(["b.group_name", "b.path"])
+    .where("f.file_id", "=", bytesOf(fileId))
+    .executeTakeFirst();
   if (row === undefined) return undefined;
   const digests = await loadDigests(query, [row]);
   return {
     ...fileRecordOf(row, digests),
-    blob: { blobId: safeInteger(row.blob_id), path: row.path, group: textOf(row.group_name), nodeIds: await loadNodeIds(query, row.blob_id) },
+    blob: {
+      blobId: safeInteger(row.blob_id),
+      path: row.path,
+      group: textOf(row.group_name),
+      nodeIds: await loadNodeIds(query, row.blob_id),
+    },
   };
 }
 
@@ -54,10 +74,17 @@ export async function loadNodeIds(query: CatalogQuery, blobId: bigint): Promise<
 }
 
 /** Digests of blobs, by blob ID. */
-export async function loadDigests(query: CatalogQuery, blobs: readonly Pick<FileRow, "blob_id" | "digest">[]): Promise<Map<bigint, FileDigests>> {
+export async function loadDigests(
+  query: CatalogQuery,
+  blobs: readonly Pick<FileRow, "blob_id" | "digest">[],
+): Promise<Map<bigint, FileDigests>> {
   const digests = new Map<bigint, FileDigests>(blobs.map((blob) => [blob.blob_id, { blake3: hexOf(blob.digest) }]));
   if (digests.size === 0) return digests;
-  const rows = await query.selectFrom("t_digest").selectAll().where("blob_id", "in", [...digests.keys()]).execute();
+  const rows = await query
+    .selectFrom("t_digest")
+    .selectAll()
+    .where("blob_id", "in", [...digests.keys()])
+    .execute();
   for (const row of rows) {
     const known = digests.get(row.blob_id);
     if (known !== undefined) known[row.algorithm] = hexOf(row.value);

@@ -76,7 +76,7 @@ async function selectPage(query: CatalogQuery, table: FileTableName, owner: stri
     const timeMs = BigInt(after.timeMs);
     select = select
       .where("f.create_time", "<=", timeMs)
-      .where((where) => where.or([where("f.create_time", "<", timeMs), where("f.file_id", "<=", bytesOf(after.id))]));
+      .where((where) => where.or([where("f.create_time", "<", timeMs), where("f.file_id", "<", bytesOf(after.id))]));
   }
   return select.execute();
 }

@@ -1,7 +1,7 @@
 /** Whether a database was made for a program like this one. */
 import { TroupeError } from "../../core/errors.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
-import { FILE_TABLES, type CatalogDatabase } from "./tables.ts";
+import { type CatalogDatabase, FILE_TABLES } from "./tables.ts";
 
 /** Version of what the JSON columns hold. */
 const FORMAT_VERSION = 1;
@@ -12,8 +12,12 @@ export async function checkFormat(database: CatalogDatabase, shardCount: number 
   const values = new Map(rows.map((row) => [row.name, safeInteger(row.value)]));
   const made = values.get("shard_count");
   if (made !== shardCount) {
-    throw new TroupeError("SETTING_INVALID", `The database was made with ${made ?? "no"} file tables and this program uses ${shardCount}; their number never changes once files are in them.`);
+    throw new TroupeError(
+      "SETTING_INVALID",
+      `The database was made with ${made ?? "no"} file tables and this program uses ${shardCount}; their number never changes once files are in them.`,
+    );
   }
   const format = values.get("format") ?? 0;
-  if (format > FORMAT_VERSION) throw new TroupeError("FORMAT_TOO_NEW", `The database has format ${format}, and this version knows formats up to ${FORMAT_VERSION}.`);
+  if (format > FORMAT_VERSION)
+    throw new TroupeError("FORMAT_TOO_NEW", `The database has format ${format}, and this version knows formats up to ${FORMAT_VERSION}.`);
 }

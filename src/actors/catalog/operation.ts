@@ -25,14 +25,27 @@ export interface Operation {
 export async function claimOperation(transaction: CatalogTransaction, operation: Operation, nowMs: number): Promise<string | undefined> {
   const scope_name = bytesOf(operation.scope);
   const operation_key = bytesOf(operation.key);
-  const ours = { request_digest: bytesOfHex(operation.requestDigest), result: bytesOf(operation.result), expire_time: nowMs + OPERATION_KEPT_MS };
+  const ours = {
+    request_digest: bytesOfHex(operation.requestDigest),
+    result: bytesOf(operation.result),
+    expire_time: nowMs + OPERATION_KEPT_MS,
+  };
   if (await transaction.insertIfAbsent("t_operation", { scope_name, operation_key, ...ours })) return undefined;
-  const key = transaction.query.selectFrom("t_operation").selectAll().where("scope_name", "=", scope_name).where("operation_key", "=", operation_key);
+  const key = transaction.query
+    .selectFrom("t_operation")
+    .selectAll()
+    .where("scope_name", "=", scope_name)
+    .where("operation_key", "=", operation_key);
   const row = await transaction.lock(key).executeTakeFirst();
   if (row === undefined) throw new TroupeError("DATABASE_UNAVAILABLE", "The operation's row expired at this moment; try again.");
   if (row.expire_time <= BigInt(nowMs)) {
     // It was there only because nobody had swept it away yet.
-    await transaction.query.updateTable("t_operation").set(ours).where("scope_name", "=", scope_name).where("operation_key", "=", operation_key).execute();
+    await transaction.query
+      .updateTable("t_operation")
+      .set(ours)
+      .where("scope_name", "=", scope_name)
+      .where("operation_key", "=", operation_key)
+      .execute();
     return undefined;
   }
   if (Buffer.compare(row.request_digest, ours.request_digest) !== 0) throw new TroupeError("IDEMPOTENCY_CONFLICT");

@@ -30,7 +30,10 @@ export async function publishEvents(bus: Bus, rows: readonly OutboxRow[]): Promi
 }
 
 /** Every node that holds a retired blob is told; those that do not answer are told again later. */
-export function retireBlobs(ports: { readonly bus: Bus; readonly database: CatalogDatabase; readonly signal: AbortSignal }, rows: readonly OutboxRow[]): Promise<Delivery[]> {
+export function retireBlobs(
+  ports: { readonly bus: Bus; readonly database: CatalogDatabase; readonly signal: AbortSignal },
+  rows: readonly OutboxRow[],
+): Promise<Delivery[]> {
   const { bus, database, signal } = ports;
   return eachOf(rows, OUTBOX_PARALLEL_MAX, async (row) => {
     const { blobId, path, nodeIds } = readJson(retiredPayload, row.payload);
@@ -52,7 +55,10 @@ export function retireBlobs(ports: { readonly bus: Bus; readonly database: Catal
 }
 
 /** `set` respects a tombstone: a file deleted meanwhile stays deleted. */
-export function refreshCache(ports: { readonly cache: Cache; readonly database: CatalogDatabase }, rows: readonly OutboxRow[]): Promise<Delivery[]> {
+export function refreshCache(
+  ports: { readonly cache: Cache; readonly database: CatalogDatabase },
+  rows: readonly OutboxRow[],
+): Promise<Delivery[]> {
   return eachOf(rows, 1, async (row) => {
     await refreshFile(ports, readJson(refreshPayload, row.payload).fileId);
     return DONE;

@@ -95,7 +95,8 @@ export class OutboxSweep {
     const changes = rows.map((row, index) => {
       const delivery = deliveries[index] ?? { kind: "again", why: "not answered" };
       const delayMs = delivery.kind === "done" ? 0 : Math.ceil(pauseMs(BACKOFF, row.attemptCount + 2, random));
-      if (delivery.kind === "again") log.warn({ err: delivery.why, kind, attempts: row.attemptCount + 1, delayMs }, "An outbox row could not be delivered yet.");
+      if (delivery.kind === "again")
+        log.warn({ err: delivery.why, kind, attempts: row.attemptCount + 1, delayMs }, "An outbox row could not be delivered yet.");
       return { row, delivery, delayMs };
     });
     await database.transact(async ({ query }) => {

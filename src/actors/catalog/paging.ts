@@ -28,7 +28,8 @@ export function encodeCursor(position: Position): string {
 export function decodeCursor(cursor: string): Position {
   const match = /^(\d{1,16}):([A-Za-z0-9_-]{1,64})$/.exec(Buffer.from(cursor, "base64url").toString("latin1"));
   const position = match === null ? undefined : { timeMs: Number(match[1]), id: match[2] as string };
-  if (position === undefined || !Number.isSafeInteger(position.timeMs) || encodeCursor(position) !== cursor) throw new TroupeError("BAD_CURSOR");
+  if (position === undefined || !Number.isSafeInteger(position.timeMs) || encodeCursor(position) !== cursor)
+    throw new TroupeError("BAD_CURSOR");
   return position;
 }
 

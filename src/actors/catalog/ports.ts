@@ -1,10 +1,11 @@
 /** What the catalog's parts are handed, and who may see what. */
+
+import { SYSTEM_OWNER } from "../../bus/client.ts";
+import { textOf } from "../../core/byte-text.ts";
 import type { Log } from "../../core/log.ts";
 import type { Cache } from "../../core/ports/cache.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { Principal } from "../../core/principal.ts";
-import { SYSTEM_OWNER } from "../../bus/client.ts";
-import { textOf } from "../../core/byte-text.ts";
 import type { CatalogDatabase, OutboxKind } from "./tables.ts";
 
 export interface CatalogPorts {

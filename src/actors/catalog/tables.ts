@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import type { Generated, Kysely } from "kysely";
 import type { FileDigestAlgorithm } from "../../core/digest.ts";
-import type { Database, IntegerColumn, OptionalBytesColumn, OptionalIntegerColumn, OptionalWordColumn, Transaction } from "../../core/ports/database.ts";
+import type {
+  Database,
+  IntegerColumn,
+  OptionalBytesColumn,
+  OptionalIntegerColumn,
+  OptionalWordColumn,
+  Transaction,
+} from "../../core/ports/database.ts";
 import { fileTable, userShard } from "../../core/user-shard.ts";
 
 /** A name for a blob. Key: file_id. */

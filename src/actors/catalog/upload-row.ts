@@ -1,16 +1,17 @@
 /** Rows of uploads, and the records that are made of them. */
+
+import type { Selectable } from "kysely";
 import { z } from "zod";
 import { bytesOf, textOf } from "../../core/byte-text.ts";
 import { TroupeError } from "../../core/errors.ts";
 import type { Principal } from "../../core/principal.ts";
-import { lastError } from "../../core/shapes.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
+import { lastError } from "../../core/shapes.ts";
 import { locatedFile, type UploadRecord } from "./contract.ts";
 import { hexOf } from "./file-row.ts";
 import { readJson } from "./json-column.ts";
 import { maySee } from "./ports.ts";
 import type { CatalogTransaction, UploadTable } from "./tables.ts";
-import type { Selectable } from "kysely";
 
 export type UploadRow = Selectable<UploadTable>;
 

@@ -31,7 +31,11 @@ export function registerUpload(ports: CatalogPorts, principal: Principal, input:
   return ports.database.transact(async (transaction) => {
     const nowMs = ports.clock.wallMs();
     if (input.operation !== undefined) {
-      const earlier = await claimOperation(transaction, { ...input.operation, scope: `upload:${principal.owner}`, result: input.uploadId }, nowMs);
+      const earlier = await claimOperation(
+        transaction,
+        { ...input.operation, scope: `upload:${principal.owner}`, result: input.uploadId },
+        nowMs,
+      );
       const epoch = earlier === undefined ? undefined : await epochOf(transaction, earlier);
       if (earlier !== undefined && epoch !== undefined) return { uploadId: earlier, epoch, isNew: false };
     }
@@ -40,7 +44,11 @@ export function registerUpload(ports: CatalogPorts, principal: Principal, input:
 }
 
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
-export function claimUpload(ports: CatalogPorts, principal: Principal, input: { readonly uploadId: string; readonly host: string }): Promise<UploadRecord> {
+export function claimUpload(
+  ports: CatalogPorts,
+  principal: Principal,
+  input: { readonly uploadId: string; readonly host: string },
+): Promise<UploadRecord> {
   return ports.database.transact(async (transaction) => {
     const row = await lockUpload(transaction, principal, input.uploadId);
     if (row.ended_time !== null) return uploadRecordOf(row);
@@ -60,7 +68,8 @@ export function endUpload(ports: CatalogPorts, principal: Principal, input: Endi
     if (row.ended_time !== null) return {};
     const nowMs = ports.clock.wallMs();
     const { lastError } = input;
-    const kept = lastError === undefined ? null : jsonBytes({ ...lastError, detail: lastError.detail.slice(0, DETAIL_LENGTH_MAX).toWellFormed() });
+    const kept =
+      lastError === undefined ? null : jsonBytes({ ...lastError, detail: lastError.detail.slice(0, DETAIL_LENGTH_MAX).toWellFormed() });
     await transaction.query
       .updateTable("t_upload")
       .set({ state: input.state, since_time: nowMs, ended_time: nowMs, update_time: nowMs, last_error: kept })
@@ -72,12 +81,18 @@ export function endUpload(ports: CatalogPorts, principal: Principal, input: Endi
 
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
 export async function showUpload(ports: CatalogPorts, principal: Principal, uploadId: string): Promise<UploadRecord> {
-  const row = await ports.database.read((query) => query.selectFrom("t_upload").selectAll().where("upload_id", "=", bytesOf(uploadId)).executeTakeFirst());
+  const row = await ports.database.read((query) =>
+    query.selectFrom("t_upload").selectAll().where("upload_id", "=", bytesOf(uploadId)).executeTakeFirst(),
+  );
   return uploadRecordOf(visible(principal, row));
 }
 
 /** @throws {TroupeError} `BAD_CURSOR` */
-export async function listUploads(ports: CatalogPorts, principal: Principal, wanted: ReceivedOf<typeof catalog, "uploads">): Promise<{ uploads: UploadRecord[]; cursor?: string }> {
+export async function listUploads(
+  ports: CatalogPorts,
+  principal: Principal,
+  wanted: ReceivedOf<typeof catalog, "uploads">,
+): Promise<{ uploads: UploadRecord[]; cursor?: string }> {
   const after = wanted.cursor === undefined ? undefined : decodeCursor(wanted.cursor);
   const owner = listedOwner(principal);
   // States on the way are the journals': no row here is in one of them but `receiving`, which stands for all.
@@ -105,7 +120,12 @@ export async function listUploads(ports: CatalogPorts, principal: Principal, wan
 }
 
 /** A registration whose answer was lost comes again with the same IDs, and is answered as the first one was. */
-async function insertUpload(transaction: CatalogTransaction, principal: Principal, input: Registration, nowMs: number): Promise<Registered> {
+async function insertUpload(
+  transaction: CatalogTransaction,
+  principal: Principal,
+  input: Registration,
+  nowMs: number,
+): Promise<Registered> {
   const inserted = await transaction.insertIfAbsent("t_upload", {
     upload_id: bytesOf(input.uploadId),
     file_id: bytesOf(input.fileId),
@@ -127,7 +147,10 @@ async function insertUpload(transaction: CatalogTransaction, principal: Principa
     update_time: nowMs,
   });
   if (inserted) return { uploadId: input.uploadId, epoch: FIRST_EPOCH, isNew: true };
-  const select = transaction.query.selectFrom("t_upload").select(["file_id", "owner", "host", "epoch"]).where("upload_id", "=", bytesOf(input.uploadId));
+  const select = transaction.query
+    .selectFrom("t_upload")
+    .select(["file_id", "owner", "host", "epoch"])
+    .where("upload_id", "=", bytesOf(input.uploadId));
   const row = await transaction.lock(select).executeTakeFirst();
   const isSame = row !== undefined && same(row.file_id, input.fileId) && same(row.owner, principal.owner) && same(row.host, input.host);
   if (!isSame) throw new TroupeError("IDEMPOTENCY_CONFLICT", "Another upload has this ID.");

@@ -27,11 +27,11 @@ interface Waiter {
   readonly reject: (error: TroupeError) => void;
 }
 
-
 /** @throws {TroupeError} `SETTING_INVALID` for a step below `ID_STEP_MIN` */
 export function startIds(ports: IdsPorts): (self: Self) => Promise<Activation<typeof ids>> {
   const step = ports.step ?? ID_STEP_DEFAULT;
-  if (!Number.isSafeInteger(step) || step < ID_STEP_MIN) throw new TroupeError("SETTING_INVALID", `The ID step is a whole number of at least ${ID_STEP_MIN}, not ${step}.`);
+  if (!Number.isSafeInteger(step) || step < ID_STEP_MIN)
+    throw new TroupeError("SETTING_INVALID", `The ID step is a whole number of at least ${ID_STEP_MIN}, not ${step}.`);
   return async (self) => {
     const counting = new Counting(ports, step, self);
     return {

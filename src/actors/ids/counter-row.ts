@@ -39,10 +39,16 @@ export function raiseCounter(database: Database<IdsTables>, key: string, highest
 async function lockCounter(transaction: Transaction<IdsTables>, key: string, wallMs: number): Promise<number> {
   const id_key = bytesOf(key);
   await transaction.insertIfAbsent("t_id_gen", { id_key, next_value: 0, create_time: wallMs, update_time: wallMs });
-  const row = await transaction.lock(transaction.query.selectFrom("t_id_gen").select("next_value").where("id_key", "=", id_key)).executeTakeFirstOrThrow();
+  const row = await transaction
+    .lock(transaction.query.selectFrom("t_id_gen").select("next_value").where("id_key", "=", id_key))
+    .executeTakeFirstOrThrow();
   return safeInteger(row.next_value);
 }
 
 async function writeCounter(transaction: Transaction<IdsTables>, key: string, value: number, wallMs: number): Promise<void> {
-  await transaction.query.updateTable("t_id_gen").set({ next_value: value, update_time: wallMs }).where("id_key", "=", bytesOf(key)).execute();
+  await transaction.query
+    .updateTable("t_id_gen")
+    .set({ next_value: value, update_time: wallMs })
+    .where("id_key", "=", bytesOf(key))
+    .execute();
 }

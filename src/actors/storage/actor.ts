@@ -1,11 +1,11 @@
 /**
  * A storage node: one data directory, its blobs, and the sessions it hosts. It recovers before it joins, and joins before it is placed.
  */
+
+import { join } from "node:path";
 import type { Activation, Handlers, HostedActor } from "../../bus/actor.ts";
 import { type Client, client } from "../../bus/client.ts";
 import { host } from "../../bus/host.ts";
-import type { ByteService } from "../../data-plane/byte-service.ts";
-import type { TokenMint } from "../../data-plane/token.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { FileIdMaker } from "../../core/file-id.ts";
 import { LEAF_BYTES } from "../../core/limits.ts";
@@ -16,6 +16,8 @@ import type { BlobRange, ChunkBody, ChunkStored } from "../../core/ports/data-pl
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
 import type { Random } from "../../core/ports/random.ts";
+import type { ByteService } from "../../data-plane/byte-service.ts";
+import type { TokenMint } from "../../data-plane/token.ts";
 import { catalog } from "../catalog/contract.ts";
 import { BLOB_KEY, ids } from "../ids/contract.ts";
 import { tracker } from "../tracker/contract.ts";
@@ -26,7 +28,6 @@ import { BlobStore } from "./blob-store.ts";
 import { Capacity } from "./capacity.ts";
 import { storage } from "./contract.ts";
 import type { DataDirectory } from "./data-directory.ts";
-import { join } from "node:path";
 import { Membership } from "./membership.ts";
 import { Sessions, type SessionsOptions } from "./sessions.ts";
 
@@ -96,7 +97,10 @@ class Node implements StorageNode {
     this.#allocator = client(bus, ids);
     const sessionPorts = { ...ports, catalog: client(bus, catalog), node: this.#sessionNode(new BlobAllocation(this.#allocator, clock)) };
     this.#sessions = new Sessions(sessionPorts, new FileIdMaker(clock, random, nodeId), { ...options, layout });
-    this.#membership = new Membership(client(bus, tracker), clock, log, { heartbeatMs: options.heartbeatMs, announce: () => this.#announce() });
+    this.#membership = new Membership(client(bus, tracker), clock, log, {
+      heartbeatMs: options.heartbeatMs,
+      announce: () => this.#announce(),
+    });
   }
 
   async start(): Promise<void> {
@@ -149,7 +153,13 @@ class Node implements StorageNode {
     uploads: ({ cursor, limit }) => {
       const rest = this.#sessions.list().filter(([uploadId]) => cursor === undefined || uploadId > cursor);
       const page = rest.slice(0, limit);
-      const uploads = page.map(([uploadId, { summary }]) => ({ uploadId, state: summary.state, sinceMs: summary.sinceMs, receivedCount: summary.receivedCount, ...(summary.chunkCount === undefined ? {} : { chunkCount: summary.chunkCount }) }));
+      const uploads = page.map(([uploadId, { summary }]) => ({
+        uploadId,
+        state: summary.state,
+        sinceMs: summary.sinceMs,
+        receivedCount: summary.receivedCount,
+        ...(summary.chunkCount === undefined ? {} : { chunkCount: summary.chunkCount }),
+      }));
       const last = page.at(-1)?.[0];
       return { uploads, ...(rest.length > limit && last !== undefined ? { cursor: last } : {}) };
     },
@@ -205,7 +215,8 @@ class Node implements StorageNode {
       settle: (bytes) => this.#capacity.settle(bytes),
       grantWrite: (uploadId) => this.#access(this.#ports.tokens.mint({ kind: "write", uploadId })),
       allocateBlob: () => allocation.next(),
-      publishBlob: (place, synced, { sizeBytes, digests, file }) => this.#blobs.publish(place, synced, { blobId: place.blobId, group, sizeBytes, leafBytes: LEAF_BYTES, digests, files: [file] }),
+      publishBlob: (place, synced, { sizeBytes, digests, file }) =>
+        this.#blobs.publish(place, synced, { blobId: place.blobId, group, sizeBytes, leafBytes: LEAF_BYTES, digests, files: [file] }),
       addFile: (place, file) => this.#blobs.addFile(place, file),
       discardBlob: (place) => this.#blobs.discard(place),
       suspect: (error) => this.#becomeSuspect(error),
@@ -216,6 +227,9 @@ class Node implements StorageNode {
   #becomeSuspect(error: unknown): void {
     if (this.#suspect !== undefined) return;
     this.#suspect = error instanceof Error ? error.message : String(error);
-    this.#ports.log.error({ err: error }, "The disk did not do what it promised; this node takes no uploads until it is restarted. Reads go on.");
+    this.#ports.log.error(
+      { err: error },
+      "The disk did not do what it promised; this node takes no uploads until it is restarted. Reads go on.",
+    );
   }
 }

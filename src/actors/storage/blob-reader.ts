@@ -69,7 +69,12 @@ export class BlobReader {
   async read(range: BlobRange): Promise<AsyncIterable<Uint8Array>> {
     const blob = await this.#use(range);
     try {
-      if (blob.sizeBytes !== range.sizeBytes || range.offset < 0 || range.lengthBytes < 0 || range.offset + range.lengthBytes > blob.sizeBytes) {
+      if (
+        blob.sizeBytes !== range.sizeBytes ||
+        range.offset < 0 ||
+        range.lengthBytes < 0 ||
+        range.offset + range.lengthBytes > blob.sizeBytes
+      ) {
         throw new TroupeError("BLOB_DAMAGED", `Blob ${range.blobId} has ${blob.sizeBytes} bytes on this node, not ${range.sizeBytes}.`);
       }
       const endOffset = range.offset + range.lengthBytes;
@@ -144,7 +149,10 @@ export class BlobReader {
       const start = (leaf - firstLeaf) * LEAF_BYTES;
       const expected = digests.subarray((leaf - firstLeaf) * LEAF_DIGEST_BYTES, (leaf - firstLeaf + 1) * LEAF_DIGEST_BYTES);
       if (!expected.equals(this.#ports.hasher.leafDigest(bytes.subarray(start, start + LEAF_BYTES)))) {
-        this.#ports.log.error({ blobId: blob.place.blobId, path: blob.place.path, leaf, offset: leaf * LEAF_BYTES }, "A leaf on the disk no longer has its digest; it is not served.");
+        this.#ports.log.error(
+          { blobId: blob.place.blobId, path: blob.place.path, leaf, offset: leaf * LEAF_BYTES },
+          "A leaf on the disk no longer has its digest; it is not served.",
+        );
         throw new TroupeError("BLOB_DAMAGED", `Leaf ${leaf} of blob ${blob.place.blobId} no longer has its digest.`);
       }
     }
@@ -224,7 +232,9 @@ export class BlobReader {
 
   async #close(blob: OpenBlob): Promise<void> {
     const results = await Promise.allSettled([blob.data.close(), blob.leaves.close()]);
-    for (const result of results) if (result.status === "rejected") this.#ports.log.warn({ blobId: blob.place.blobId, err: result.reason }, "A blob's file could not be closed.");
+    for (const result of results)
+      if (result.status === "rejected")
+        this.#ports.log.warn({ blobId: blob.place.blobId, err: result.reason }, "A blob's file could not be closed.");
   }
 }
 
@@ -234,7 +244,8 @@ async function openExisting(disk: Disk, path: string): Promise<DiskFile> {
   try {
     return await disk.open(path, "read");
   } catch (error) {
-    if (error instanceof TroupeError && error.facts["errno"] === "ENOENT") throw new TroupeError("BLOB_NOT_FOUND", undefined, { cause: error });
+    if (error instanceof TroupeError && error.facts["errno"] === "ENOENT")
+      throw new TroupeError("BLOB_NOT_FOUND", undefined, { cause: error });
     throw error;
   }
 }

@@ -5,8 +5,8 @@
 import { readSmallFile, replaceFile, writeFully } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
 import type { Disk } from "../../core/ports/disk.ts";
-import type { FileRecord } from "../catalog/contract.ts";
 import type { FileDigests } from "../../core/shapes.ts";
+import type { FileRecord } from "../catalog/contract.ts";
 
 export const RECORD_FORMAT_VERSION = 1;
 const FORMAT = "troupe-blob";
@@ -44,8 +44,10 @@ export async function readRecord(disk: Disk, path: string): Promise<BlobRecord |
   if (bytes === undefined) return undefined;
   const [first, ...rest] = new TextDecoder().decode(bytes).split("\n");
   const head = parseLine(first ?? "") as ({ format?: unknown; formatVersion?: unknown } & Omit<BlobRecord, "files">) | undefined;
-  if (head?.format !== FORMAT || typeof head.formatVersion !== "number") throw new TroupeError("DISK_FAILED", `${path} is not a blob's record.`);
-  if (head.formatVersion > RECORD_FORMAT_VERSION) throw new TroupeError("FORMAT_TOO_NEW", `${path} has format ${head.formatVersion}; this program reads ${RECORD_FORMAT_VERSION}.`);
+  if (head?.format !== FORMAT || typeof head.formatVersion !== "number")
+    throw new TroupeError("DISK_FAILED", `${path} is not a blob's record.`);
+  if (head.formatVersion > RECORD_FORMAT_VERSION)
+    throw new TroupeError("FORMAT_TOO_NEW", `${path} has format ${head.formatVersion}; this program reads ${RECORD_FORMAT_VERSION}.`);
   const files = new Map<string, FileRecord>();
   for (const line of rest) {
     const file = (parseLine(line) as { file?: FileRecord } | undefined)?.file;

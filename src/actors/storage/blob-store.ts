@@ -4,7 +4,7 @@
  * B1: a blob's data has its final name only after its record and its leaf digests have theirs.
  * B2: a retired blob is refused to new readers at once, before and after a restart; readers that have it open end in peace.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { blobIdOfPath } from "../../core/blob-path.ts";
 import { makeDurableDirectory, publish, readSmallFile, replaceFile } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
@@ -13,7 +13,7 @@ import type { Log } from "../../core/log.ts";
 import type { Clock, Timer } from "../../core/ports/clock.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { FileRecord } from "../catalog/contract.ts";
-import { type BlobRecord, addFile, readRecord, writeRecord } from "./blob-record.ts";
+import { addFile, type BlobRecord, readRecord, writeRecord } from "./blob-record.ts";
 import { type Layout, leavesPath, recordPath } from "./layout.ts";
 
 export interface BlobPlace {
@@ -76,7 +76,8 @@ export class BlobStore {
   async publish(place: BlobPlace, synced: { readonly dataPath: string; readonly leavesPath: string }, record: BlobRecord): Promise<void> {
     const { disk } = this.#ports;
     const finalPath = this.#pathOf(place);
-    await makeDurableDirectory(disk, join(finalPath, ".."));
+    // Directories that an earlier process made may not be durable in their parents yet.
+    await makeDurableDirectory(disk, dirname(finalPath), this.#layout.root);
     // B1
     await writeRecord(disk, recordPath(finalPath), record);
     await publish(disk, synced.leavesPath, leavesPath(finalPath));
@@ -138,7 +139,10 @@ export class BlobStore {
       this.#timers.delete(place.blobId);
       const removal = this.#remove(place)
         .catch((error: unknown) => {
-          this.#ports.log.error({ blobId: place.blobId, err: error }, "A retired blob could not be removed; it is tried again after the grace.");
+          this.#ports.log.error(
+            { blobId: place.blobId, err: error },
+            "A retired blob could not be removed; it is tried again after the grace.",
+          );
           this.#scheduleRemoval(place);
         })
         .finally(() => this.#removals.delete(removal));
@@ -158,7 +162,9 @@ export class BlobStore {
 function retiredPlace(name: string, bytes: Uint8Array): BlobPlace | undefined {
   try {
     const { blobId, path } = JSON.parse(new TextDecoder().decode(bytes)) as Partial<BlobPlace>;
-    return typeof path === "string" && blobIdOfPath(path) === blobId && String(blobId) === name ? { blobId: blobId as number, path } : undefined;
+    return typeof path === "string" && blobIdOfPath(path) === blobId && String(blobId) === name
+      ? { blobId: blobId as number, path }
+      : undefined;
   } catch {
     return undefined;
   }

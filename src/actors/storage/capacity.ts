@@ -39,7 +39,10 @@ export class Capacity {
     const { freeBytes } = await this.#disk.space(this.#path);
     // No await between the check and the booking: two creations cannot both take the last space.
     const available = freeBytes - this.#pendingBytes - this.#reserveBytes;
-    if (bytes > available) throw new TroupeError("DISK_FULL", `${bytes} bytes are wanted and ${Math.max(0, available)} are free for uploads.`, { facts: { freeBytes: Math.max(0, available) } });
+    if (bytes > available)
+      throw new TroupeError("DISK_FULL", `${bytes} bytes are wanted and ${Math.max(0, available)} are free for uploads.`, {
+        facts: { freeBytes: Math.max(0, available) },
+      });
     this.#pendingBytes += bytes;
   }
 

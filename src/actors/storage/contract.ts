@@ -1,7 +1,26 @@
 /** A storage node: one data directory, its blobs, and the upload sessions it hosts. */
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
-import { app, blobId, bytes, contentType, count, cursor, dataAccess, digestClaim, epoch, fileBytes, fileName, identity, indexRanges, limit, operation, uploadState, user, wallMs } from "../../core/shapes.ts";
+import {
+  app,
+  blobId,
+  bytes,
+  contentType,
+  count,
+  cursor,
+  dataAccess,
+  digestClaim,
+  epoch,
+  fileBytes,
+  fileName,
+  identity,
+  indexRanges,
+  limit,
+  operation,
+  uploadState,
+  user,
+  wallMs,
+} from "../../core/shapes.ts";
 
 export const storage = defineContract({
   name: "storage",
@@ -71,7 +90,9 @@ export const storage = defineContract({
       doc: "The sessions this node hosts, by ID.",
       input: z.object({ cursor: cursor.optional(), limit }),
       output: z.object({
-        uploads: z.array(z.object({ uploadId: identity, state: uploadState, sinceMs: wallMs, receivedCount: count, chunkCount: count.optional() })),
+        uploads: z.array(
+          z.object({ uploadId: identity, state: uploadState, sinceMs: wallMs, receivedCount: count, chunkCount: count.optional() }),
+        ),
         cursor: cursor.optional(),
       }),
       errors: [],

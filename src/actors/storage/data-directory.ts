@@ -13,7 +13,11 @@ export interface DataDirectory {
 }
 
 /** @throws {TroupeError} `DIRECTORY_IN_USE`, `MARKER_MISSING`, `FORMAT_TOO_NEW`, `SETTING_INVALID`, `DISK_FAILED` */
-export async function openDataDirectory(ports: { readonly disk: Disk; readonly clock: Clock; readonly random: Random }, root: string, wantedNodeId: string | undefined): Promise<DataDirectory> {
+export async function openDataDirectory(
+  ports: { readonly disk: Disk; readonly clock: Clock; readonly random: Random },
+  root: string,
+  wantedNodeId: string | undefined,
+): Promise<DataDirectory> {
   await makeDurableDirectory(ports.disk, root);
   const lock = await ports.disk.lock(root);
   try {

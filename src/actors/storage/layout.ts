@@ -12,7 +12,13 @@ export interface Layout {
 }
 
 export function layoutOf(root: string): Layout {
-  return { root, marker: join(root, "marker.json"), blobs: join(root, "blobs"), uploads: join(root, "uploads"), retired: join(root, "retired") };
+  return {
+    root,
+    marker: join(root, "marker.json"),
+    blobs: join(root, "blobs"),
+    uploads: join(root, "uploads"),
+    retired: join(root, "retired"),
+  };
 }
 
 /** Names beside a blob's data. */

@@ -2,7 +2,7 @@
  * The marker of a data directory: whose it is and in which format. A directory that holds blobs and no marker is another disk than
  * meant, or a damaged one: the node stops and asks instead of beginning anew beside the data.
  */
-import { replaceFile, readSmallFile } from "../../core/durable.ts";
+import { readSmallFile, replaceFile } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { isIdentity } from "../../core/identity.ts";
 import type { Clock } from "../../core/ports/clock.ts";
@@ -26,24 +26,47 @@ interface Marker {
  * @param wantedNodeId from the settings, if given
  * @throws {TroupeError} `MARKER_MISSING`, `FORMAT_TOO_NEW`, `SETTING_INVALID` (another node's directory)
  */
-export async function claimMarker(disk: Disk, layout: Layout, ports: { readonly clock: Clock; readonly random: Random }, wantedNodeId: string | undefined): Promise<string> {
+export async function claimMarker(
+  disk: Disk,
+  layout: Layout,
+  ports: { readonly clock: Clock; readonly random: Random },
+  wantedNodeId: string | undefined,
+): Promise<string> {
   const bytes = await readSmallFile(disk, layout.marker, MARKER_BYTES_MAX);
   if (bytes === undefined) {
     for (const folder of [layout.blobs, layout.uploads]) {
-      if ((await disk.status(folder)) !== undefined && (await disk.readDirectory(folder)).length > 0) throw new TroupeError("MARKER_MISSING", `${folder} holds data, but ${layout.marker} is missing. Is the right disk mounted? Nothing was touched.`);
+      if ((await disk.status(folder)) !== undefined && (await disk.readDirectory(folder)).length > 0)
+        throw new TroupeError(
+          "MARKER_MISSING",
+          `${folder} holds data, but ${layout.marker} is missing. Is the right disk mounted? Nothing was touched.`,
+        );
     }
-    const marker: Marker = { format: FORMAT, formatVersion: DATA_FORMAT_VERSION, nodeId: wantedNodeId ?? `node-${randomIdentity(ports.random, 8)}`, createdMs: ports.clock.wallMs() };
+    const marker: Marker = {
+      format: FORMAT,
+      formatVersion: DATA_FORMAT_VERSION,
+      nodeId: wantedNodeId ?? `node-${randomIdentity(ports.random, 8)}`,
+      createdMs: ports.clock.wallMs(),
+    };
     await replaceFile(disk, layout.marker, Buffer.from(`${JSON.stringify(marker, undefined, 2)}\n`));
     return marker.nodeId;
   }
   const marker = readMarker(layout.marker, bytes);
-  if (marker.formatVersion > DATA_FORMAT_VERSION) throw new TroupeError("FORMAT_TOO_NEW", `${layout.root} has data format ${marker.formatVersion}; this program reads up to ${DATA_FORMAT_VERSION}. Run a newer version.`);
-  if (wantedNodeId !== undefined && wantedNodeId !== marker.nodeId) throw new TroupeError("SETTING_INVALID", `${layout.root} belongs to node ${marker.nodeId}, not to ${wantedNodeId}: give --data another directory, or leave --node-id out.`);
+  if (marker.formatVersion > DATA_FORMAT_VERSION)
+    throw new TroupeError(
+      "FORMAT_TOO_NEW",
+      `${layout.root} has data format ${marker.formatVersion}; this program reads up to ${DATA_FORMAT_VERSION}. Run a newer version.`,
+    );
+  if (wantedNodeId !== undefined && wantedNodeId !== marker.nodeId)
+    throw new TroupeError(
+      "SETTING_INVALID",
+      `${layout.root} belongs to node ${marker.nodeId}, not to ${wantedNodeId}: give --data another directory, or leave --node-id out.`,
+    );
   return marker.nodeId;
 }
 
 function readMarker(path: string, bytes: Uint8Array): Marker {
-  const unreadable = (cause?: unknown): TroupeError => new TroupeError("MARKER_MISSING", `${path} cannot be read as a marker. Restore it from a backup; nothing was touched.`, { cause });
+  const unreadable = (cause?: unknown): TroupeError =>
+    new TroupeError("MARKER_MISSING", `${path} cannot be read as a marker. Restore it from a backup; nothing was touched.`, { cause });
   let marker: Partial<Marker>;
   try {
     marker = JSON.parse(new TextDecoder().decode(bytes)) as Partial<Marker>;

@@ -66,7 +66,8 @@ export class Membership {
       // All of them hear it; one that has taken the node in is enough to go on.
       const answers = await this.#tracker.join(node, { ...options, answersMax: 1 });
       this.#isKnown = answers.some((answer) => answer.ok);
-      if (!this.#isKnown) this.#log.warn({ answers: answers.length }, "No tracker has taken this node in yet; it tries again at the next heartbeat.");
+      if (!this.#isKnown)
+        this.#log.warn({ answers: answers.length }, "No tracker has taken this node in yet; it tries again at the next heartbeat.");
       // A node is placed from its first heartbeat on: it follows at once.
       else await this.#tracker.heartbeat(heartbeat, { ...options, answersMax: 1 });
     } catch (error) {

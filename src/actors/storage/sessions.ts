@@ -7,8 +7,9 @@
  */
 import { join } from "node:path";
 import { type Client, client, isNoResponders } from "../../bus/client.ts";
+import type { InputOf, OutputOf } from "../../bus/contract.ts";
 import { chooseChunkBytes } from "../../core/chunk-plan.ts";
-import { TroupeError, isRetryable } from "../../core/errors.ts";
+import { isRetryable, TroupeError } from "../../core/errors.ts";
 import type { FileIdMaker } from "../../core/file-id.ts";
 import { isIdentity } from "../../core/identity.ts";
 import { SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
@@ -16,10 +17,9 @@ import { randomIdentity } from "../../core/ports/random.ts";
 import type { Principal } from "../../core/principal.ts";
 import { withRetry } from "../../core/retry.ts";
 import { isEnded } from "../../core/shapes.ts";
-import type { InputOf, OutputOf } from "../../bus/contract.ts";
-import type { UploadPlan, catalog } from "../catalog/contract.ts";
+import type { catalog, UploadPlan } from "../catalog/contract.ts";
 import { upload } from "../upload/contract.ts";
-import type { HostSession, HostedSession, SessionPorts } from "../upload/ports.ts";
+import type { HostedSession, HostSession, SessionPorts } from "../upload/ports.ts";
 import type { storage } from "./contract.ts";
 import type { Layout } from "./layout.ts";
 
@@ -72,9 +72,11 @@ export class Sessions {
 
   async create(input: Create, principal: Principal): Promise<Created> {
     const { sizeBytes } = input;
-    if (sizeBytes !== undefined && sizeBytes > this.#options.fileBytesMax) throw new TroupeError("TOO_LARGE", `A file has at most ${this.#options.fileBytesMax} bytes here (--max-file).`);
+    if (sizeBytes !== undefined && sizeBytes > this.#options.fileBytesMax)
+      throw new TroupeError("TOO_LARGE", `A file has at most ${this.#options.fileBytesMax} bytes here (--max-file).`);
     const chunkBytes = chooseChunkBytes(sizeBytes, input.chunkBytes);
-    if (this.#hosted.size + this.#creatingCount >= SESSIONS_PER_NODE_MAX) throw new TroupeError("TOO_MANY", `This node hosts ${SESSIONS_PER_NODE_MAX} uploads already.`);
+    if (this.#hosted.size + this.#creatingCount >= SESSIONS_PER_NODE_MAX)
+      throw new TroupeError("TOO_MANY", `This node hosts ${SESSIONS_PER_NODE_MAX} uploads already.`);
     this.#creatingCount += 1;
     try {
       await this.#ports.node.reserve(sizeBytes ?? 0);
@@ -128,7 +130,17 @@ export class Sessions {
     const uploadId = randomIdentity(random);
     const { app, user, name, contentType, sizeBytes, chunkBytes, digest, operation } = input;
     const optional = { ...(sizeBytes === undefined ? {} : { sizeBytes }), ...(digest === undefined ? {} : { digest }) };
-    const plan: UploadPlan = { uploadId, fileId: this.#fileIds.next(user), app, user, name, contentType, chunkBytes, createdMs: clock.wallMs(), ...optional };
+    const plan: UploadPlan = {
+      uploadId,
+      fileId: this.#fileIds.next(user),
+      app,
+      user,
+      name,
+      contentType,
+      chunkBytes,
+      createdMs: clock.wallMs(),
+      ...optional,
+    };
     const folder = node.folderOf(uploadId);
     try {
       // N1
@@ -164,9 +176,14 @@ export class Sessions {
       await this.#catalog.endUpload({ uploadId, epoch: 1, state: "cancelled" });
     } catch (error) {
       // Most often it has not heard of it. If it does not answer, its row is claimed or found to be gone at the next start.
-      if (!(error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND")) log.warn({ uploadId, err: error, reason }, "An upload that could not be created may stay in the catalog until the next start.");
+      if (!(error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND"))
+        log.warn({ uploadId, err: error, reason }, "An upload that could not be created may stay in the catalog until the next start.");
     }
-    await disk.remove(folder).catch((error: unknown) => log.warn({ uploadId, err: error }, "The folder of an upload that could not be created is removed at the next start."));
+    await disk
+      .remove(folder)
+      .catch((error: unknown) =>
+        log.warn({ uploadId, err: error }, "The folder of an upload that could not be created is removed at the next start."),
+      );
   }
 
   /** The operation's key was used before: that upload, wherever it is hosted and however far it is. */
@@ -175,13 +192,30 @@ export class Sessions {
       const session = client(this.#ports.bus, upload, { uploadId });
       const [status, granted] = await Promise.all([session.status({}, { principal }), session.access({}, { principal })]);
       const { epoch, chunkBytes, chunkCount, state, missing } = status;
-      return { uploadId, epoch, chunkBytes, ...(chunkCount === undefined ? {} : { chunkCount }), state, missing, isNew: false, access: granted.access };
+      return {
+        uploadId,
+        epoch,
+        chunkBytes,
+        ...(chunkCount === undefined ? {} : { chunkCount }),
+        state,
+        missing,
+        isNew: false,
+        access: granted.access,
+      };
     } catch (error) {
       if (!isNoResponders(error)) throw error;
       const record = await this.#catalog.upload({ uploadId }, { principal });
       if (!isEnded(record.state)) throw new TroupeError("HOST_UNAVAILABLE");
       const chunkCount = record.sizeBytes === undefined ? undefined : Math.ceil(record.sizeBytes / record.chunkBytes);
-      return { uploadId, epoch: record.epoch, chunkBytes: record.chunkBytes, ...(chunkCount === undefined ? {} : { chunkCount }), state: record.state, missing: [], isNew: false };
+      return {
+        uploadId,
+        epoch: record.epoch,
+        chunkBytes: record.chunkBytes,
+        ...(chunkCount === undefined ? {} : { chunkCount }),
+        state: record.state,
+        missing: [],
+        isNew: false,
+      };
     }
   }
 
@@ -194,7 +228,13 @@ export class Sessions {
   async #recover(uploadId: string): Promise<boolean> {
     const { disk, log, node } = this.#ports;
     const folder = join(this.#options.layout.uploads, uploadId);
-    const claimed = await withRetry(RECOVER_RETRY, this.#ports, (attempt) => this.#claim(uploadId, attempt), isRetryable, this.#stopping.signal);
+    const claimed = await withRetry(
+      RECOVER_RETRY,
+      this.#ports,
+      (attempt) => this.#claim(uploadId, attempt),
+      isRetryable,
+      this.#stopping.signal,
+    );
     if (claimed === undefined || isEnded(claimed.state)) {
       await disk.remove(folder);
       return false;

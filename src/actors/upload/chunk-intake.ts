@@ -9,8 +9,8 @@
  */
 import { abortable } from "../../core/abortable.ts";
 import { TroupeError } from "../../core/errors.ts";
-import { CHUNKS_IN_FLIGHT_PER_SESSION_MAX } from "../../core/limits.ts";
 import type { LazyFile } from "../../core/lazy-file.ts";
+import { CHUNKS_IN_FLIGHT_PER_SESSION_MAX } from "../../core/limits.ts";
 import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
 import type { UploadPlan } from "../catalog/contract.ts";
 import type { ChunkClaim, ChunkLedger } from "./chunk-ledger.ts";
@@ -93,7 +93,8 @@ export class ChunkIntake {
     const { ledger, apply, refuse } = this.#session;
     refuse("storeChunk");
     this.#stopped.signal.throwIfAborted();
-    if (this.#bodies.size > CHUNKS_IN_FLIGHT_PER_SESSION_MAX) throw new TroupeError("TOO_MANY", `${CHUNKS_IN_FLIGHT_PER_SESSION_MAX} chunks of this upload are arriving already.`);
+    if (this.#bodies.size > CHUNKS_IN_FLIGHT_PER_SESSION_MAX)
+      throw new TroupeError("TOO_MANY", `${CHUNKS_IN_FLIGHT_PER_SESSION_MAX} chunks of this upload are arriving already.`);
     // I4
     if (this.#spoilt !== undefined) throw this.#spoilt;
     const lengths = ledger.lengthsOf(chunk.index);
@@ -174,9 +175,11 @@ export class ChunkIntake {
     const writer = this.#writers.get(chunk.index);
     const second = await receiveChunk(this.#interruptible(chunk), { file: undefined, ...claimed }, ports.hasher);
     const first = claimed.claim === "compare-in-flight" ? await writer : await this.#recorded(chunk.index);
-    if (first === undefined) throw new TroupeError("UPLOAD_BUSY", `Another body for chunk ${chunk.index} was arriving and did not end well; send it again.`);
+    if (first === undefined)
+      throw new TroupeError("UPLOAD_BUSY", `Another body for chunk ${chunk.index} was arriving and did not end well; send it again.`);
     // Leaf digests cover lengths too: a leaf of another length has another digest.
-    if (!Buffer.from(first.leafDigests).equals(second.leafDigests)) throw new TroupeError("CHUNK_CONFLICT", `Chunk ${chunk.index} was already stored with other bytes; the first stay.`);
+    if (!Buffer.from(first.leafDigests).equals(second.leafDigests))
+      throw new TroupeError("CHUNK_CONFLICT", `Chunk ${chunk.index} was already stored with other bytes; the first stay.`);
     return { index: chunk.index, copies: COPIES, receivedCount: ledger.receivedCount, isNew: false };
   }
 

@@ -86,12 +86,14 @@ export class ChunkLedger {
   lengthsOf(index: number): { readonly minBytes: number; readonly maxBytes: number } {
     const { chunkBytes, sizeBytes } = this.#plan;
     const count = this.chunkCount ?? CHUNK_COUNT_MAX;
-    if (!Number.isSafeInteger(index) || index < 0 || index >= count) throw new TroupeError("CHUNK_OUT_OF_RANGE", `Chunk ${index} is not below ${count}.`);
+    if (!Number.isSafeInteger(index) || index < 0 || index >= count)
+      throw new TroupeError("CHUNK_OUT_OF_RANGE", `Chunk ${index} is not below ${count}.`);
     if (sizeBytes !== undefined) {
       const lengthBytes = Math.min(chunkBytes, sizeBytes - this.offsetOf(index));
       return { minBytes: lengthBytes, maxBytes: lengthBytes };
     }
-    if (this.#short !== undefined && index > this.#short.index) throw new TroupeError("CHUNK_OUT_OF_RANGE", `Chunk ${this.#short.index} was the last: it is shorter than a chunk.`);
+    if (this.#short !== undefined && index > this.#short.index)
+      throw new TroupeError("CHUNK_OUT_OF_RANGE", `Chunk ${this.#short.index} was the last: it is shorter than a chunk.`);
     if (this.#short?.index === index) return { minBytes: 1, maxBytes: chunkBytes };
     return { minBytes: index < this.#highestIndex ? chunkBytes : 1, maxBytes: chunkBytes };
   }

@@ -35,7 +35,8 @@ const FREE_BLOCKS_MAX = 64;
  */
 export async function receiveChunk(chunk: ChunkBody, target: ChunkTarget, hasher: Hasher): Promise<DigestedChunk> {
   const { index, lengthBytes: declared } = chunk;
-  if (declared !== undefined && (declared < target.minBytes || declared > target.maxBytes)) throw chunkLengthError(index, target.minBytes, target.maxBytes, declared);
+  if (declared !== undefined && (declared < target.minBytes || declared > target.maxBytes))
+    throw chunkLengthError(index, target.minBytes, target.maxBytes, declared);
   const block = freeBlocks.pop() ?? Buffer.allocUnsafeSlow(WRITE_BLOCK_BYTES);
   try {
     return await receiveInto(block, chunk, target, hasher);
@@ -65,7 +66,8 @@ async function receiveInto(block: Buffer, chunk: ChunkBody, target: ChunkTarget,
 
   for await (const piece of chunk.bytes) {
     chunk.signal.throwIfAborted();
-    if (written + filled + piece.length > target.maxBytes) throw chunkLengthError(chunk.index, target.minBytes, target.maxBytes, `at least ${written + filled + piece.length}`);
+    if (written + filled + piece.length > target.maxBytes)
+      throw chunkLengthError(chunk.index, target.minBytes, target.maxBytes, `at least ${written + filled + piece.length}`);
     for (let taken = 0; taken < piece.length; ) {
       const count = Math.min(piece.length - taken, WRITE_BLOCK_BYTES - filled);
       block.set(count === piece.length ? piece : piece.subarray(taken, taken + count), filled);
@@ -79,7 +81,11 @@ async function receiveInto(block: Buffer, chunk: ChunkBody, target: ChunkTarget,
   if (written < target.minBytes) throw chunkLengthError(chunk.index, target.minBytes, target.maxBytes, written);
   for (const { claim, stream } of streams) {
     const actual = stream.digestHex();
-    if (actual !== claim.value) throw new TroupeError("DIGEST_MISMATCH", `Chunk ${chunk.index} was claimed to have ${claim.algorithm} ${claim.value} and has ${actual}.`);
+    if (actual !== claim.value)
+      throw new TroupeError(
+        "DIGEST_MISMATCH",
+        `Chunk ${chunk.index} was claimed to have ${claim.algorithm} ${claim.value} and has ${actual}.`,
+      );
   }
   return { lengthBytes: written, leafDigests: leafDigests.subarray(0, leafCount * LEAF_DIGEST_BYTES) };
 }

@@ -1,7 +1,22 @@
 /** One upload: its state machine, on the storage node that hosts it. Chunk bytes are in no message: they go to the data server. */
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
-import { bytes, count, dataAccess, epoch, fileBytes, fileDigests, fileId, fileName, identity, indexRanges, lastError, owner, uploadState, wallMs } from "../../core/shapes.ts";
+import {
+  bytes,
+  count,
+  dataAccess,
+  epoch,
+  fileBytes,
+  fileDigests,
+  fileId,
+  fileName,
+  identity,
+  indexRanges,
+  lastError,
+  owner,
+  uploadState,
+  wallMs,
+} from "../../core/shapes.ts";
 
 export const uploadStatus = z.object({
   uploadId: identity,
@@ -28,7 +43,20 @@ export const uploadStatus = z.object({
 });
 export type UploadStatus = z.output<typeof uploadStatus>;
 
-const MERGE_ERRORS = ["UPLOAD_NOT_FOUND", "UPLOAD_INCOMPLETE", "UPLOAD_BUSY", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED", "DIGEST_MISMATCH", "TOO_FEW_MEMBERS", "DISK_FULL", "DISK_FAILED", "EPOCH_STALE", "ID_SPACE_EXHAUSTED"] as const;
+const MERGE_ERRORS = [
+  "UPLOAD_NOT_FOUND",
+  "UPLOAD_INCOMPLETE",
+  "UPLOAD_BUSY",
+  "UPLOAD_CANCELLED",
+  "UPLOAD_EXPIRED",
+  "UPLOAD_FAILED",
+  "DIGEST_MISMATCH",
+  "TOO_FEW_MEMBERS",
+  "DISK_FULL",
+  "DISK_FAILED",
+  "EPOCH_STALE",
+  "ID_SPACE_EXHAUSTED",
+] as const;
 
 export const upload = defineContract({
   name: "upload",
@@ -56,7 +84,16 @@ export const upload = defineContract({
       output: z.object({
         state: uploadState,
         /** Present once merged. */
-        file: z.object({ fileId, name: fileName, sizeBytes: fileBytes, digests: fileDigests, copies: count, durability: z.enum(["single-copy", "complete"]) }).optional(),
+        file: z
+          .object({
+            fileId,
+            name: fileName,
+            sizeBytes: fileBytes,
+            digests: fileDigests,
+            copies: count,
+            durability: z.enum(["single-copy", "complete"]),
+          })
+          .optional(),
       }),
       errors: MERGE_ERRORS,
     }),

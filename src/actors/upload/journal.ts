@@ -11,8 +11,8 @@
 import assert from "node:assert/strict";
 import { readFully, writeFully } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
-import { CHUNK_BYTES_MAX, LEAF_BYTES, LEAF_DIGEST_BYTES } from "../../core/limits.ts";
 import { LazyFile } from "../../core/lazy-file.ts";
+import { CHUNK_BYTES_MAX, LEAF_BYTES, LEAF_DIGEST_BYTES } from "../../core/limits.ts";
 import type { Disk, DiskFile } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
 import type { FileDigests } from "../../core/shapes.ts";
@@ -80,7 +80,10 @@ export interface ReadEntry {
 }
 
 /** Reads entries in order up to the end or the torn tail (J2). Chunk entries keep their digests only until the next one is asked for. */
-export async function* readJournal(file: DiskFile, hasher: Hasher): AsyncGenerator<ReadEntry, { readonly endOffset: number; readonly isTorn: boolean }> {
+export async function* readJournal(
+  file: DiskFile,
+  hasher: Hasher,
+): AsyncGenerator<ReadEntry, { readonly endOffset: number; readonly isTorn: boolean }> {
   const sizeBytes = await file.sizeBytes();
   let offset = 0;
   while (offset < sizeBytes) {
@@ -155,7 +158,11 @@ export class Journal {
           return new Journal(file, hasher, next.value.endOffset);
         }
         const { entry } = next.value;
-        if (entry.kind === "plan" && entry.formatVersion > JOURNAL_FORMAT_VERSION) throw new TroupeError("FORMAT_TOO_NEW", `${path} has journal format ${entry.formatVersion}; this program reads ${JOURNAL_FORMAT_VERSION}.`);
+        if (entry.kind === "plan" && entry.formatVersion > JOURNAL_FORMAT_VERSION)
+          throw new TroupeError(
+            "FORMAT_TOO_NEW",
+            `${path} has journal format ${entry.formatVersion}; this program reads ${JOURNAL_FORMAT_VERSION}.`,
+          );
         take(next.value);
       }
     } catch (error) {
@@ -181,7 +188,8 @@ export class Journal {
   async readLeafDigests(offset: number): Promise<Uint8Array> {
     const body = await readBody(this.#file, offset, this.#endOffset, this.#hasher);
     const entry = body === undefined ? undefined : decodeBody(body);
-    if (entry?.kind !== "chunk") throw new TroupeError("DISK_FAILED", `The journal ${this.#file.path} no longer has its entry at ${offset}.`);
+    if (entry?.kind !== "chunk")
+      throw new TroupeError("DISK_FAILED", `The journal ${this.#file.path} no longer has its entry at ${offset}.`);
     return entry.leafDigests;
   }
 

@@ -152,9 +152,14 @@ export function initialSnapshot() {
 }
 
 /** The next snapshot, and what to do. An event the state does not know changes nothing. */
-export function step(snapshot: SessionSnapshot, event: SessionEvent): { readonly snapshot: SessionSnapshot; readonly actions: readonly SessionAction[] } {
+export function step(
+  snapshot: SessionSnapshot,
+  event: SessionEvent,
+): { readonly snapshot: SessionSnapshot; readonly actions: readonly SessionAction[] } {
   const [next, actions] = transition(sessionMachine, snapshot, event);
-  const named = actions.map((action) => action.type).filter((type): type is SessionAction => (SESSION_ACTIONS as readonly string[]).includes(type));
+  const named = actions
+    .map((action) => action.type)
+    .filter((type): type is SessionAction => (SESSION_ACTIONS as readonly string[]).includes(type));
   return { snapshot: next, actions: named };
 }
 

@@ -66,7 +66,8 @@ export class MergeSteps {
     await this.#writeLeaves(sizeBytes);
     const claim = plan.digest;
     const actual = claim === undefined ? undefined : this.#digests[claim.algorithm];
-    if (claim !== undefined && actual !== claim.value) throw new TroupeError("DIGEST_MISMATCH", `The file was claimed to have ${claim.algorithm} ${claim.value} and has ${actual}.`);
+    if (claim !== undefined && actual !== claim.value)
+      throw new TroupeError("DIGEST_MISMATCH", `The file was claimed to have ${claim.algorithm} ${claim.value} and has ${actual}.`);
     return { type: "file.verified", digests: this.#digests };
   }
 
@@ -81,7 +82,11 @@ export class MergeSteps {
       this.#commitPlan = plan;
     }
     // M2
-    await ports.node.publishBlob(this.#commitPlan, { dataPath: paths.data, leavesPath: paths.leaves }, { sizeBytes, digests, file: this.#file(sizeBytes, digests) });
+    await ports.node.publishBlob(
+      this.#commitPlan,
+      { dataPath: paths.data, leavesPath: paths.leaves },
+      { sizeBytes, digests, file: this.#file(sizeBytes, digests) },
+    );
     return this.#commitPlan;
   }
 
@@ -89,7 +94,13 @@ export class MergeSteps {
     const { ports, epoch, signal } = this.#session;
     const { blobId, path, sizeBytes, digests } = plan;
     const blob = { blobId, path, group: ports.node.group, nodeIds: [ports.node.nodeId] };
-    const { file, isDuplicate } = await withRetry(COMMIT_RETRY, ports, () => ports.catalog.commitFile({ uploadId: this.#session.plan.uploadId, epoch, sizeBytes, digests, blob }), undefined, signal);
+    const { file, isDuplicate } = await withRetry(
+      COMMIT_RETRY,
+      ports,
+      () => ports.catalog.commitFile({ uploadId: this.#session.plan.uploadId, epoch, sizeBytes, digests, blob }),
+      undefined,
+      signal,
+    );
     if (isDuplicate && file.blob.blobId !== blobId) {
       await ports.node.discardBlob(plan);
       const { blob: existing, ...record } = file;
@@ -107,7 +118,10 @@ export class MergeSteps {
 
   #follow(): FileFollower {
     const { ports, plan, paths } = this.#session;
-    this.#follower ??= ports.hasher.follow(paths.data, plan.digest === undefined || plan.digest.algorithm === "blake3" ? ["blake3"] : ["blake3", plan.digest.algorithm]);
+    this.#follower ??= ports.hasher.follow(
+      paths.data,
+      plan.digest === undefined || plan.digest.algorithm === "blake3" ? ["blake3"] : ["blake3", plan.digest.algorithm],
+    );
     return this.#follower;
   }
 
@@ -118,7 +132,12 @@ export class MergeSteps {
       this.#advancedBytes = sizeBytes;
       const { blake3, sha256, sha1, md5 } = await follower.finish(sizeBytes);
       if (blake3 === undefined) throw new Error("a follower always computes blake3");
-      return { blake3, ...(sha256 === undefined ? {} : { sha256 }), ...(sha1 === undefined ? {} : { sha1 }), ...(md5 === undefined ? {} : { md5 }) };
+      return {
+        blake3,
+        ...(sha256 === undefined ? {} : { sha256 }),
+        ...(sha1 === undefined ? {} : { sha1 }),
+        ...(md5 === undefined ? {} : { md5 }),
+      };
     } finally {
       // Its running digest is spent, or spoilt: another attempt begins anew.
       this.#follower = undefined;

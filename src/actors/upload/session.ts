@@ -8,18 +8,27 @@
  */
 import type { Activation, Handlers, Self, Turn } from "../../bus/actor.ts";
 import { eventSubject } from "../../bus/contract.ts";
-import { TroupeError, isErrorCode } from "../../core/errors.ts";
+import { isErrorCode, TroupeError } from "../../core/errors.ts";
 import { MISSING_RANGES_MAX } from "../../core/limits.ts";
 import type { Timer } from "../../core/ports/clock.ts";
 import type { ChunkBody, ChunkStored, DataAccess } from "../../core/ports/data-plane.ts";
 import { withRetry } from "../../core/retry.ts";
-import { ENDED_STATES, type EndedState, type UploadState, isEnded } from "../../core/shapes.ts";
+import { ENDED_STATES, type EndedState, isEnded, type UploadState } from "../../core/shapes.ts";
 import type { LocatedFile, UploadPlan } from "../catalog/contract.ts";
 import { ChunkIntake } from "./chunk-intake.ts";
 import { ChunkLedger } from "./chunk-ledger.ts";
 import type { UploadStatus, upload } from "./contract.ts";
 import { type CommitPlan, Journal } from "./journal.ts";
-import { type SessionAction, type SessionCommand, type SessionEvent, type SessionSnapshot, initialSnapshot, refusal, stateOf, step } from "./machine.ts";
+import {
+  initialSnapshot,
+  refusal,
+  type SessionAction,
+  type SessionCommand,
+  type SessionEvent,
+  type SessionSnapshot,
+  stateOf,
+  step,
+} from "./machine.ts";
 import { MergeSteps } from "./merge-steps.ts";
 import type { SessionOptions, SessionPorts, SessionSummary } from "./ports.ts";
 import { openData, sessionPaths } from "./session-files.ts";
@@ -66,7 +75,12 @@ export class Session {
   #progressMs = 0;
   #timer: Timer | undefined;
 
-  private constructor(ports: SessionPorts, options: SessionOptions, self: Self, opened: { plan: UploadPlan; owner: string; ledger: ChunkLedger; journal: Journal; commitPlan: CommitPlan | undefined }) {
+  private constructor(
+    ports: SessionPorts,
+    options: SessionOptions,
+    self: Self,
+    opened: { plan: UploadPlan; owner: string; ledger: ChunkLedger; journal: Journal; commitPlan: CommitPlan | undefined },
+  ) {
     this.#ports = ports;
     this.#options = options;
     this.#self = self;
@@ -78,8 +92,30 @@ export class Session {
     this.#activeMs = ports.clock.nowMs();
     const folder = ports.node.folderOf(options.uploadId);
     const data = openData(ports.disk, folder);
-    this.#intake = new ChunkIntake({ ports, plan: this.plan, ledger: this.#ledger, journal: this.#journal, data, turn: (name, work) => this.#turn(name, work), apply: (event) => this.#apply(event), refuse: (command) => this.#refuse(command), reserve: (bytes) => this.#reserve(bytes), settle: (bytes) => this.#settle(bytes), received: () => this.#received() });
-    this.#merge = new MergeSteps({ ports, plan: this.plan, owner: this.owner, epoch: options.epoch, ledger: this.#ledger, journal: this.#journal, paths: sessionPaths(folder), signal: self.signal, commitPlan: opened.commitPlan });
+    this.#intake = new ChunkIntake({
+      ports,
+      plan: this.plan,
+      ledger: this.#ledger,
+      journal: this.#journal,
+      data,
+      turn: (name, work) => this.#turn(name, work),
+      apply: (event) => this.#apply(event),
+      refuse: (command) => this.#refuse(command),
+      reserve: (bytes) => this.#reserve(bytes),
+      settle: (bytes) => this.#settle(bytes),
+      received: () => this.#received(),
+    });
+    this.#merge = new MergeSteps({
+      ports,
+      plan: this.plan,
+      owner: this.owner,
+      epoch: options.epoch,
+      ledger: this.#ledger,
+      journal: this.#journal,
+      paths: sessionPaths(folder),
+      signal: self.signal,
+      commitPlan: opened.commitPlan,
+    });
     self.signal.addEventListener("abort", () => {
       for (const reject of this.#pendingTurns) reject(new TroupeError("STOPPING"));
     });
@@ -116,7 +152,12 @@ export class Session {
   }
 
   get summary(): SessionSummary {
-    return { state: stateOf(this.#snapshot), sinceMs: this.#sinceMs, receivedCount: this.#ledger.receivedCount, chunkCount: this.#ledger.chunkCount };
+    return {
+      state: stateOf(this.#snapshot),
+      sinceMs: this.#sinceMs,
+      receivedCount: this.#ledger.receivedCount,
+      chunkCount: this.#ledger.chunkCount,
+    };
   }
 
   storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
@@ -126,7 +167,13 @@ export class Session {
 
   readonly #handlers: Handlers<typeof upload> = {
     status: () => this.#status(),
-    access: () => ({ access: this.#access(), owner: this.owner, epoch: this.#options.epoch, chunkBytes: this.plan.chunkBytes, ...(this.plan.sizeBytes === undefined ? {} : { sizeBytes: this.plan.sizeBytes }) }),
+    access: () => ({
+      access: this.#access(),
+      owner: this.owner,
+      epoch: this.#options.epoch,
+      chunkBytes: this.plan.chunkBytes,
+      ...(this.plan.sizeBytes === undefined ? {} : { sizeBytes: this.plan.sizeBytes }),
+    }),
     merge: async (input, turn) => await this.#requestMerge(input, turn),
     cancel: (input, turn) => this.#requestCancel(input, turn),
   };
@@ -136,7 +183,8 @@ export class Session {
     this.#apply({ type: "session.opened", receivedCount: this.#ledger.receivedCount, isCommitUncertain });
     this.#schedule();
     // Nobody may ask again for a merge that was promised, or whose commit may have happened.
-    if ((isMergeWanted || isCommitUncertain) && this.#ledger.completeBytes !== undefined) this.#self.post("merge.resumed", () => this.#apply({ type: "merge.requested", isComplete: true }));
+    if ((isMergeWanted || isCommitUncertain) && this.#ledger.completeBytes !== undefined)
+      this.#self.post("merge.resumed", () => this.#apply({ type: "merge.requested", isComplete: true }));
   }
 
   async #requestMerge(input: { epoch: number; wait: boolean }, turn: Turn) {
@@ -167,7 +215,9 @@ export class Session {
     const { ranges, isTruncated } = this.#ledger.missing(MISSING_RANGES_MAX);
     const facts = { missing: ranges, ...(isTruncated ? { missingTruncated: true } : {}) };
     const inFlight = this.#ledger.inFlightCount;
-    return new TroupeError("UPLOAD_INCOMPLETE", inFlight > 0 ? `Chunks are missing; ${inFlight} of them are arriving now.` : undefined, { facts });
+    return new TroupeError("UPLOAD_INCOMPLETE", inFlight > 0 ? `Chunks are missing; ${inFlight} of them are arriving now.` : undefined, {
+      facts,
+    });
   }
 
   /** S1 */
@@ -182,7 +232,14 @@ export class Session {
 
   #entered(state: UploadState): void {
     this.#sinceMs = this.#ports.clock.wallMs();
-    this.#ports.log.info({ uploadId: this.plan.uploadId, state, ...(this.#snapshot.context.lastError === undefined ? {} : { lastError: this.#snapshot.context.lastError }) }, "The upload entered a state.");
+    this.#ports.log.info(
+      {
+        uploadId: this.plan.uploadId,
+        state,
+        ...(this.#snapshot.context.lastError === undefined ? {} : { lastError: this.#snapshot.context.lastError }),
+      },
+      "The upload entered a state.",
+    );
     this.#announce("state");
     if (state === "receiving" || state === "failed") this.#answerMerges(this.#snapshot.context.lastError?.code ?? "UPLOAD_BUSY");
     if (state === "cancelled") this.#answerMerges("UPLOAD_CANCELLED");
@@ -192,21 +249,37 @@ export class Session {
   #perform(action: SessionAction): void {
     switch (action) {
       case "startVerifying":
-        return this.#effect("verify", () => this.#merge.verify(), (digests) => this.#apply(digests));
+        return this.#effect(
+          "verify",
+          () => this.#merge.verify(),
+          (digests) => this.#apply(digests),
+        );
       case "startReplicating":
         // One copy: what is synced here is all there is to do.
         return this.#self.post("replicated", () => this.#apply({ type: "file.replicated", copies: 1 }));
       case "startCommitting":
-        return this.#effect("commit", () => this.#commit(), (file) => {
-          this.#merged = mergedFile(file, this.#snapshot.context.copies);
-          this.#apply({ type: "file.committed" });
-        });
+        return this.#effect(
+          "commit",
+          () => this.#commit(),
+          (file) => {
+            this.#merged = mergedFile(file, this.#snapshot.context.copies);
+            this.#apply({ type: "file.committed" });
+          },
+        );
       case "stopWriters":
         return this.#intake.stop(new TroupeError(ended(stateOf(this.#snapshot)) ?? "STOPPING"));
       case "endUpload":
-        return this.#effect("end", () => this.#end(), () => this.#finish());
+        return this.#effect(
+          "end",
+          () => this.#end(),
+          () => this.#finish(),
+        );
       case "endMerged":
-        return this.#effect("clean", () => this.#removeFolder(), () => this.#finish());
+        return this.#effect(
+          "clean",
+          () => this.#removeFolder(),
+          () => this.#finish(),
+        );
     }
   }
 
@@ -231,7 +304,11 @@ export class Session {
     if (!(error instanceof TroupeError)) throw error;
     const failure = error;
     if (failure.code === "DISK_FAILED") this.#ports.node.suspect(failure);
-    const lastError = { code: failure.code, detail: failure.detail, retryable: failure.retry === "later" && failure.code !== "DISK_FAILED" };
+    const lastError = {
+      code: failure.code,
+      detail: failure.detail,
+      retryable: failure.retry === "later" && failure.code !== "DISK_FAILED",
+    };
     this.#ports.log.warn({ uploadId: this.plan.uploadId, step: name, err: failure }, "A step of the upload did not succeed.");
     // The upload has ended; what could not be removed is removed at the next start.
     if (name === "end" || name === "clean") return this.#finish(failure);
@@ -246,15 +323,26 @@ export class Session {
     await this.#merge.close();
     const state = ended(stateOf(this.#snapshot)) === undefined ? "failed" : (stateOf(this.#snapshot) as Exclude<EndedState, "merged">);
     const { lastError } = this.#snapshot.context;
-    await withRetry(END_RETRY, this.#ports, async () => {
-      try {
-        await this.#ports.catalog.endUpload({ uploadId: this.plan.uploadId, epoch: this.#options.epoch, state, ...(lastError === undefined ? {} : { lastError }) });
-      } catch (error) {
-        // The catalog knows better how it ended: another host took it over, or its commit had happened after all.
-        if (error instanceof TroupeError && ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_MERGED"].includes(error.code)) return;
-        throw error;
-      }
-    }, undefined, this.#self.signal);
+    await withRetry(
+      END_RETRY,
+      this.#ports,
+      async () => {
+        try {
+          await this.#ports.catalog.endUpload({
+            uploadId: this.plan.uploadId,
+            epoch: this.#options.epoch,
+            state,
+            ...(lastError === undefined ? {} : { lastError }),
+          });
+        } catch (error) {
+          // The catalog knows better how it ended: another host took it over, or its commit had happened after all.
+          if (error instanceof TroupeError && ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_MERGED"].includes(error.code)) return;
+          throw error;
+        }
+      },
+      undefined,
+      this.#self.signal,
+    );
     await this.#removeFolder();
   }
 
@@ -332,7 +420,8 @@ export class Session {
   }
 
   #checkEpoch(epoch: number): void {
-    if (epoch !== this.#options.epoch) throw new TroupeError("EPOCH_STALE", `This host has epoch ${this.#options.epoch}, the request ${epoch}.`);
+    if (epoch !== this.#options.epoch)
+      throw new TroupeError("EPOCH_STALE", `This host has epoch ${this.#options.epoch}, the request ${epoch}.`);
   }
 
   #refuse(command: SessionCommand): void {
@@ -340,7 +429,8 @@ export class Session {
     if (code === undefined) return;
     const { lastError } = this.#snapshot.context;
     // The same merge again gives the same answer: why it failed.
-    if (code === "UPLOAD_FAILED" && command === "merge" && lastError !== undefined && isErrorCode(lastError.code)) throw new TroupeError(lastError.code, lastError.detail);
+    if (code === "UPLOAD_FAILED" && command === "merge" && lastError !== undefined && isErrorCode(lastError.code))
+      throw new TroupeError(lastError.code, lastError.detail);
     throw new TroupeError(code, code === "UPLOAD_FAILED" ? lastError?.detail : undefined);
   }
 
@@ -372,7 +462,9 @@ export class Session {
     const idleMs = this.#ports.clock.nowMs() - this.#activeMs;
     const untilExpiryMs = Math.max(0, this.#options.idleExpiryMs - idleMs);
     const untilRestMs = REST_AFTER_MS - idleMs;
-    this.#timer = this.#ports.clock.setTimer(untilRestMs > 0 ? Math.min(untilRestMs, untilExpiryMs) : untilExpiryMs, () => this.#post("idle", () => this.#idle()));
+    this.#timer = this.#ports.clock.setTimer(untilRestMs > 0 ? Math.min(untilRestMs, untilExpiryMs) : untilExpiryMs, () =>
+      this.#post("idle", () => this.#idle()),
+    );
   }
 
   async #idle(): Promise<void> {

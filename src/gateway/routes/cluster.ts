@@ -3,7 +3,7 @@ import { tracker } from "../../actors/tracker/contract.ts";
 import { client } from "../../bus/client.ts";
 import { PAGE_ITEMS_MAX } from "../../core/limits.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
-import { type Exchange, callOptions, jsonResponse } from "../exchange.ts";
+import { callOptions, type Exchange, jsonResponse } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
 import type { Route } from "../router.ts";
 
@@ -31,7 +31,13 @@ async function cluster(gateway: Gateway, exchange: Exchange): Promise<HttpRespon
   const iso = (ms: number): string => new Date(ms).toISOString();
   return jsonResponse(200, {
     groups: groups.items.map(({ createdMs, ...group }) => ({ ...group, created: iso(createdMs) })),
-    nodes: nodes.items.map(({ startedMs, joinedMs, silentMs, ...node }) => ({ ...node, started: iso(startedMs), joined: iso(joinedMs), lastHeartbeat: iso(wallMs - silentMs), silentMs })),
+    nodes: nodes.items.map(({ startedMs, joinedMs, silentMs, ...node }) => ({
+      ...node,
+      started: iso(startedMs),
+      joined: iso(joinedMs),
+      lastHeartbeat: iso(wallMs - silentMs),
+      silentMs,
+    })),
     ...(groups.isTruncated || nodes.isTruncated ? { truncated: true } : {}),
   });
 }

@@ -5,7 +5,7 @@ import { client } from "../../bus/client.ts";
 import { TroupeError } from "../../core/errors.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
 import { app, fileName, user } from "../../core/shapes.ts";
-import { type Exchange, callOptions, jsonResponse, param } from "../exchange.ts";
+import { callOptions, type Exchange, jsonResponse, param } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
 import { readJson } from "../json-body.ts";
 import { pageQuery } from "../page-query.ts";
@@ -16,19 +16,29 @@ const filter = z.object({ app: app.optional(), user: user.optional(), prefix: z.
 const renaming = z.object({ name: fileName });
 
 export function fileMetadataRoutes(gateway: Gateway): Route[] {
-  const route = (method: Route["method"], path: string, endpoint: (gateway: Gateway, exchange: Exchange) => Promise<HttpResponse>): Route => ({
+  const route = (
+    method: Route["method"],
+    path: string,
+    endpoint: (gateway: Gateway, exchange: Exchange) => Promise<HttpResponse>,
+  ): Route => ({
     method,
     path: `/api/v1/files${path}`,
     access: "principal",
     endpoint: (exchange) => endpoint(gateway, exchange),
   });
-  return [route("GET", "", list), route("GET", "/:fileId", metadata), route("PATCH", "/:fileId", rename), route("DELETE", "/:fileId", remove)];
+  return [
+    route("GET", "", list),
+    route("GET", "/:fileId", metadata),
+    route("PATCH", "/:fileId", rename),
+    route("DELETE", "/:fileId", remove),
+  ];
 }
 
 async function list(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
   const { query } = exchange;
   const wanted = filter.safeParse({ app: query.get("app"), user: query.get("user"), prefix: query.get("prefix") });
-  if (!wanted.success) throw new TroupeError("BAD_REQUEST", `${String(wanted.error.issues[0]?.path[0])}: ${wanted.error.issues[0]?.message}`);
+  if (!wanted.success)
+    throw new TroupeError("BAD_REQUEST", `${String(wanted.error.issues[0]?.path[0])}: ${wanted.error.issues[0]?.message}`);
   const page = await client(gateway.ports.bus, catalog).files({ ...wanted.data, ...pageQuery(query) }, callOptions(exchange));
   return jsonResponse(200, { files: page.files.map((file) => fileView(file, exchange.baseUrl)), cursor: page.cursor });
 }

@@ -5,16 +5,17 @@
  * G2: bytes under an ID never change: the entity tag is strong and made of their digest, Last-Modified is when they became a file.
  * G3: what could run in a browser is shown in a sandbox, and nothing is sniffed.
  */
+
+import type { LocatedFile } from "../../actors/catalog/contract.ts";
 import { evaluateConditions, rangeApplies } from "../../core/conditional.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { formatHttpDate } from "../../core/http-date.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
 import { randomIdentity } from "../../core/ports/random.ts";
 import { type ByteRange, parseRange } from "../../core/range.ts";
-import type { LocatedFile } from "../../actors/catalog/contract.ts";
 import { contentDisposition } from "../content-disposition.ts";
 import { isInert } from "../content-type.ts";
-import { type Exchange, callOptions, param } from "../exchange.ts";
+import { callOptions, type Exchange, param } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
 import { multipartRanges } from "../multipart-ranges.ts";
 import type { Route } from "../router.ts";
@@ -35,7 +36,12 @@ async function serve(gateway: Gateway, exchange: Exchange): Promise<HttpResponse
   const file = await gateway.files.find(param(exchange, "fileId"), { ...callOptions(exchange), principal: exchange.principal });
   const nowMs = gateway.ports.clock.wallMs();
   const current = { etag: `"b3-${file.digests.blake3.slice(0, ETAG_DIGITS)}"`, modifiedMs: file.createdMs };
-  const validators = { etag: current.etag, "last-modified": formatHttpDate(current.modifiedMs), "cache-control": "private, no-cache", "accept-ranges": "bytes" };
+  const validators = {
+    etag: current.etag,
+    "last-modified": formatHttpDate(current.modifiedMs),
+    "cache-control": "private, no-cache",
+    "accept-ranges": "bytes",
+  };
 
   const outcome = evaluateConditions(request.method, request.headers, current, nowMs);
   if (outcome === "failed") throw new TroupeError("PRECONDITION_FAILED");
@@ -43,9 +49,11 @@ async function serve(gateway: Gateway, exchange: Exchange): Promise<HttpResponse
 
   const headers = { ...validators, ...representation(file, exchange) };
   // A range is defined for GET only (section 14.2).
-  const field = request.method === "GET" && rangeApplies(request.headers["if-range"], current, nowMs) ? request.headers["range"] : undefined;
+  const field =
+    request.method === "GET" && rangeApplies(request.headers["if-range"], current, nowMs) ? request.headers["range"] : undefined;
   const decision = parseRange(field, file.sizeBytes);
-  if (decision.kind === "unsatisfiable") throw new TroupeError("RANGE_NOT_SATISFIABLE", `The file has ${file.sizeBytes} bytes.`, { facts: { size: file.sizeBytes } });
+  if (decision.kind === "unsatisfiable")
+    throw new TroupeError("RANGE_NOT_SATISFIABLE", `The file has ${file.sizeBytes} bytes.`, { facts: { size: file.sizeBytes } });
   const open = (range: ByteRange): Promise<AsyncIterable<Uint8Array>> => openRange(gateway, exchange, file, range);
 
   if (decision.kind === "whole") {
@@ -55,11 +63,21 @@ async function serve(gateway: Gateway, exchange: Exchange): Promise<HttpResponse
   }
   const [first, ...others] = decision.ranges as [ByteRange, ...ByteRange[]];
   if (others.length > 0) {
-    const several = await multipartRanges({ ranges: decision.ranges, contentType: file.contentType, sizeBytes: file.sizeBytes, boundary: randomIdentity(gateway.ports.random), open });
+    const several = await multipartRanges({
+      ranges: decision.ranges,
+      contentType: file.contentType,
+      sizeBytes: file.sizeBytes,
+      boundary: randomIdentity(gateway.ports.random),
+      open,
+    });
     return { status: 206, headers: { ...headers, ...several.headers }, body: several.body };
   }
   const lengthBytes = first.last - first.first + 1;
-  const partial = { ...headers, "content-range": `bytes ${first.first}-${first.last}/${file.sizeBytes}`, "content-length": String(lengthBytes) };
+  const partial = {
+    ...headers,
+    "content-range": `bytes ${first.first}-${first.last}/${file.sizeBytes}`,
+    "content-length": String(lengthBytes),
+  };
   return { status: 206, headers: partial, body: await open(first) };
 }
 
@@ -71,7 +89,8 @@ async function openRange(gateway: Gateway, exchange: Exchange, file: LocatedFile
     // No holder has it: either the file was deleted elsewhere since it was looked up, or its blob lies somewhere else by now.
     gateway.files.forget(file.fileId, exchange.principal);
     const again = await gateway.files.find(file.fileId, { ...callOptions(exchange), principal: exchange.principal });
-    if (again.blob.path !== file.blob.path && again.digests.blake3 === file.digests.blake3) return await gateway.blobs.open(again, range, exchange.request.signal);
+    if (again.blob.path !== file.blob.path && again.digests.blake3 === file.digests.blake3)
+      return await gateway.blobs.open(again, range, exchange.request.signal);
     throw new TroupeError("UNAVAILABLE", "No node holds the bytes of this file at the moment.", { cause: error });
   }
 }

@@ -22,7 +22,12 @@ export function healthRoutes(gateway: Gateway): Route[] {
     return underWay;
   };
   return [
-    { method: "GET", path: "/healthz", access: "anyone", endpoint: async () => ({ status: 200, headers: { "content-type": "text/plain", "cache-control": "no-store" }, body: "ok\n" }) },
+    {
+      method: "GET",
+      path: "/healthz",
+      access: "anyone",
+      endpoint: async () => ({ status: 200, headers: { "content-type": "text/plain", "cache-control": "no-store" }, body: "ok\n" }),
+    },
     { method: "GET", path: "/readyz", access: "anyone", endpoint: ready },
   ];
 }
@@ -50,7 +55,9 @@ async function readiness(gateway: Gateway): Promise<HttpResponse> {
 
 async function check(gateway: Gateway, probe: Promise<unknown>): Promise<Check> {
   const tooLate = Promise.withResolvers<never>();
-  const timer = gateway.ports.clock.setTimer(READINESS_TIMEOUT_MS, () => tooLate.reject(new TroupeError("DEADLINE_EXCEEDED", `There was no answer within ${READINESS_TIMEOUT_MS} ms.`)));
+  const timer = gateway.ports.clock.setTimer(READINESS_TIMEOUT_MS, () =>
+    tooLate.reject(new TroupeError("DEADLINE_EXCEEDED", `There was no answer within ${READINESS_TIMEOUT_MS} ms.`)),
+  );
   try {
     await Promise.race([probe, tooLate.promise]);
     return { ok: true };

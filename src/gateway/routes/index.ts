@@ -9,7 +9,11 @@ export function indexRoutes(gateway: Gateway): Route[] {
       method: "GET",
       path: "/",
       access: "anyone",
-      endpoint: async (exchange) => ({ status: 200, headers: { "content-type": "text/plain; charset=utf-8" }, body: welcome(gateway, exchange) }),
+      endpoint: async (exchange) => ({
+        status: 200,
+        headers: { "content-type": "text/plain; charset=utf-8" },
+        body: welcome(gateway, exchange),
+      }),
     },
   ];
 }

@@ -10,16 +10,16 @@ import { CHUNK_COUNT_MAX, FILE_BYTES_LIMIT } from "../../core/limits.ts";
 import type { ChunkStored } from "../../core/ports/data-plane.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
 import { app, contentType, digestClaim, fileName, idempotencyKey, uploadState, user } from "../../core/shapes.ts";
-import { typeOfUpload } from "../content-type.ts";
-import { type Exchange, callOptions, declaredLength, jsonResponse, param } from "../exchange.ts";
-import type { Gateway } from "../gateway-parts.ts";
 import { idempotencyKeyOf, refuseEncodedBody } from "../body-fields.ts";
+import { typeOfUpload } from "../content-type.ts";
+import { callOptions, declaredLength, type Exchange, jsonResponse, param } from "../exchange.ts";
+import type { Gateway } from "../gateway-parts.ts";
 import { readJson } from "../json-body.ts";
 import { mergeUpload } from "../merging.ts";
 import { pageQuery } from "../page-query.ts";
 import type { Route } from "../router.ts";
 import { createUpload } from "../upload-creation.ts";
-import { type LiveUpload, ENDED_CODES, endedError } from "../upload-directory.ts";
+import { ENDED_CODES, endedError, type LiveUpload } from "../upload-directory.ts";
 import { mergedView, recordView } from "../views.ts";
 
 const creation = z.object({
@@ -32,13 +32,20 @@ const creation = z.object({
   user: user.default("default"),
   idempotencyKey: idempotencyKey.optional(),
 });
-const CREATION_CODES = { name: "BAD_NAME", digest: "BAD_DIGEST", chunkBytes: "BAD_CHUNK_SIZE" } as const satisfies Record<string, ErrorCode>;
+const CREATION_CODES = { name: "BAD_NAME", digest: "BAD_DIGEST", chunkBytes: "BAD_CHUNK_SIZE" } as const satisfies Record<
+  string,
+  ErrorCode
+>;
 
 /** The node does not know this grant, or this session, any more: what we remember of it is old. */
 const REMEMBERED_WRONGLY: ReadonlySet<ErrorCode> = new Set(["FORBIDDEN", "HOST_UNAVAILABLE", "UPLOAD_NOT_FOUND", "EPOCH_STALE"]);
 
 export function uploadRoutes(gateway: Gateway): Route[] {
-  const route = (method: Route["method"], path: string, endpoint: (gateway: Gateway, exchange: Exchange) => Promise<HttpResponse>): Route => ({
+  const route = (
+    method: Route["method"],
+    path: string,
+    endpoint: (gateway: Gateway, exchange: Exchange) => Promise<HttpResponse>,
+  ): Route => ({
     method,
     path: `/api/v1/uploads${path}`,
     access: "principal",
@@ -59,19 +66,36 @@ async function create(gateway: Gateway, exchange: Exchange): Promise<HttpRespons
   const wanted = await readJson(exchange.request, creation, CREATION_CODES);
   const { name, size: sizeBytes, chunkBytes, digest } = wanted;
   const bytesMax = Math.min(gateway.options.fileBytesMax, FILE_BYTES_LIMIT);
-  if (sizeBytes !== undefined && sizeBytes > bytesMax) throw new TroupeError("TOO_LARGE", `A file has at most ${bytesMax} bytes here.`, { facts: { bytesMax } });
+  if (sizeBytes !== undefined && sizeBytes > bytesMax)
+    throw new TroupeError("TOO_LARGE", `A file has at most ${bytesMax} bytes here.`, { facts: { bytesMax } });
   const key = wanted.idempotencyKey ?? idempotencyKeyOf(exchange.request);
-  const wish = { app: wanted.app, user: wanted.user, name, contentType: typeOfUpload(wanted.contentType, name), sizeBytes, chunkBytes, digest, idempotencyKey: key };
+  const wish = {
+    app: wanted.app,
+    user: wanted.user,
+    name,
+    contentType: typeOfUpload(wanted.contentType, name),
+    sizeBytes,
+    chunkBytes,
+    digest,
+    idempotencyKey: key,
+  };
   const created = await createUpload(gateway.ports, gateway.uploads, wish, { ...callOptions(exchange), principal: exchange.principal });
   const { uploadId, chunkCount, state, missing } = created;
-  return jsonResponse(201, { uploadId, chunkBytes: created.chunkBytes, chunkCount, state, missing }, { location: `/api/v1/uploads/${uploadId}` });
+  return jsonResponse(
+    201,
+    { uploadId, chunkBytes: created.chunkBytes, chunkCount, state, missing },
+    { location: `/api/v1/uploads/${uploadId}` },
+  );
 }
 
 async function list(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
   const wanted = exchange.query.get("state");
   const state = wanted === undefined ? undefined : uploadState.safeParse(wanted);
   if (state?.success === false) throw new TroupeError("BAD_REQUEST", `state is one of ${uploadState.options.join(", ")}.`);
-  const page = await client(gateway.ports.bus, catalog).uploads({ state: state?.data, ...pageQuery(exchange.query) }, callOptions(exchange));
+  const page = await client(gateway.ports.bus, catalog).uploads(
+    { state: state?.data, ...pageQuery(exchange.query) },
+    callOptions(exchange),
+  );
   return jsonResponse(200, { uploads: page.uploads.map(recordView), cursor: page.cursor });
 }
 
@@ -127,7 +151,14 @@ async function storeChunk(gateway: Gateway, exchange: Exchange, index: number, d
     if (found.kind === "ended") throw endedError(found.record);
     const lengthBytes = chunkLength(exchange, found.upload);
     try {
-      const answer: ChunkStored = await gateway.ports.dataPlane.storeChunk(found.upload.access, { uploadId, index, lengthBytes, bytes, digests, signal: request.signal });
+      const answer: ChunkStored = await gateway.ports.dataPlane.storeChunk(found.upload.access, {
+        uploadId,
+        index,
+        lengthBytes,
+        bytes,
+        digests,
+        signal: request.signal,
+      });
       return { stored: answer.index, copies: answer.copies, receivedCount: answer.receivedCount };
     } catch (error) {
       if (isRememberedWrongly(error) || isEndedCode(error)) gateway.uploads.forget(uploadId);
@@ -145,7 +176,11 @@ async function merge(gateway: Gateway, exchange: Exchange): Promise<HttpResponse
   if (result.kind === "file") {
     return jsonResponse(200, mergedView(result.file, exchange.baseUrl), { location: `/files/${result.file.fileId}` });
   }
-  return jsonResponse(202, { uploadId, state: result.state }, { location: `/api/v1/uploads/${uploadId}`, ...(isAsync ? { "preference-applied": "respond-async" } : {}) });
+  return jsonResponse(
+    202,
+    { uploadId, state: result.state },
+    { location: `/api/v1/uploads/${uploadId}`, ...(isAsync ? { "preference-applied": "respond-async" } : {}) },
+  );
 }
 
 async function events(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
@@ -176,10 +211,13 @@ function chunkIndex(text: string): number {
 function chunkLength(exchange: Exchange, live: LiveUpload): number | undefined {
   const lengthBytes = declaredLength(exchange.request, FILE_BYTES_LIMIT);
   if (lengthBytes !== undefined && lengthBytes > live.chunkBytes) {
-    throw new TroupeError("CHUNK_LENGTH", `The body has ${lengthBytes} bytes, and a chunk of this upload ${live.chunkBytes}.`, { facts: { chunkBytes: live.chunkBytes } });
+    throw new TroupeError("CHUNK_LENGTH", `The body has ${lengthBytes} bytes, and a chunk of this upload ${live.chunkBytes}.`, {
+      facts: { chunkBytes: live.chunkBytes },
+    });
   }
   return lengthBytes;
 }
 
 const isRememberedWrongly = (error: unknown): boolean => error instanceof TroupeError && REMEMBERED_WRONGLY.has(error.code);
-const isEndedCode = (error: unknown): boolean => error instanceof TroupeError && (Object.values(ENDED_CODES) as ErrorCode[]).includes(error.code);
+const isEndedCode = (error: unknown): boolean =>
+  error instanceof TroupeError && (Object.values(ENDED_CODES) as ErrorCode[]).includes(error.code);

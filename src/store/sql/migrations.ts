@@ -8,7 +8,7 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readFile, readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { TroupeError } from "../../core/errors.ts";
 import type { Log } from "../../core/log.ts";
@@ -87,11 +87,17 @@ function checkApplied(applied: readonly AppliedMigration[], known: readonly Migr
     const migration = known[index];
     // M3
     if (migration === undefined) {
-      throw new TroupeError("FORMAT_TOO_NEW", `The database has migration ${row.number} (${row.name}), which this version does not know; run a newer one.`);
+      throw new TroupeError(
+        "FORMAT_TOO_NEW",
+        `The database has migration ${row.number} (${row.name}), which this version does not know; run a newer one.`,
+      );
     }
     // M2
     if (migration.number !== row.number || migration.checksum !== row.checksum) {
-      throw new TroupeError("MIGRATION_CHANGED", `Migration ${row.number} (${row.name}) was applied with another text than it has now; restore the file.`);
+      throw new TroupeError(
+        "MIGRATION_CHANGED",
+        `Migration ${row.number} (${row.name}) was applied with another text than it has now; restore the file.`,
+      );
     }
   }
 }

@@ -7,8 +7,8 @@
  * Q3: a work that throws leaves nothing behind.
  */
 import type { Insertable, Kysely, SelectQueryBuilder } from "kysely";
-import type { Log } from "../../core/log.ts";
 import { DATABASE_WAITING_MAX, TRANSACTION_ATTEMPTS_MAX } from "../../core/limits.ts";
+import type { Log } from "../../core/log.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { Database, Transaction } from "../../core/ports/database.ts";
 import type { Random } from "../../core/ports/random.ts";
@@ -117,7 +117,11 @@ class SqliteTransaction<Tables> implements Transaction<Tables> {
 }
 
 /** BEGIN … COMMIT around `work`, again from the start while another process has the lock. */
-function inTransaction<T>(connection: SqliteConnection, ports: Pick<SqliteOptions, "clock" | "random">, work: () => Promise<T>): Promise<T> {
+function inTransaction<T>(
+  connection: SqliteConnection,
+  ports: Pick<SqliteOptions, "clock" | "random">,
+  work: () => Promise<T>,
+): Promise<T> {
   return withRetry(
     RETRY_POLICY,
     ports,
@@ -152,9 +156,15 @@ class SqliteMigrationTarget implements MigrationTarget {
   }
 
   async applied(): Promise<AppliedMigration[]> {
-    await this.execute("CREATE TABLE IF NOT EXISTS t_migration (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, create_time BIGINT NOT NULL)");
+    await this.execute(
+      "CREATE TABLE IF NOT EXISTS t_migration (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, create_time BIGINT NOT NULL)",
+    );
     const { rows } = this.#connection.execute("SELECT number, name, checksum FROM t_migration ORDER BY number");
-    return rows.map((row) => ({ number: safeInteger(row["number"] as bigint), name: row["name"] as string, checksum: row["checksum"] as string }));
+    return rows.map((row) => ({
+      number: safeInteger(row["number"] as bigint),
+      name: row["name"] as string,
+      checksum: row["checksum"] as string,
+    }));
   }
 
   async execute(statement: string): Promise<void> {
@@ -162,6 +172,11 @@ class SqliteMigrationTarget implements MigrationTarget {
   }
 
   async record({ number, name, checksum }: AppliedMigration): Promise<void> {
-    this.#connection.execute("INSERT INTO t_migration (number, name, checksum, create_time) VALUES (?, ?, ?, ?)", [number, name, checksum, this.#ports.clock.wallMs()]);
+    this.#connection.execute("INSERT INTO t_migration (number, name, checksum, create_time) VALUES (?, ?, ?, ?)", [
+      number,
+      name,
+      checksum,
+      this.#ports.clock.wallMs(),
+    ]);
   }
 }

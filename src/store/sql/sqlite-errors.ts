@@ -26,7 +26,9 @@ export function sqliteError(error: unknown, statement: string): TroupeError {
   if (typeof errcode !== "number") {
     // The driver's own complaints: a closed database, or a value it cannot bind.
     const { code } = error as { code?: string };
-    return new TroupeError(code === "ERR_INVALID_STATE" ? "DATABASE_UNAVAILABLE" : "INTERNAL", `SQLite: ${message}: ${shown(statement)}`, { cause: error });
+    return new TroupeError(code === "ERR_INVALID_STATE" ? "DATABASE_UNAVAILABLE" : "INTERNAL", `SQLite: ${message}: ${shown(statement)}`, {
+      cause: error,
+    });
   }
   const detail = `SQLite: ${message} (${errcode}): ${shown(statement)}`;
   switch (errcode & 0xff) {
@@ -38,7 +40,10 @@ export function sqliteError(error: unknown, statement: string): TroupeError {
     case LOCKED:
       return new TroupeError("DATABASE_UNAVAILABLE", detail, { cause: error, facts: { busy: true } });
     case IO_ERROR:
-      return new TroupeError("DATABASE_UNAVAILABLE", detail, { cause: error, facts: statement === "COMMIT" ? { outcomeUnknown: true } : {} });
+      return new TroupeError("DATABASE_UNAVAILABLE", detail, {
+        cause: error,
+        facts: statement === "COMMIT" ? { outcomeUnknown: true } : {},
+      });
     default:
       return new TroupeError(PROGRAM_ERRORS.includes(errcode & 0xff) ? "INTERNAL" : "DATABASE_UNAVAILABLE", detail, { cause: error });
   }

@@ -18,7 +18,8 @@ export class WorkQueue {
   /** @throws {TroupeError} `DATABASE_UNAVAILABLE` when too much waits, or after {@link close} */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new TroupeError("DATABASE_UNAVAILABLE", "The database has been closed.");
-    if (this.#waiting >= this.#waitingMax) throw new TroupeError("DATABASE_UNAVAILABLE", `${this.#waiting} transactions are waiting already.`);
+    if (this.#waiting >= this.#waitingMax)
+      throw new TroupeError("DATABASE_UNAVAILABLE", `${this.#waiting} transactions are waiting already.`);
     this.#waiting += 1;
     const result = this.#tail.then(() => this.#next(work));
     this.#tail = result.then(ignore, ignore);

@@ -11,9 +11,19 @@ describe("an upload in the catalog", () => {
     const plan = rig.plan("a.mp4", { sizeBytes: 7, digest: { algorithm: "md5", value: "0123456789abcdef0123456789abcdef" } });
     const { uploadId } = plan;
     expect(await rig.as("ann").registerUpload(plan)).toEqual({ uploadId, epoch: 1, isNew: true });
-    expect(await rig.as().claimUpload({ uploadId, host: "n2" })).toMatchObject({ ...plan, owner: "ann", host: "n2", epoch: 2, state: "receiving" });
+    expect(await rig.as().claimUpload({ uploadId, host: "n2" })).toMatchObject({
+      ...plan,
+      owner: "ann",
+      host: "n2",
+      epoch: 2,
+      state: "receiving",
+    });
     expect(await rig.as("ann").upload({ uploadId })).toMatchObject({ ...plan, owner: "ann", host: "n2", epoch: 2 });
-    for (const call of [rig.as("bob").upload({ uploadId }), rig.as("bob").claimUpload({ uploadId, host: "n3" }), rig.as("bob").endUpload({ uploadId, epoch: 2, state: "cancelled" })]) {
+    for (const call of [
+      rig.as("bob").upload({ uploadId }),
+      rig.as("bob").claimUpload({ uploadId, host: "n3" }),
+      rig.as("bob").endUpload({ uploadId, epoch: 2, state: "cancelled" }),
+    ]) {
       await expect(call).rejects.toMatchObject({ code: "UPLOAD_NOT_FOUND" });
     }
     expect((await rig.as("bob").uploads({})).uploads).toEqual([]);
@@ -34,8 +44,14 @@ describe("an upload in the catalog", () => {
     await using rig = await CatalogRig.open();
     const operation = { key: "k", requestDigest: requestDigest("a") };
     const first = await rig.as("ann").registerUpload(rig.plan("a.mp4", { operation }));
-    expect(await rig.as("ann").registerUpload(rig.plan("a.mp4", { operation }))).toEqual({ uploadId: first.uploadId, epoch: 1, isNew: false });
-    await expect(rig.as("ann").registerUpload(rig.plan("a.mp4", { operation: { key: "k", requestDigest: requestDigest("b") } }))).rejects.toMatchObject({ code: "IDEMPOTENCY_CONFLICT" });
+    expect(await rig.as("ann").registerUpload(rig.plan("a.mp4", { operation }))).toEqual({
+      uploadId: first.uploadId,
+      epoch: 1,
+      isNew: false,
+    });
+    await expect(
+      rig.as("ann").registerUpload(rig.plan("a.mp4", { operation: { key: "k", requestDigest: requestDigest("b") } })),
+    ).rejects.toMatchObject({ code: "IDEMPOTENCY_CONFLICT" });
     expect(await rig.as("bob").registerUpload(rig.plan("a.mp4", { operation }))).toMatchObject({ isNew: true });
     expect((await rig.as("ann").uploads({})).uploads).toHaveLength(1);
   });
@@ -55,10 +71,13 @@ describe("an upload in the catalog", () => {
     const plan = rig.plan("a.mp4");
     const { uploadId, epoch } = await rig.as("ann").registerUpload(plan);
     const lastError = { code: "DIGEST_MISMATCH", detail: "it was another", retryable: false };
-    for (let time = 0; time < 2; time += 1) expect(await rig.as("ann").endUpload({ uploadId, epoch, state: "failed", lastError })).toEqual({});
+    for (let time = 0; time < 2; time += 1)
+      expect(await rig.as("ann").endUpload({ uploadId, epoch, state: "failed", lastError })).toEqual({});
     expect(await rig.as("ann").endUpload({ uploadId, epoch, state: "cancelled" })).toEqual({});
     expect(await rig.as().claimUpload({ uploadId, host: "n9" })).toMatchObject({ state: "failed", lastError, host: "n1", epoch: 1 });
-    await expect(rig.as("ann").commitFile({ uploadId, epoch, ...contentOf("x"), blob: blobOf(1) })).rejects.toMatchObject({ code: "UPLOAD_FAILED" });
+    await expect(rig.as("ann").commitFile({ uploadId, epoch, ...contentOf("x"), blob: blobOf(1) })).rejects.toMatchObject({
+      code: "UPLOAD_FAILED",
+    });
   });
 
   test("F2: a host that lost its upload can neither commit nor end it", async () => {
@@ -66,7 +85,9 @@ describe("an upload in the catalog", () => {
     const { uploadId, epoch } = await rig.as("ann").registerUpload(rig.plan("a.mp4"));
     await rig.as().claimUpload({ uploadId, host: "n2" });
     const before = await rig.everything();
-    await expect(rig.as().commitFile({ uploadId, epoch, ...contentOf("x"), blob: blobOf(1) })).rejects.toMatchObject({ code: "EPOCH_STALE" });
+    await expect(rig.as().commitFile({ uploadId, epoch, ...contentOf("x"), blob: blobOf(1) })).rejects.toMatchObject({
+      code: "EPOCH_STALE",
+    });
     await expect(rig.as().endUpload({ uploadId, epoch, state: "cancelled" })).rejects.toMatchObject({ code: "EPOCH_STALE" });
     expect(await rig.everything()).toEqual(before);
   });
@@ -108,7 +129,16 @@ describe("a commit", () => {
     const { sizeBytes, digests } = contentOf("x");
     const { file, isDuplicate } = await rig.as("ann").commitFile({ uploadId, epoch: 1, sizeBytes, digests, blob: blobOf(5) });
     expect(isDuplicate).toBe(false);
-    expect(file).toMatchObject({ fileId: plan.fileId, owner: "ann", user: "tnv001", name: "films/a.mp4", contentType: "video/mp4", sizeBytes, digests, blob: blobOf(5) });
+    expect(file).toMatchObject({
+      fileId: plan.fileId,
+      owner: "ann",
+      user: "tnv001",
+      name: "films/a.mp4",
+      contentType: "video/mp4",
+      sizeBytes,
+      digests,
+      blob: blobOf(5),
+    });
     const rows = await rig.everything();
     expect([rows["t_file_01"], rows["t_file_02"], rows["t_file_03"]].map((found) => found?.length)).toEqual([0, 1, 0]);
     expect(rows["t_blob"]).toMatchObject([{ blob_id: 5n, reference_count: 1n, state: "live", live: 1n, generation: 1n }]);
@@ -149,7 +179,9 @@ describe("a commit", () => {
     const { digests } = contentOf("same");
     for (const sizeBytes of [1, 2]) {
       const { uploadId } = await rig.as("ann").registerUpload(rig.plan("a.mp4"));
-      expect(await rig.as("ann").commitFile({ uploadId, epoch: 1, sizeBytes, digests, blob: blobOf(sizeBytes) })).toMatchObject({ isDuplicate: false });
+      expect(await rig.as("ann").commitFile({ uploadId, epoch: 1, sizeBytes, digests, blob: blobOf(sizeBytes) })).toMatchObject({
+        isDuplicate: false,
+      });
     }
   });
 
@@ -166,7 +198,9 @@ describe("a commit", () => {
     await using rig = await CatalogRig.open();
     const { uploadId } = await rig.as("ann").registerUpload(rig.plan("a.mp4"));
     for (const blob of [{ ...blobOf(1), blobId: 2 }, { ...blobOf(1), path: "../../etc/passwd" }, blobOf(1, [])]) {
-      await expect(rig.as("ann").commitFile({ uploadId, epoch: 1, ...contentOf("x"), blob })).rejects.toMatchObject({ code: "BAD_REQUEST" });
+      await expect(rig.as("ann").commitFile({ uploadId, epoch: 1, ...contentOf("x"), blob })).rejects.toMatchObject({
+        code: "BAD_REQUEST",
+      });
     }
   });
 

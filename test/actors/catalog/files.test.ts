@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeCursor, encodeCursor, pageOf } from "../../../src/actors/catalog/paging.ts";
 import { fileKey } from "../../../src/actors/catalog/lookup.ts";
+import { decodeCursor, encodeCursor, pageOf } from "../../../src/actors/catalog/paging.ts";
 import { bytesOf } from "../../../src/core/byte-text.ts";
 import { CACHE_REFRESH_MS, CACHE_TOMBSTONE_MS, PAGE_ITEMS_MAX, REPLY_BYTES_MAX } from "../../../src/core/limits.ts";
 import type { Cache } from "../../../src/core/ports/cache.ts";
@@ -13,7 +13,11 @@ describe("a file", () => {
     const { file } = await rig.upload("ann", "a.mp4", "x", 1);
     const { fileId } = file;
     for (let time = 0; time < 2; time += 1) {
-      for (const call of [rig.as("bob").file({ fileId }), rig.as("bob").renameFile({ fileId, name: "mine" }), rig.as("bob").deleteFile({ fileId })]) {
+      for (const call of [
+        rig.as("bob").file({ fileId }),
+        rig.as("bob").renameFile({ fileId, name: "mine" }),
+        rig.as("bob").deleteFile({ fileId }),
+      ]) {
         await expect(call).rejects.toMatchObject({ code: "FILE_NOT_FOUND" });
       }
       // Once from the database, once from the cache.
@@ -67,15 +71,23 @@ describe("a deleted file", () => {
     const { file } = await rig.upload("ann", "a.mp4", "x", 1);
     await rig.as("ann").file({ fileId: file.fileId });
     expect(await rig.as("ann").deleteFile({ fileId: file.fileId })).toEqual({});
-    for (const call of [rig.as("ann").file({ fileId: file.fileId }), rig.as("ann").deleteFile({ fileId: file.fileId }), rig.as("ann").renameFile({ fileId: file.fileId, name: "b" })]) {
+    for (const call of [
+      rig.as("ann").file({ fileId: file.fileId }),
+      rig.as("ann").deleteFile({ fileId: file.fileId }),
+      rig.as("ann").renameFile({ fileId: file.fileId, name: "b" }),
+    ]) {
       await expect(call).rejects.toMatchObject({ code: "FILE_NOT_FOUND" });
     }
     await rig.clock.advance(100);
     expect(rig.retired).toEqual(["n1", "n2"].map((nodeId) => ({ nodeId, blobId: 1, path: blobOf(1).path })));
-    expect(rig.events.at(-1)).toMatchObject({ subject: `troupe.v1.evt.file.${file.fileId}.deleted`, body: { owner: "ann", name: "a.mp4" } });
+    expect(rig.events.at(-1)).toMatchObject({
+      subject: `troupe.v1.evt.file.${file.fileId}.deleted`,
+      body: { owner: "ann", name: "a.mp4" },
+    });
     const rows = await rig.everything();
     expect(rows["t_blob"]).toMatchObject([{ state: "retired", live: null, reference_count: 0n, generation: 2n }]);
-    for (const table of ["t_file_01", "t_file_02", "t_file_03", "t_file_id", "t_digest", "t_replica", "t_outbox"]) expect(rows[table]).toEqual([]);
+    for (const table of ["t_file_01", "t_file_02", "t_file_03", "t_file_id", "t_digest", "t_replica", "t_outbox"])
+      expect(rows[table]).toEqual([]);
   });
 
   test("F25: one of two names for a blob goes, and the blob stays for the other", async () => {
@@ -146,7 +158,8 @@ describe("listings", () => {
     await using rig = await CatalogRig.open();
     await rig.upload("ann", "a", "x", 1);
     await rig.as("ann").registerUpload(rig.plan("b"));
-    const list = async (state: "merged" | "receiving" | "verifying") => (await rig.as("ann").uploads({ state })).uploads.map(({ name }) => name);
+    const list = async (state: "merged" | "receiving" | "verifying") =>
+      (await rig.as("ann").uploads({ state })).uploads.map(({ name }) => name);
     expect([await list("merged"), await list("receiving"), await list("verifying")]).toEqual([["a"], ["b"], []]);
   });
 
@@ -211,13 +224,20 @@ describe("listings", () => {
       }),
     );
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.base64String(), fc.string().map((text) => Buffer.from(text).toString("base64url"))), (text) => {
-        try {
-          expect(encodeCursor(decodeCursor(text))).toBe(text);
-        } catch (error) {
-          expect(error).toMatchObject({ code: "BAD_CURSOR" });
-        }
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.base64String(),
+          fc.string().map((text) => Buffer.from(text).toString("base64url")),
+        ),
+        (text) => {
+          try {
+            expect(encodeCursor(decodeCursor(text))).toBe(text);
+          } catch (error) {
+            expect(error).toMatchObject({ code: "BAD_CURSOR" });
+          }
+        },
+      ),
     );
     await using rig = await CatalogRig.open();
     for (const cursor of ["", "x", "!", encodeCursor({ timeMs: 1, id: "a" }).slice(0, -1)]) {

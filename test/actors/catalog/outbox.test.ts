@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { checkFormat } from "../../../src/actors/catalog/format.ts";
-import type { CatalogDatabase, CatalogTables } from "../../../src/actors/catalog/tables.ts";
-import { OUTBOX_BACKOFF_MAX_MS, OUTBOX_SWEEP_MS } from "../../../src/core/limits.ts";
-import { TroupeError } from "../../../src/core/errors.ts";
-import { openTestDatabase } from "../../support/database.ts";
 import { jsonBytes } from "../../../src/actors/catalog/json-column.ts";
+import type { CatalogDatabase, CatalogTables } from "../../../src/actors/catalog/tables.ts";
+import { TroupeError } from "../../../src/core/errors.ts";
+import { OUTBOX_BACKOFF_MAX_MS, OUTBOX_SWEEP_MS } from "../../../src/core/limits.ts";
+import { openTestDatabase } from "../../support/database.ts";
 import { CatalogRig } from "./rig.ts";
 
 const facts = (rig: CatalogRig) => rig.events.map(({ subject }) => subject.split(".").at(-1));
@@ -30,7 +30,9 @@ describe("the outbox", () => {
     const nowMs = rig.clock.wallMs();
     // As a catalog leaves it that dies between its commit and the publishing.
     const payload = jsonBytes({ subject: "troupe.v1.evt.file.x.created", body: { fileId: "x" } });
-    await rig.database.transact(({ query }) => query.insertInto("t_outbox").values({ kind: "event", payload, attempt_count: 0, due_time: nowMs, create_time: nowMs }).execute());
+    await rig.database.transact(({ query }) =>
+      query.insertInto("t_outbox").values({ kind: "event", payload, attempt_count: 0, due_time: nowMs, create_time: nowMs }).execute(),
+    );
     expect(facts(rig)).toEqual([]);
     await rig.clock.advance(OUTBOX_SWEEP_MS);
     expect(facts(rig)).toEqual(["created"]);
@@ -94,7 +96,12 @@ describe("the outbox", () => {
   test("a row nobody can read holds up no other", async () => {
     await using rig = await CatalogRig.open();
     const nowMs = rig.clock.wallMs();
-    await rig.database.transact(({ query }) => query.insertInto("t_outbox").values({ kind: "event", payload: Uint8Array.of(1), attempt_count: 0, due_time: nowMs, create_time: nowMs }).execute());
+    await rig.database.transact(({ query }) =>
+      query
+        .insertInto("t_outbox")
+        .values({ kind: "event", payload: Uint8Array.of(1), attempt_count: 0, due_time: nowMs, create_time: nowMs })
+        .execute(),
+    );
     await rig.upload("ann", "a.mp4", "x", 1);
     await rig.clock.advance(OUTBOX_SWEEP_MS);
     expect(facts(rig)).toEqual(["created"]);
@@ -118,7 +125,10 @@ describe("a database", () => {
 
   test("made with another number of file tables is refused with a sentence", async () => {
     const database = await withMeta("shard_count", 7);
-    await expect(checkFormat(database)).rejects.toMatchObject({ code: "SETTING_INVALID", detail: expect.stringContaining("7 file tables") });
+    await expect(checkFormat(database)).rejects.toMatchObject({
+      code: "SETTING_INVALID",
+      detail: expect.stringContaining("7 file tables"),
+    });
     await expect(checkFormat(database, 7)).resolves.toBeUndefined();
     await database.close();
   });

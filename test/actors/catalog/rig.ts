@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { startCatalog } from "../../../src/actors/catalog/actor.ts";
 import { catalog, type LocatedFile } from "../../../src/actors/catalog/contract.ts";
-import { type CatalogDatabase, type CatalogTables, type CatalogTransaction } from "../../../src/actors/catalog/tables.ts";
+import type { CatalogDatabase, CatalogTables, CatalogTransaction } from "../../../src/actors/catalog/tables.ts";
 import { storage } from "../../../src/actors/storage/contract.ts";
 import { type CallOptions, type Client, client } from "../../../src/bus/client.ts";
 import { decodeBody, encodeBody } from "../../../src/bus/codec.ts";
@@ -62,7 +62,11 @@ export class CatalogRig implements AsyncDisposable {
       () => rig.database.close(),
       () => rig.bus.drain(),
     );
-    rig.bus.subscribe("troupe.v1.evt.>", (message) => void rig.events.push({ subject: message.subject, body: decodeBody(message.payload, { bytesMax: 65_536, itemsMax: 100 }) }));
+    rig.bus.subscribe(
+      "troupe.v1.evt.>",
+      (message) =>
+        void rig.events.push({ subject: message.subject, body: decodeBody(message.payload, { bytesMax: 65_536, itemsMax: 100 }) }),
+    );
     for (const nodeId of options.nodes ?? ["n1", "n2"]) rig.answerRetire(nodeId);
     await rig.startCatalog();
     return rig;
@@ -80,7 +84,10 @@ export class CatalogRig implements AsyncDisposable {
   /** The node hears what is retired, and answers. */
   answerRetire(nodeId: string): void {
     this.bus.subscribe(requestSubject(storage, { nodeId }, "retireBlob"), (message) => {
-      this.retired.push({ nodeId, ...(decodeBody(message.payload, { bytesMax: 65_536, itemsMax: 100 }) as { blobId: number; path: string }) });
+      this.retired.push({
+        nodeId,
+        ...(decodeBody(message.payload, { bytesMax: 65_536, itemsMax: 100 }) as { blobId: number; path: string }),
+      });
       if (message.reply !== undefined) this.bus.publish(message.reply, encodeBody({}, "msgpack"));
     });
   }
@@ -89,7 +96,10 @@ export class CatalogRig implements AsyncDisposable {
   as(owner?: string): Calls {
     const calls = client(this.bus, catalog);
     if (owner === undefined) return calls;
-    const verbs = Object.entries(calls).map(([verb, call]) => [verb, (input: never, options: CallOptions = {}) => call(input, { principal: { owner }, ...options })]);
+    const verbs = Object.entries(calls).map(([verb, call]) => [
+      verb,
+      (input: never, options: CallOptions = {}) => call(input, { principal: { owner }, ...options }),
+    ]);
     return Object.fromEntries(verbs) as Calls;
   }
 
@@ -110,7 +120,13 @@ export class CatalogRig implements AsyncDisposable {
   }
 
   /** A whole upload; `content` stands for the bytes. */
-  async upload(owner: string, name: string, content: string, blobId: number, more: Partial<Parameters<Calls["registerUpload"]>[0]> = {}): Promise<{ file: LocatedFile; isDuplicate: boolean }> {
+  async upload(
+    owner: string,
+    name: string,
+    content: string,
+    blobId: number,
+    more: Partial<Parameters<Calls["registerUpload"]>[0]> = {},
+  ): Promise<{ file: LocatedFile; isDuplicate: boolean }> {
     const plan = this.plan(name, more);
     const { uploadId, epoch } = await this.as(owner).registerUpload(plan);
     return this.as(owner).commitFile({ uploadId, epoch, ...contentOf(content), blob: blobOf(blobId) });
@@ -120,7 +136,18 @@ export class CatalogRig implements AsyncDisposable {
   async everything(): Promise<Record<string, unknown[]>> {
     return this.database.transact(async ({ query }) => {
       const rows: Record<string, unknown[]> = {};
-      for (const table of ["t_file_01", "t_file_02", "t_file_03", "t_file_id", "t_blob", "t_digest", "t_replica", "t_upload", "t_operation", "t_outbox"] as const) {
+      for (const table of [
+        "t_file_01",
+        "t_file_02",
+        "t_file_03",
+        "t_file_id",
+        "t_blob",
+        "t_digest",
+        "t_replica",
+        "t_upload",
+        "t_operation",
+        "t_outbox",
+      ] as const) {
         rows[table] = await query.selectFrom(table).selectAll().execute();
       }
       return rows;

@@ -17,7 +17,10 @@ import { HeldDatabase, type Outcome, TestAllocator } from "./rig.ts";
 
 const open = () => openTestDatabase<IdsTables>("ids");
 const rowOf = (database: Database<IdsTables>, key = "blob") =>
-  database.read(async (query) => (await query.selectFrom("t_id_gen").select("next_value").where("id_key", "=", bytesOf(key)).executeTakeFirst())?.next_value);
+  database.read(
+    async (query) =>
+      (await query.selectFrom("t_id_gen").select("next_value").where("id_key", "=", bytesOf(key)).executeTakeFirst())?.next_value,
+  );
 
 describe("the ID allocator", () => {
   test("starts at 0, and the row says what has been handed out: 100, 200, 300", async () => {
@@ -38,7 +41,9 @@ describe("the ID allocator", () => {
 
   test("refuses a step below 10", () => {
     for (const step of [9, 0, -100, 10.5]) {
-      expect(() => startIds({ database: {} as Database<IdsTables>, clock: new VirtualClock(), log: SILENT_LOG, step })).toThrow("SETTING_INVALID");
+      expect(() => startIds({ database: {} as Database<IdsTables>, clock: new VirtualClock(), log: SILENT_LOG, step })).toThrow(
+        "SETTING_INVALID",
+      );
     }
   });
 
@@ -128,8 +133,22 @@ describe("the ID allocator", () => {
 
   test("F27: any order of requests, steps, lost answers and crashes of two allocators leaves gaps and never repeats", async () => {
     const command = fc.oneof(
-      { weight: 6, arbitrary: fc.record({ kind: fc.constant("next" as const), who: fc.nat(1), count: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 40 })) }) },
-      { weight: 4, arbitrary: fc.record({ kind: fc.constant("release" as const), index: fc.nat(5), outcome: fc.constantFrom<Outcome>("commit", "commit", "lose", "fail") }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          kind: fc.constant("next" as const),
+          who: fc.nat(1),
+          count: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 40 })),
+        }),
+      },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          kind: fc.constant("release" as const),
+          index: fc.nat(5),
+          outcome: fc.constantFrom<Outcome>("commit", "commit", "lose", "fail"),
+        }),
+      },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash" as const), who: fc.nat(1) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("raise" as const), who: fc.nat(1), highest: fc.nat(300) }) },
     );

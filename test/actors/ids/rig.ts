@@ -1,9 +1,10 @@
 /** Allocators without a bus, over one database whose transactions happen, and are answered, when the test says so. */
-import type { Activation } from "../../../src/bus/actor.ts";
-import { Later } from "../../../src/bus/actor.ts";
+
 import { startIds } from "../../../src/actors/ids/actor.ts";
 import type { ids } from "../../../src/actors/ids/contract.ts";
 import type { IdsTables } from "../../../src/actors/ids/tables.ts";
+import type { Activation } from "../../../src/bus/actor.ts";
+import { Later } from "../../../src/bus/actor.ts";
 import { TroupeError } from "../../../src/core/errors.ts";
 import { SILENT_LOG } from "../../../src/core/log.ts";
 import type { Database, Transaction } from "../../../src/core/ports/database.ts";
@@ -28,7 +29,8 @@ export class HeldDatabase implements Database<IdsTables> {
 
   transact<T>(work: (transaction: Transaction<IdsTables>) => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const lost = (): void => reject(new TroupeError("DATABASE_UNAVAILABLE", "The connection was lost.", { facts: { outcomeUnknown: true } }));
+      const lost = (): void =>
+        reject(new TroupeError("DATABASE_UNAVAILABLE", "The connection was lost.", { facts: { outcomeUnknown: true } }));
       const settle = async (outcome: Outcome): Promise<void> => {
         if (outcome === "fail") return lost();
         await this.#real.transact(work).then(outcome === "lose" ? lost : resolve, reject);
@@ -101,7 +103,12 @@ export class TestAllocator {
   }
 }
 
-const TURN = { principal: LOCAL_PRINCIPAL, trace: undefined, deadlineMs: Number.POSITIVE_INFINITY, later: <Output>(effect: Promise<Output>) => new Later(effect) };
+const TURN = {
+  principal: LOCAL_PRINCIPAL,
+  trace: undefined,
+  deadlineMs: Number.POSITIVE_INFINITY,
+  later: <Output>(effect: Promise<Output>) => new Later(effect),
+};
 
 function answerOf<Output>(answer: Output | Later<Output>): Promise<Output> {
   return answer instanceof Later ? answer.promise : Promise.resolve(answer);

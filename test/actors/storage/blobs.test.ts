@@ -35,7 +35,15 @@ describe("reading a blob", () => {
     await using troupe = await startTroupe({ root: directory.path });
     const bytes = someBytes(9 * LEAF + 77);
     const { fileId } = await uploadFile(troupe, bytes);
-    for (const [offset, lengthBytes] of [[0, 1], [LEAF - 1, 2], [0, bytes.length], [bytes.length - 1, 1], [3 * LEAF, LEAF], [5 * LEAF + 3, 4 * LEAF + 74], [12_345, 0]] as const) {
+    for (const [offset, lengthBytes] of [
+      [0, 1],
+      [LEAF - 1, 2],
+      [0, bytes.length],
+      [bytes.length - 1, 1],
+      [3 * LEAF, LEAF],
+      [5 * LEAF + 3, 4 * LEAF + 74],
+      [12_345, 0],
+    ] as const) {
       expect((await readFile(troupe, fileId, { offset, lengthBytes })).equals(bytes.subarray(offset, offset + lengthBytes))).toBe(true);
     }
   });
@@ -105,7 +113,13 @@ describe("reading a blob", () => {
     await using troupe = await startTroupe({ root: directory.path });
     const { fileId } = await uploadFile(troupe, someBytes(10));
     const range = await rangeOf(troupe, fileId);
-    for (const path of ["../../marker.json", "000/000/000/../../../../marker.json", "", range.path.replace("_000", "_001"), `${range.path}.record`]) {
+    for (const path of [
+      "../../marker.json",
+      "000/000/000/../../../../marker.json",
+      "",
+      range.path.replace("_000", "_001"),
+      `${range.path}.record`,
+    ]) {
       await expect(troupe.node.readBlob({ ...range, path })).rejects.toMatchObject({ code: "BLOB_NOT_FOUND" });
     }
   });
@@ -137,7 +151,12 @@ describe("deleting a file", () => {
     await expect.poll(async () => (await troupe.storage.status({})).retiredCount).toBe(1);
     await expect(troupe.node.readBlob(range)).rejects.toMatchObject({ code: "BLOB_NOT_FOUND" });
     await clock.advance(120_000);
-    await expect.poll(async () => (await readdir(join(directory.path, "blobs"), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).length).toBe(0);
+    await expect
+      .poll(
+        async () =>
+          (await readdir(join(directory.path, "blobs"), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).length,
+      )
+      .toBe(0);
     for (let next = await reading.next(); !next.done; next = await reading.next()) pieces.push(next.value);
     expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
   });
@@ -223,7 +242,9 @@ describe("a node's start", () => {
     const disk = new FaultyDisk(new NodeDisk());
     disk.freeBytes = 300_000_000;
     await using troupe = await startTroupe({ root: directory.path, disk, diskReserveBytes: 300_000_000 });
-    await expect(troupe.storage.createUpload({ app: "default", user: "default", name: "a", contentType: "a/b", sizeBytes: 1 }, AS_LOCAL)).rejects.toMatchObject({ code: "DISK_FULL" });
+    await expect(
+      troupe.storage.createUpload({ app: "default", user: "default", name: "a", contentType: "a/b", sizeBytes: 1 }, AS_LOCAL),
+    ).rejects.toMatchObject({ code: "DISK_FULL" });
     expect((await troupe.storage.status({})).freeBytes).toBe(0);
   });
 });

@@ -36,7 +36,9 @@ describe("the ledger of chunks", () => {
         }
         expect(ledger.receivedCount).toBe(received.size);
         expect(ledger.inFlightCount).toBe(writers.size);
-        const missing = ledger.missing(100).ranges.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, offset) => first + offset));
+        const missing = ledger
+          .missing(100)
+          .ranges.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, offset) => first + offset));
         expect(missing).toEqual(Array.from({ length: 10 }, (_, index) => index).filter((index) => !received.has(index)));
         const prefix = missing[0] ?? 10;
         expect(ledger.prefixBytes).toBe(prefix === 10 ? 95 : prefix * 10);

@@ -8,7 +8,16 @@ import { diskFailed, diskFull, FaultyDisk } from "../../support/faulty-disk.ts";
 import { InlineHasher } from "../../support/inline-hasher.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
-const PLAN = { uploadId: "u1", fileId: `${"0".repeat(36)}`, app: "default", user: "default", name: "a", contentType: "a/b", chunkBytes: 65_536, createdMs: 1 };
+const PLAN = {
+  uploadId: "u1",
+  fileId: `${"0".repeat(36)}`,
+  app: "default",
+  user: "default",
+  name: "a",
+  contentType: "a/b",
+  chunkBytes: 65_536,
+  createdMs: 1,
+};
 
 const chunk = (index: number): JournalEntry => ({ kind: "chunk", index, lengthBytes: 65_537, leafDigests: Buffer.alloc(32, index) });
 
@@ -19,10 +28,22 @@ async function fixture() {
   const path = join(directory.path, "journal");
   const reopen = async (): Promise<{ journal: Journal; entries: ReadEntry[] }> => {
     const entries: ReadEntry[] = [];
-    const journal = await Journal.open(disk, path, hasher, (read) => entries.push({ ...read, entry: read.entry.kind === "chunk" ? { ...read.entry, leafDigests: Buffer.from(read.entry.leafDigests) } : read.entry }));
+    const journal = await Journal.open(disk, path, hasher, (read) =>
+      entries.push({
+        ...read,
+        entry: read.entry.kind === "chunk" ? { ...read.entry, leafDigests: Buffer.from(read.entry.leafDigests) } : read.entry,
+      }),
+    );
     return { journal, entries };
   };
-  return { disk, hasher, path, reopen, create: () => Journal.create(disk, path, hasher, PLAN, "alice"), [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
+  return {
+    disk,
+    hasher,
+    path,
+    reopen,
+    create: () => Journal.create(disk, path, hasher, PLAN, "alice"),
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
 }
 
 describe("an upload's journal", () => {

@@ -1,6 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type SessionAction, type SessionCommand, type SessionEvent, type SessionEventType, type SessionSnapshot, initialSnapshot, refusal, stateOf, step } from "../../../src/actors/upload/machine.ts";
+import {
+  initialSnapshot,
+  refusal,
+  type SessionAction,
+  type SessionCommand,
+  type SessionEvent,
+  type SessionEventType,
+  type SessionSnapshot,
+  stateOf,
+  step,
+} from "../../../src/actors/upload/machine.ts";
 import { type LastError, UPLOAD_STATES, type UploadState } from "../../../src/core/shapes.ts";
 
 const DIGESTS = { blake3: "ab".repeat(32) };
@@ -99,7 +109,8 @@ describe("the upload machine", () => {
       });
     }
     it(`answers every command in ${state}`, () => {
-      for (const command of ["storeChunk", "merge", "cancel"] as const) expect(refusal(inState(state), command), command).toBe(REFUSALS[state][command]);
+      for (const command of ["storeChunk", "merge", "cancel"] as const)
+        expect(refusal(inState(state), command), command).toBe(REFUSALS[state][command]);
     });
   }
 
@@ -110,8 +121,12 @@ describe("the upload machine", () => {
   });
 
   it("never cancels nor expires an upload whose commit may have happened", () => {
-    const uncertain = (["commit.sent", "merge.interrupted"] as const).reduce((snapshot, type) => step(snapshot, EVENTS[type]).snapshot, inState("committing"));
-    for (const type of ["cancel.requested", "idle.expired"] as const) expect(stateOf(step(uncertain, EVENTS[type]).snapshot)).toBe("receiving");
+    const uncertain = (["commit.sent", "merge.interrupted"] as const).reduce(
+      (snapshot, type) => step(snapshot, EVENTS[type]).snapshot,
+      inState("committing"),
+    );
+    for (const type of ["cancel.requested", "idle.expired"] as const)
+      expect(stateOf(step(uncertain, EVENTS[type]).snapshot)).toBe("receiving");
     expect(refusal(uncertain, "cancel")).toBe("UPLOAD_COMMITTING");
     const verifying = step(uncertain, EVENTS["merge.requested"]).snapshot;
     expect(stateOf(step(verifying, EVENTS["cancel.requested"]).snapshot)).toBe("verifying");

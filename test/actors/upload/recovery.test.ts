@@ -22,7 +22,16 @@ describe("an upload after a restart", () => {
     await before.stop();
     await using troupe = await startTroupe({ root: directory.path });
     const status = await troupe.upload(uploadId).status({}, AS_LOCAL);
-    expect(status).toMatchObject({ state: "receiving", receivedCount: 3, missing: [[0, 0], [2, 3], [5, 5]], receivedBytes: 2 * CHUNK + 5 });
+    expect(status).toMatchObject({
+      state: "receiving",
+      receivedCount: 3,
+      missing: [
+        [0, 0],
+        [2, 3],
+        [5, 5],
+      ],
+      receivedBytes: 2 * CHUNK + 5,
+    });
     expect(status.epoch).toBe(epoch + 1);
     expect((await troupe.storage.status({})).reservedBytes).toBe(4 * CHUNK);
     for (const index of [0, 2, 3, 5]) await sendChunk(troupe, uploadId, index, part(bytes, index));
@@ -114,8 +123,13 @@ describe("a commit that is interrupted", () => {
       const { uploadId, epoch } = await createUpload(troupe, { sizeBytes: CHUNK, chunkBytes: CHUNK });
       await sendChunk(troupe, uploadId, 0, bytes);
       state[moment] = true;
-      await expect(troupe.upload(uploadId).merge({ epoch }, { ...AS_LOCAL, timeoutMs: 60_000 })).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE" });
-      expect(await troupe.upload(uploadId).status({}, AS_LOCAL)).toMatchObject({ state: "receiving", lastError: { code: "DATABASE_UNAVAILABLE", retryable: true } });
+      await expect(troupe.upload(uploadId).merge({ epoch }, { ...AS_LOCAL, timeoutMs: 60_000 })).rejects.toMatchObject({
+        code: "DATABASE_UNAVAILABLE",
+      });
+      expect(await troupe.upload(uploadId).status({}, AS_LOCAL)).toMatchObject({
+        state: "receiving",
+        lastError: { code: "DATABASE_UNAVAILABLE", retryable: true },
+      });
       await expect(troupe.upload(uploadId).cancel({ epoch }, AS_LOCAL)).rejects.toMatchObject({ code: "UPLOAD_COMMITTING" });
       state[moment] = false;
       const { file } = await troupe.upload(uploadId).merge({ epoch }, AS_LOCAL);
@@ -164,7 +178,11 @@ describe("a commit that is interrupted", () => {
       await using troupe = await startTroupe({ root: dead.path });
       const record = await troupe.catalog.upload({ uploadId }, AS_LOCAL);
       // What had begun to commit goes on by itself; anything else is merged again.
-      if (record.state !== "merged") await troupe.upload(uploadId).merge({ epoch: record.epoch }, AS_LOCAL).catch(() => undefined);
+      if (record.state !== "merged")
+        await troupe
+          .upload(uploadId)
+          .merge({ epoch: record.epoch }, AS_LOCAL)
+          .catch(() => undefined);
       await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("merged");
       const { files } = await troupe.catalog.files({}, AS_LOCAL);
       expect(files.length, `stopped at call ${stopAt}`).toBe(1);
@@ -187,7 +205,9 @@ describe("many uploads", () => {
     await using troupe = await startTroupe({ root: directory.path });
     for (const [index, { uploadId }] of created.entries()) {
       const { missing } = await troupe.upload(uploadId).status({}, AS_LOCAL);
-      expect(missing.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, offset) => first + offset))).toEqual([0, 1, 2].filter((chunk) => chunk !== index % 3));
+      expect(missing.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, offset) => first + offset))).toEqual(
+        [0, 1, 2].filter((chunk) => chunk !== index % 3),
+      );
     }
     await uploadFile(troupe, someBytes(10));
   });

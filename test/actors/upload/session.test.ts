@@ -42,7 +42,9 @@ describe("an upload session", () => {
     const bytes = someBytes(5 * CHUNK + 1234);
     const created = await createUpload(troupe, { sizeBytes: bytes.length, chunkBytes: CHUNK });
     expect(created).toMatchObject({ chunkCount: 6, missing: [[0, 5]], state: "receiving" });
-    await Promise.all([3, 0, 5, 1, 4, 2].map((index) => sendChunk(troupe, created.uploadId, index, part(bytes, index), { pieceBytes: 10_000 })));
+    await Promise.all(
+      [3, 0, 5, 1, 4, 2].map((index) => sendChunk(troupe, created.uploadId, index, part(bytes, index), { pieceBytes: 10_000 })),
+    );
     const { state, file } = await troupe.upload(created.uploadId).merge({ epoch: created.epoch }, AS_LOCAL);
     expect(state).toBe("merged");
     expect(file).toMatchObject({ sizeBytes: bytes.length, copies: 1, durability: "single-copy", digests: { blake3: await blake3(bytes) } });
@@ -91,10 +93,26 @@ describe("an upload session", () => {
     await sendChunk(troupe, uploadId, 1, part(bytes, 1));
     const held = sendHeld(troupe, uploadId, 3, part(bytes, 3));
     await held.begun;
-    await expect(troupe.upload(uploadId).merge({ epoch }, AS_LOCAL)).rejects.toMatchObject({ code: "UPLOAD_INCOMPLETE", facts: { missing: [[0, 0], [2, 3]] } });
+    await expect(troupe.upload(uploadId).merge({ epoch }, AS_LOCAL)).rejects.toMatchObject({
+      code: "UPLOAD_INCOMPLETE",
+      facts: {
+        missing: [
+          [0, 0],
+          [2, 3],
+        ],
+      },
+    });
     held.release();
     await held.stored;
-    expect(await troupe.upload(uploadId).status({}, AS_LOCAL)).toMatchObject({ state: "receiving", receivedCount: 2, missing: [[0, 0], [2, 2]], receivedBytes: 2 * CHUNK });
+    expect(await troupe.upload(uploadId).status({}, AS_LOCAL)).toMatchObject({
+      state: "receiving",
+      receivedCount: 2,
+      missing: [
+        [0, 0],
+        [2, 2],
+      ],
+      receivedBytes: 2 * CHUNK,
+    });
   });
 
   it("F18: counts nothing of a body that ended early", async () => {
@@ -184,7 +202,12 @@ describe("an upload session", () => {
     await using directory = await temporaryDirectory();
     await using troupe = await startTroupe({ root: directory.path });
     const bytes = someBytes(1000);
-    for (const [algorithm, right] of [["blake3", await blake3(bytes)], ["sha256", await sha256(bytes)], ["sha1", await sha1(bytes)], ["md5", await md5(bytes)]] as const) {
+    for (const [algorithm, right] of [
+      ["blake3", await blake3(bytes)],
+      ["sha256", await sha256(bytes)],
+      ["sha1", await sha1(bytes)],
+      ["md5", await md5(bytes)],
+    ] as const) {
       const wrong = right.startsWith("0") ? `1${right.slice(1)}` : `0${right.slice(1)}`;
       const { uploadId, epoch } = await createUpload(troupe, { sizeBytes: 1000, digest: { algorithm, value: wrong } });
       await sendChunk(troupe, uploadId, 0, bytes);
@@ -235,7 +258,10 @@ describe("an upload session", () => {
       if (call === "link") throw diskFull(path);
     };
     await expect(troupe.upload(uploadId).merge({ epoch }, AS_LOCAL)).rejects.toMatchObject({ code: "DISK_FULL" });
-    expect(await troupe.upload(uploadId).status({}, AS_LOCAL)).toMatchObject({ state: "receiving", lastError: { code: "DISK_FULL", retryable: true } });
+    expect(await troupe.upload(uploadId).status({}, AS_LOCAL)).toMatchObject({
+      state: "receiving",
+      lastError: { code: "DISK_FULL", retryable: true },
+    });
     disk.intercept = () => {};
     const { file } = await troupe.upload(uploadId).merge({ epoch }, AS_LOCAL);
     expect((await readFile(troupe, file?.fileId as string)).equals(bytes)).toBe(true);
@@ -322,7 +348,10 @@ describe("an upload session", () => {
     const bytes = someBytes(2 * CHUNK);
     const { uploadId, epoch } = await createUpload(troupe, { sizeBytes: bytes.length, chunkBytes: CHUNK });
     await sendChunk(troupe, uploadId, 0, part(bytes, 0));
-    const descriptors = async (): Promise<number> => (await Promise.all((await readdir("/proc/self/fd")).map((fd) => readlinkOrNothing(`/proc/self/fd/${fd}`)))).filter((path) => path.includes(uploadId)).length;
+    const descriptors = async (): Promise<number> =>
+      (await Promise.all((await readdir("/proc/self/fd")).map((fd) => readlinkOrNothing(`/proc/self/fd/${fd}`)))).filter((path) =>
+        path.includes(uploadId),
+      ).length;
     expect(await descriptors()).toBeGreaterThan(0);
     await clock.advance(60_000);
     await expect.poll(descriptors).toBeLessThanOrEqual(1);

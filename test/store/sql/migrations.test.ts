@@ -12,12 +12,16 @@ import { SeededRandom } from "../../support/seeded-random.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
-const open = (path: string, migrations: string, clock = new VirtualClock()) => openSqlite<Record<string, never>>({ path, migrations, clock, random: new SeededRandom(1), log: SILENT_LOG });
+const open = (path: string, migrations: string, clock = new VirtualClock()) =>
+  openSqlite<Record<string, never>>({ path, migrations, clock, random: new SeededRandom(1), log: SILENT_LOG });
 
 const tablesOf = (path: string): string[] => {
   const database = new DatabaseSync(path);
   try {
-    return database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 't\\_%' ESCAPE '\\' ORDER BY name").all().map((row) => String(row["name"]));
+    return database
+      .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 't\\_%' ESCAPE '\\' ORDER BY name")
+      .all()
+      .map((row) => String(row["name"]));
   } finally {
     database.close();
   }
@@ -35,7 +39,9 @@ describe("migrations", () => {
     for (let start = 0; start < 2; start += 1) await (await open(path, directory.path)).close();
     expect(tablesOf(path)).toEqual(["t_a", "t_b", "t_migration"]);
     const database = new DatabaseSync(path);
-    expect(database.prepare("SELECT (SELECT count(*) FROM t_a) AS a, (SELECT n FROM t_b) AS b, (SELECT count(*) FROM t_migration) AS m").get()).toMatchObject({ a: 1, b: 2, m: 2 });
+    expect(
+      database.prepare("SELECT (SELECT count(*) FROM t_a) AS a, (SELECT n FROM t_b) AS b, (SELECT count(*) FROM t_migration) AS m").get(),
+    ).toMatchObject({ a: 1, b: 2, m: 2 });
     database.close();
   });
 
@@ -69,7 +75,10 @@ describe("migrations", () => {
     for (const folder of [directory, older]) await writeFile(join(folder.path, "0001-a.sql"), "CREATE TABLE t_a (n BIGINT);");
     await writeFile(join(directory.path, "0002-b.sql"), "CREATE TABLE t_b (n BIGINT);");
     await (await open(path, directory.path)).close();
-    await expect(open(path, older.path)).rejects.toMatchObject({ code: "FORMAT_TOO_NEW", detail: expect.stringContaining("migration 2 (b)") });
+    await expect(open(path, older.path)).rejects.toMatchObject({
+      code: "FORMAT_TOO_NEW",
+      detail: expect.stringContaining("migration 2 (b)"),
+    });
     expect(tablesOf(path)).toEqual(["t_a", "t_b", "t_migration"]);
   });
 
@@ -95,14 +104,24 @@ describe("migrations", () => {
   });
 
   test.each(DATABASE_PARTS)("those of %s exist for both kinds of server, under the same names and with the same tables", async (part) => {
-    const [sqlite, mysql] = [await readMigrations(migrationsDirectory(part), "sqlite"), await readMigrations(migrationsDirectory(part), "mysql")];
+    const [sqlite, mysql] = [
+      await readMigrations(migrationsDirectory(part), "sqlite"),
+      await readMigrations(migrationsDirectory(part), "mysql"),
+    ];
     expect(sqlite.map(({ number, name }) => [number, name])).toEqual(mysql.map(({ number, name }) => [number, name]));
     const shape = (statements: readonly string[]) =>
       statements
         .filter((statement) => /^CREATE TABLE/.test(statement))
         .map((statement) => {
           const table = /^CREATE TABLE (?:IF NOT EXISTS )?(\w+)/.exec(statement)?.[1];
-          return [table, ...statement.split("\n").slice(1).map((line) => /^ {2}([a-z_]+) /.exec(line)?.[1]).filter((column) => column !== undefined)];
+          return [
+            table,
+            ...statement
+              .split("\n")
+              .slice(1)
+              .map((line) => /^ {2}([a-z_]+) /.exec(line)?.[1])
+              .filter((column) => column !== undefined),
+          ];
         });
     expect(shape(sqlite.flatMap(({ statements }) => statements))).toEqual(shape(mysql.flatMap(({ statements }) => statements)));
     expect((await readdir(migrationsDirectory(part))).every((name) => /^\d{4}-[a-z0-9-]+(\.(sqlite|mysql))?\.sql$/.test(name))).toBe(true);

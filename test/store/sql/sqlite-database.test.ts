@@ -106,7 +106,11 @@ describe("a SQLite file", () => {
     const count = await raw<{ page_count: bigint }>(database, "PRAGMA page_count");
     await raw(database, `PRAGMA max_page_count = ${count[0]?.page_count ?? 0n}`);
     const work = database.transact(async ({ query }) => {
-      for (let index = 0; index < 1000; index += 1) await query.insertInto("t_row").values({ ...row(`n${index}`), content: new Uint8Array(4000), live: index }).execute();
+      for (let index = 0; index < 1000; index += 1)
+        await query
+          .insertInto("t_row")
+          .values({ ...row(`n${index}`), content: new Uint8Array(4000), live: index })
+          .execute();
     });
     await expect(work).rejects.toMatchObject({ code: "DISK_FULL" });
     expect(await database.read((query) => query.selectFrom("t_row").select("amount").execute())).toHaveLength(1);
@@ -147,7 +151,8 @@ describe("a SQLite file", () => {
 describe("a connection", () => {
   test("a statement is prepared once and not kept for ever", () => {
     const connection = new SqliteConnection(":memory:", { readOnly: false });
-    for (let index = 0; index < 2000; index += 1) expect(connection.execute(`SELECT ${index % 500} AS n`).rows).toEqual([{ n: BigInt(index % 500) }]);
+    for (let index = 0; index < 2000; index += 1)
+      expect(connection.execute(`SELECT ${index % 500} AS n`).rows).toEqual([{ n: BigInt(index % 500) }]);
     connection.close();
   });
 
