@@ -4,10 +4,10 @@ import { TroupeError } from "../../core/errors.ts";
 import { CACHE_LIFETIME_MS, CACHE_REFRESH_MS } from "../../core/limits.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { FileRecord } from "./contract.ts";
-import { fileRecordOf, fileTableOf, type FileRow, loadDigests, loadFile, selectFiles } from "./file-row.ts";
+import { type FileRow, fileRecordOf, fileTableOf, loadDigests, loadFile, selectFiles } from "./file-row.ts";
 import { fileKey } from "./lookup.ts";
 import { enqueue, fileEvent } from "./outbox.ts";
-import { byNewest, decodeCursor, pageOf, type Position } from "./paging.ts";
+import { byNewest, decodeCursor, type Position, pageOf } from "./paging.ts";
 import { type CatalogPorts, listedOwner, maySee } from "./ports.ts";
 import { type CatalogQuery, FILE_TABLES, type FileTableName, fileTableOfUser } from "./tables.ts";
 
@@ -20,7 +20,11 @@ export interface FilesWanted {
 }
 
 /** @throws {TroupeError} `BAD_CURSOR` */
-export async function listFiles(ports: CatalogPorts, principal: Principal, wanted: FilesWanted): Promise<{ files: FileRecord[]; cursor?: string }> {
+export async function listFiles(
+  ports: CatalogPorts,
+  principal: Principal,
+  wanted: FilesWanted,
+): Promise<{ files: FileRecord[]; cursor?: string }> {
   const after = wanted.cursor === undefined ? undefined : decodeCursor(wanted.cursor);
   // The files of one owner may carry several users, and those decide the table.
   const tables = wanted.user === undefined ? FILE_TABLES : [fileTableOfUser(wanted.user)];
@@ -35,15 +39,25 @@ export async function listFiles(ports: CatalogPorts, principal: Principal, wante
 }
 
 /** @throws {TroupeError} `FILE_NOT_FOUND` */
-export async function renameFile(ports: CatalogPorts, principal: Principal, input: { readonly fileId: string; readonly name: string }): Promise<FileRecord> {
+export async function renameFile(
+  ports: CatalogPorts,
+  principal: Principal,
+  input: { readonly fileId: string; readonly name: string },
+): Promise<FileRecord> {
   const nowMs = ports.clock.wallMs();
   const file = await ports.database.transact(async (transaction) => {
     const table = await fileTableOf(transaction.query, input.fileId);
     if (table === undefined) throw new TroupeError("FILE_NOT_FOUND");
     const file_id = bytesOf(input.fileId);
-    const row = await transaction.lock(transaction.query.selectFrom(table).select("owner").where("file_id", "=", file_id)).executeTakeFirst();
+    const row = await transaction
+      .lock(transaction.query.selectFrom(table).select("owner").where("file_id", "=", file_id))
+      .executeTakeFirst();
     if (row === undefined || !maySee(principal, row.owner)) throw new TroupeError("FILE_NOT_FOUND");
-    await transaction.query.updateTable(table).set({ name: bytesOf(input.name), update_time: nowMs }).where("file_id", "=", file_id).execute();
+    await transaction.query
+      .updateTable(table)
+      .set({ name: bytesOf(input.name), update_time: nowMs })
+      .where("file_id", "=", file_id)
+      .execute();
     const renamed = await loadFile(transaction.query, input.fileId);
     if (renamed === undefined) throw new TroupeError("FILE_NOT_FOUND");
     await enqueue(transaction, nowMs, [
@@ -60,7 +74,13 @@ export async function renameFile(ports: CatalogPorts, principal: Principal, inpu
 }
 
 /** One row more than asked, to know whether there is another page. */
-async function selectPage(query: CatalogQuery, table: FileTableName, owner: string | undefined, wanted: FilesWanted, after: Position | undefined): Promise<FileRow[]> {
+async function selectPage(
+  query: CatalogQuery,
+  table: FileTableName,
+  owner: string | undefined,
+  wanted: FilesWanted,
+  after: Position | undefined,
+): Promise<FileRow[]> {
   let select = selectFiles(query, table)
     .orderBy("f.create_time", "desc")
     .orderBy("f.file_id", "desc")
