@@ -24,6 +24,8 @@ export const FILE_BYTES_LIMIT = CHUNK_BYTES_MAX * CHUNK_COUNT_MAX;
 export const FILE_BYTES_MAX_DEFAULT = 5 * TIB;
 /** How many bytes of an upload may wait between the socket and the disk, a chunk being received. */
 export const WRITE_BLOCK_BYTES = 256 * KIB;
+/** A chunk larger than this is synced while it arrives, every so many bytes. */
+export const EARLY_SYNC_BYTES = 2 * MIB;
 /** How many bytes a range response holds in memory while a slow reader takes them. A multiple of a leaf. */
 export const READ_BLOCK_BYTES = 256 * KIB;
 

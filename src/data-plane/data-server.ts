@@ -8,6 +8,7 @@ import { parseContentDigest } from "../core/digest.ts";
 import { TroupeError, toTroupeError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../core/ports/http-exchange.ts";
+import { problemResponse } from "../core/problem.ts";
 import { parseRange } from "../core/range.ts";
 import type { ByteService } from "./byte-service.ts";
 import type { TokenMint } from "./token.ts";
@@ -22,7 +23,7 @@ export function createDataServer(node: ByteService, tokens: TokenMint, log: Log)
     } catch (error) {
       const failure = toTroupeError(error);
       if (failure.code === "INTERNAL") log.error({ err: error, path: pathOf(request) }, "The data server could not answer.");
-      return problem(failure, request);
+      return { ...problemResponse(failure), close: request.method === "PUT" };
     }
   };
 }
@@ -93,16 +94,4 @@ function tokenOf(request: HttpRequest): string {
 /** Without the query, which may hold a token. */
 function pathOf(request: HttpRequest): string {
   return request.target.split("?")[0] ?? "";
-}
-
-function problem(error: TroupeError, request: HttpRequest): HttpResponse {
-  const body = JSON.stringify({
-    type: `urn:troupe:error:${error.code}`,
-    title: error.code,
-    status: error.status,
-    code: error.code,
-    detail: error.detail,
-    ...error.facts,
-  });
-  return { status: error.status, headers: { "content-type": "application/problem+json" }, body, close: request.method === "PUT" };
 }

@@ -1,5 +1,7 @@
 /** The data plane inside one process: bytes are passed as they are, to the storage nodes that play here. */
+
 import { TroupeError } from "../core/errors.ts";
+import type { ByteStream } from "../core/ports/byte-stream.ts";
 import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane } from "../core/ports/data-plane.ts";
 import type { ByteService } from "./byte-service.ts";
 
@@ -14,7 +16,7 @@ export class LocalDataPlane implements DataPlane {
     return await this.#node(access).storeChunk(chunk);
   }
 
-  async readBlob(access: DataAccess, range: BlobRange): Promise<AsyncIterable<Uint8Array>> {
+  async readBlob(access: DataAccess, range: BlobRange): Promise<ByteStream> {
     return await this.#node(access).readBlob(range);
   }
 

@@ -8,6 +8,7 @@ import { storage } from "../actors/storage/contract.ts";
 import { client } from "../bus/client.ts";
 import { type ErrorCode, TroupeError, toTroupeError } from "../core/errors.ts";
 import { READ_GRANT_KEPT_MS } from "../core/limits.ts";
+import type { ByteStream } from "../core/ports/byte-stream.ts";
 import type { DataAccess } from "../core/ports/data-plane.ts";
 import type { ByteRange } from "../core/range.ts";
 import type { GatewayPorts } from "./ports.ts";
@@ -43,14 +44,14 @@ export class BlobReader {
    * The bytes of the range, the first of them already read.
    * @throws {TroupeError} the last holder's error; `BLOB_NOT_FOUND` only when every holder says so
    */
-  async open(file: LocatedFile, range: ByteRange, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+  async open(file: LocatedFile, range: ByteRange, signal: AbortSignal): Promise<ByteStream> {
     const { blob } = file;
     const preferred = this.#preferred.get(blob.path)?.nodeId;
     const nodeIds =
       preferred !== undefined && blob.nodeIds.includes(preferred)
         ? [preferred, ...blob.nodeIds.filter((nodeId) => nodeId !== preferred)]
         : blob.nodeIds;
-    let failure = new TroupeError("UNAVAILABLE", "No node is known to hold the bytes of this file at the moment.");
+    let failure: TroupeError | undefined;
     for (const nodeId of nodeIds) {
       try {
         const bytes = await this.#openOn(nodeId, file, range, signal);
@@ -61,13 +62,13 @@ export class BlobReader {
         if (!NEXT_NODE.has(troupeError.code) || signal.aborted) throw error;
         this.#ports.log.warn({ nodeId, blobId: blob.blobId, code: troupeError.code }, "a node could not serve a blob");
         // "Not here" is weaker than a holder that does not answer.
-        if (failure.code === "UNAVAILABLE" || troupeError.code !== "BLOB_NOT_FOUND") failure = troupeError;
+        if (failure === undefined || troupeError.code !== "BLOB_NOT_FOUND") failure = troupeError;
       }
     }
-    throw failure;
+    throw failure ?? new TroupeError("UNAVAILABLE", "No node is known to hold the bytes of this file at the moment.");
   }
 
-  async #openOn(nodeId: string, file: LocatedFile, range: ByteRange, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+  async #openOn(nodeId: string, file: LocatedFile, range: ByteRange, signal: AbortSignal): Promise<ByteStream> {
     const { blobId, path } = file.blob;
     const key = `${nodeId}:${path}`;
     const blobRange = { path, blobId, sizeBytes: file.sizeBytes, offset: range.first, lengthBytes: range.last - range.first + 1 };

@@ -6,12 +6,16 @@
  * W3: a reader that takes nothing for `slowReaderMs` is given up.
  * W4: an answer to a request whose body has not been read whole closes the connection, but not before the client could read it:
  *     what still comes is thrown away within bounds (closing with unread bytes would reset the connection and lose the answer).
+ * W5: where the stream names a region of a file and the socket has nothing waiting, the operating system moves it; what the socket does
+ *     not take at once goes the ordinary way, which waits for it.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { LINGER_BYTES_MAX, LINGER_MS } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
+import type { ByteIterator } from "../core/ports/byte-stream.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { HttpResponse } from "../core/ports/http-exchange.ts";
+import { sendFile } from "./send-file.ts";
 
 export interface ResponsePorts {
   readonly clock: Clock;
@@ -62,7 +66,7 @@ export async function writeResponse(
 const gone = (outgoing: ServerResponse): boolean => outgoing.destroyed || outgoing.socket === null || outgoing.socket.destroyed;
 
 /** @returns false when the connection had to be destroyed */
-async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: AsyncIterator<Uint8Array>): Promise<boolean> {
+async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: ByteIterator): Promise<boolean> {
   const declared = outgoing.getHeader("content-length");
   const expected = declared === undefined ? undefined : Number(declared);
   let sent = 0;
@@ -74,6 +78,18 @@ async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: As
   outgoing.once("close", onClose);
   try {
     for (;;) {
+      // Without a declared length a body goes in frames, which a raw region would break.
+      const handed = expected === undefined ? 0 : handRegion(outgoing, iterator);
+      if (handed > 0) {
+        sent += handed;
+        // Others are served between two regions.
+        await new Promise((resolve) => setImmediate(resolve));
+        if (gone(outgoing)) {
+          await endStream(ports, iterator);
+          return false;
+        }
+        continue;
+      }
       const pulled = iterator.next();
       const result = await Promise.race([
         pulled,
@@ -106,6 +122,20 @@ async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: As
   } finally {
     outgoing.off("close", onClose);
   }
+}
+
+/** W5. @returns how many bytes went; 0 when there is no region, or the socket takes none now */
+function handRegion(outgoing: ServerResponse, iterator: ByteIterator): number {
+  if (sendFile === undefined || iterator.region === undefined || iterator.skip === undefined) return 0;
+  const region = iterator.region();
+  const { socket } = outgoing;
+  if (region === undefined || socket === null) return 0;
+  if (!outgoing.headersSent) outgoing.flushHeaders();
+  // What this process still holds for the socket goes first.
+  if (outgoing.writableLength > 0 || socket.writableLength > 0) return 0;
+  const count = sendFile(socket, region);
+  if (count > 0) iterator.skip(count);
+  return count;
 }
 
 /** Writes one block and waits until the socket wants more. @returns whether it did */

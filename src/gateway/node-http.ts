@@ -24,9 +24,9 @@ import {
 import type { Log } from "../core/log.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { HttpHandler, HttpHeaders, HttpListener, HttpRequest, HttpResponse, HttpServer } from "../core/ports/http-exchange.ts";
+import { problemResponse } from "../core/problem.ts";
 import { IncomingBody } from "./node-http-body.ts";
 import { writeResponse } from "./node-http-response.ts";
-import { problemResponse } from "./problem.ts";
 
 export interface NodeHttpServerPorts {
   readonly clock: Clock;

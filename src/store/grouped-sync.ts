@@ -163,6 +163,10 @@ class GroupedSyncFile implements DiskFile {
     return this.#inner.path;
   }
 
+  get descriptor(): number | undefined {
+    return this.#inner.descriptor;
+  }
+
   read(into: Uint8Array, offset: number): Promise<number> {
     return this.#inner.read(into, offset);
   }

@@ -95,6 +95,10 @@ class NodeDiskFile implements DiskFile {
     this.#handle = handle;
   }
 
+  get descriptor(): number {
+    return this.#handle.fd;
+  }
+
   async read(into: Uint8Array, offset: number): Promise<number> {
     if (into.length === 0) return 0;
     return (await converted(this.path, this.#handle.read(into, 0, into.length, offset))).bytesRead;

@@ -11,6 +11,7 @@ import { FileIdMaker } from "../../core/file-id.ts";
 import { LEAF_BYTES } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
+import type { ByteStream } from "../../core/ports/byte-stream.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { BlobRange, ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
 import type { Disk } from "../../core/ports/disk.ts";
@@ -127,7 +128,7 @@ class Node implements StorageNode {
     return await this.#sessions.find(chunk.uploadId).storeChunk(chunk);
   }
 
-  async readBlob(range: BlobRange): Promise<AsyncIterable<Uint8Array>> {
+  async readBlob(range: BlobRange): Promise<ByteStream> {
     return await this.#reader.read(range);
   }
 

@@ -4,24 +4,29 @@
  * R1: a leaf is checked before the first of its bytes is handed out, unless it was checked within the verify age (0: every read). What
  *     was checked is forgotten at restart.
  * R2: a range holds at most one block in memory; the next is read when the reader asks for it.
- * R3: descriptors and verification stamps are bounded; the least recently used go first, and never one that is being read.
+ * R3: descriptors and stamps are bounded; the least recently used go first, and never a descriptor that is being read.
+ * R4: a region of the file is offered only where every leaf is verified and was read moments ago: very likely it is still in memory, and
+ *     handing it to a socket does not wait for the disk.
  */
+
 import { LRUCache } from "lru-cache";
 import { readFully } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { LEAF_BYTES, LEAF_DIGEST_BYTES, OPEN_BLOBS_MAX, READ_BLOCK_BYTES, VERIFY_AGE_MS_DEFAULT } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
+import type { ByteIterator, ByteStream, FileRegion } from "../../core/ports/byte-stream.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { BlobRange } from "../../core/ports/data-plane.ts";
 import type { Disk, DiskFile } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
 import type { BlobPlace, BlobStore } from "./blob-store.ts";
 import { leavesPath } from "./layout.ts";
+import { LeafStamps } from "./leaf-stamps.ts";
 
-/** Leaves whose stamps stand on one page: 1 GiB of a blob. */
-const PAGE_LEAVES = 16_384;
-/** 64 KiB each. */
-const STAMP_PAGES_MAX = 1024;
+/** Leaves read this recently are taken to be in memory (R4). */
+const IN_MEMORY_MS = 10_000;
+/** The most one region names: others are served between two. */
+const REGION_BYTES_MAX = 1024 * 1024;
 
 interface BlobReaderPorts {
   readonly disk: Disk;
@@ -46,15 +51,15 @@ export class BlobReader {
   readonly #verifyAgeMs: number;
   readonly #open: LRUCache<number, OpenBlob>;
   readonly #opening = new Map<number, Promise<OpenBlob>>();
-  /** When leaves were checked, in seconds since this reader began, plus one; 0 is never. Pages by blob and GiB. */
-  readonly #stamps = new LRUCache<string, Uint32Array>({ max: STAMP_PAGES_MAX });
-  readonly #startedMs: number;
+  readonly #verified: LeafStamps;
+  readonly #touched: LeafStamps;
 
   constructor(ports: BlobReaderPorts, store: BlobStore, verifyAgeMs: number = VERIFY_AGE_MS_DEFAULT) {
     this.#ports = ports;
     this.#store = store;
     this.#verifyAgeMs = verifyAgeMs;
-    this.#startedMs = ports.clock.nowMs();
+    this.#verified = new LeafStamps(ports.clock);
+    this.#touched = new LeafStamps(ports.clock);
     this.#open = new LRUCache({ max: OPEN_BLOBS_MAX, dispose: (blob) => this.#evict(blob) });
   }
 
@@ -63,23 +68,19 @@ export class BlobReader {
   }
 
   /**
-   * The range's bytes. The first block has been read and verified when this resolves.
+   * The range's bytes. The first of them are known to be readable and right when this resolves.
    * @throws {TroupeError} `BLOB_NOT_FOUND`, `BLOB_DAMAGED`, `DISK_FAILED`; the stream throws the last two as well
    */
-  async read(range: BlobRange): Promise<AsyncIterable<Uint8Array>> {
+  async read(range: BlobRange): Promise<ByteStream> {
     const blob = await this.#use(range);
     try {
-      if (
-        blob.sizeBytes !== range.sizeBytes ||
-        range.offset < 0 ||
-        range.lengthBytes < 0 ||
-        range.offset + range.lengthBytes > blob.sizeBytes
-      ) {
-        throw new TroupeError("BLOB_DAMAGED", `Blob ${range.blobId} has ${blob.sizeBytes} bytes on this node, not ${range.sizeBytes}.`);
+      const { sizeBytes, offset, lengthBytes } = range;
+      if (blob.sizeBytes !== sizeBytes || offset < 0 || lengthBytes < 0 || offset + lengthBytes > blob.sizeBytes) {
+        throw new TroupeError("BLOB_DAMAGED", `Blob ${range.blobId} has ${blob.sizeBytes} bytes on this node, not ${sizeBytes}.`);
       }
-      const endOffset = range.offset + range.lengthBytes;
-      const first = range.lengthBytes === 0 ? undefined : await this.#readBlock(blob, range.offset, endOffset);
-      return this.#stream(blob, range.offset, endOffset, first);
+      const endOffset = offset + lengthBytes;
+      const isReady = lengthBytes === 0 || this.#region(blob, offset, endOffset) !== undefined;
+      return this.#stream(blob, offset, endOffset, isReady ? undefined : await this.#readBlock(blob, offset, endOffset));
     } catch (error) {
       await this.#release(blob);
       throw error;
@@ -97,37 +98,53 @@ export class BlobReader {
     await Promise.allSettled(this.#opening.values());
   }
 
-  #stream(blob: OpenBlob, offset: number, endOffset: number, first: Uint8Array | undefined): AsyncIterable<Uint8Array> {
-    const release = (): Promise<void> => this.#release(blob);
-    const readBlock = (at: number): Promise<Uint8Array> => this.#readBlock(blob, at, endOffset);
+  // Written out rather than as a generator: a generator that was never begun would not release on return().
+  #stream(blob: OpenBlob, offset: number, endOffset: number, first: Uint8Array | undefined): ByteStream {
     let isReleased = false;
+    let ready = first;
+    let at = offset;
     const end = async (): Promise<IteratorReturnResult<undefined>> => {
       if (!isReleased) {
         isReleased = true;
-        await release();
+        await this.#release(blob);
       }
       return { done: true, value: undefined };
     };
-    // Written out rather than as a generator: a generator that was never begun would not release on return().
-    let next = first;
-    let at = offset;
-    return {
-      [Symbol.asyncIterator]: () => ({
-        next: async (): Promise<IteratorResult<Uint8Array, undefined>> => {
-          if (isReleased || at >= endOffset) return await end();
-          try {
-            const block = next ?? (await readBlock(at));
-            next = undefined;
-            at += block.length;
-            return { done: false, value: block };
-          } catch (error) {
-            await end();
-            throw error;
-          }
-        },
-        return: end,
-      }),
+    const iterator: ByteIterator = {
+      next: async () => {
+        if (isReleased || at >= endOffset) return await end();
+        try {
+          const block = ready ?? (await this.#readBlock(blob, at, endOffset));
+          ready = undefined;
+          at += block.length;
+          return { done: false, value: block };
+        } catch (error) {
+          await end();
+          throw error;
+        }
+      },
+      return: end,
+      region: () => (isReleased || ready !== undefined || at >= endOffset ? undefined : this.#region(blob, at, endOffset)),
+      skip: (countBytes) => {
+        this.#touched.stamp(blob.place.blobId, Math.floor(at / LEAF_BYTES), Math.floor((at + countBytes - 1) / LEAF_BYTES));
+        at += countBytes;
+      },
     };
+    return { [Symbol.asyncIterator]: () => iterator };
+  }
+
+  /** R4 */
+  #region(blob: OpenBlob, offset: number, endOffset: number): FileRegion | undefined {
+    const { descriptor } = blob.data;
+    if (descriptor === undefined || this.#verifyAgeMs === 0) return undefined;
+    const { blobId } = blob.place;
+    const firstLeaf = Math.floor(offset / LEAF_BYTES);
+    const lastLeaf = Math.floor((Math.min(endOffset, offset + REGION_BYTES_MAX) - 1) / LEAF_BYTES);
+    const touched = this.#touched.countRecent(blobId, firstLeaf, lastLeaf, IN_MEMORY_MS);
+    if (touched === 0) return undefined;
+    const count = this.#verified.countRecent(blobId, firstLeaf, firstLeaf + touched - 1, this.#verifyAgeMs);
+    if (count === 0) return undefined;
+    return { descriptor, offset, lengthBytes: Math.min(endOffset, (firstLeaf + count) * LEAF_BYTES) - offset };
   }
 
   /** From `offset` to the end of its block or of the range. */
@@ -135,9 +152,11 @@ export class BlobReader {
     const blockEnd = Math.min(endOffset, Math.floor(offset / READ_BLOCK_BYTES) * READ_BLOCK_BYTES + READ_BLOCK_BYTES);
     const firstLeaf = Math.floor(offset / LEAF_BYTES);
     const lastLeaf = Math.floor((blockEnd - 1) / LEAF_BYTES);
-    if (this.#isVerified(blob, firstLeaf, lastLeaf)) {
+    const { blobId } = blob.place;
+    if (this.#verified.countRecent(blobId, firstLeaf, lastLeaf, this.#verifyAgeMs) === lastLeaf - firstLeaf + 1) {
       const bytes = Buffer.allocUnsafeSlow(blockEnd - offset);
       await readFully(blob.data, bytes, offset);
+      this.#touched.stamp(blobId, firstLeaf, lastLeaf);
       return bytes;
     }
     // R1: whole leaves are read, checked, and then cut to what was asked for.
@@ -145,49 +164,22 @@ export class BlobReader {
     const bytes = Buffer.allocUnsafeSlow(Math.min(blob.sizeBytes, (lastLeaf + 1) * LEAF_BYTES) - leavesStart);
     const digests = Buffer.allocUnsafe((lastLeaf - firstLeaf + 1) * LEAF_DIGEST_BYTES);
     await Promise.all([readFully(blob.data, bytes, leavesStart), readFully(blob.leaves, digests, firstLeaf * LEAF_DIGEST_BYTES)]);
-    for (let leaf = firstLeaf; leaf <= lastLeaf; leaf += 1) {
-      const start = (leaf - firstLeaf) * LEAF_BYTES;
-      const expected = digests.subarray((leaf - firstLeaf) * LEAF_DIGEST_BYTES, (leaf - firstLeaf + 1) * LEAF_DIGEST_BYTES);
-      if (!expected.equals(this.#ports.hasher.leafDigest(bytes.subarray(start, start + LEAF_BYTES)))) {
-        this.#ports.log.error(
-          { blobId: blob.place.blobId, path: blob.place.path, leaf, offset: leaf * LEAF_BYTES },
-          "A leaf on the disk no longer has its digest; it is not served.",
-        );
-        throw new TroupeError("BLOB_DAMAGED", `Leaf ${leaf} of blob ${blob.place.blobId} no longer has its digest.`);
-      }
-    }
-    this.#stamp(blob, firstLeaf, lastLeaf);
+    for (let leaf = firstLeaf; leaf <= lastLeaf; leaf += 1) this.#check(blob, leaf, bytes, leavesStart, digests, firstLeaf);
+    this.#verified.stamp(blobId, firstLeaf, lastLeaf);
+    this.#touched.stamp(blobId, firstLeaf, lastLeaf);
     return bytes.subarray(offset - leavesStart, blockEnd - leavesStart);
   }
 
-  #isVerified(blob: OpenBlob, firstLeaf: number, lastLeaf: number): boolean {
-    if (this.#verifyAgeMs === 0) return false;
-    const nowSeconds = this.#nowSeconds();
-    const ageSeconds = this.#verifyAgeMs / 1000;
-    for (let leaf = firstLeaf; leaf <= lastLeaf; leaf += 1) {
-      const stamp = this.#stamps.get(pageKey(blob, leaf))?.[leaf % PAGE_LEAVES] ?? 0;
-      if (stamp === 0 || nowSeconds + 1 - stamp >= ageSeconds) return false;
-    }
-    return true;
-  }
-
-  #stamp(blob: OpenBlob, firstLeaf: number, lastLeaf: number): void {
-    if (this.#verifyAgeMs === 0) return;
-    const stamp = this.#nowSeconds() + 1;
-    for (let leaf = firstLeaf; leaf <= lastLeaf; leaf += 1) {
-      const key = pageKey(blob, leaf);
-      let page = this.#stamps.get(key);
-      if (page === undefined) {
-        const leafCount = Math.ceil(blob.sizeBytes / LEAF_BYTES);
-        page = new Uint32Array(Math.min(PAGE_LEAVES, leafCount - Math.floor(leaf / PAGE_LEAVES) * PAGE_LEAVES));
-        this.#stamps.set(key, page);
-      }
-      page[leaf % PAGE_LEAVES] = stamp;
-    }
-  }
-
-  #nowSeconds(): number {
-    return Math.floor((this.#ports.clock.nowMs() - this.#startedMs) / 1000);
+  #check(blob: OpenBlob, leaf: number, bytes: Uint8Array, leavesStart: number, digests: Buffer, firstLeaf: number): void {
+    const start = leaf * LEAF_BYTES - leavesStart;
+    const expected = digests.subarray((leaf - firstLeaf) * LEAF_DIGEST_BYTES, (leaf - firstLeaf + 1) * LEAF_DIGEST_BYTES);
+    if (expected.equals(this.#ports.hasher.leafDigest(bytes.subarray(start, start + LEAF_BYTES)))) return;
+    const { blobId, path } = blob.place;
+    this.#ports.log.error(
+      { blobId, path, leaf, offset: leaf * LEAF_BYTES },
+      "A leaf on the disk no longer has its digest; it is not served.",
+    );
+    throw new TroupeError("BLOB_DAMAGED", `Leaf ${leaf} of blob ${blobId} no longer has its digest.`);
   }
 
   async #use(place: BlobPlace): Promise<OpenBlob> {
@@ -237,8 +229,6 @@ export class BlobReader {
         this.#ports.log.warn({ blobId: blob.place.blobId, err: result.reason }, "A blob's file could not be closed.");
   }
 }
-
-const pageKey = (blob: OpenBlob, leaf: number): string => `${blob.place.blobId}:${Math.floor(leaf / PAGE_LEAVES)}`;
 
 async function openExisting(disk: Disk, path: string): Promise<DiskFile> {
   try {

@@ -132,7 +132,7 @@ export class ChunkIntake {
         await reserve(claimed.maxBytes);
         reservedBytes = claimed.maxBytes;
       }
-      const digested = await receiveChunk(this.#interruptible(chunk), { file: data, ...claimed }, ports.hasher);
+      const digested = await receiveChunk(this.#interruptible(chunk), { file: data, sync: () => this.#sync(), ...claimed }, ports.hasher);
       await turn("chunk.seal", () => ledger.seal(index, digested.lengthBytes));
       await this.#sync();
       const journalOffset = await journal.append({ kind: "chunk", index, ...digested });
@@ -173,7 +173,7 @@ export class ChunkIntake {
   async #compare(chunk: ChunkBody, claimed: Claimed): Promise<ChunkStored> {
     const { ledger, ports } = this.#session;
     const writer = this.#writers.get(chunk.index);
-    const second = await receiveChunk(this.#interruptible(chunk), { file: undefined, ...claimed }, ports.hasher);
+    const second = await receiveChunk(this.#interruptible(chunk), { file: undefined, sync: undefined, ...claimed }, ports.hasher);
     const first = claimed.claim === "compare-in-flight" ? await writer : await this.#recorded(chunk.index);
     if (first === undefined)
       throw new TroupeError("UPLOAD_BUSY", `Another body for chunk ${chunk.index} was arriving and did not end well; send it again.`);

@@ -2,19 +2,23 @@
  * One body on its way to the disk: gathered into blocks, written at its offset, leaf digests computed as the bytes arrive. Or only
  * digested, when another body for the same chunk is being written or was.
  *
- * At most one block is held in memory for a body; while it is being written, the sender waits.
+ * W1: at most two blocks are held in memory for a body; while they are full, the sender waits.
+ * W2: when this ends, well or not, no write and no sync of this body is under way.
  */
 import { writeFully } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
-import { LEAF_BYTES, LEAF_DIGEST_BYTES, WRITE_BLOCK_BYTES } from "../../core/limits.ts";
+import { EARLY_SYNC_BYTES, LEAF_BYTES, LEAF_DIGEST_BYTES, WRITE_BLOCK_BYTES } from "../../core/limits.ts";
 import type { ChunkBody } from "../../core/ports/data-plane.ts";
 import type { DiskFile } from "../../core/ports/disk.ts";
-import type { Hasher } from "../../core/ports/hasher.ts";
+import type { Hasher, StreamHash } from "../../core/ports/hasher.ts";
 import { chunkLengthError } from "./chunk-ledger.ts";
+import { WriteBlocks } from "./write-blocks.ts";
 
 export interface ChunkTarget {
   /** Absent: digest only. */
   readonly file: DiskFile | undefined;
+  /** Begins to make durable what was written so far. Its failure is this body's failure. */
+  readonly sync: (() => Promise<void>) | undefined;
   readonly offset: number;
   readonly minBytes: number;
   readonly maxBytes: number;
@@ -25,67 +29,131 @@ export interface DigestedChunk {
   readonly leafDigests: Uint8Array;
 }
 
-/** Blocks waiting to be used again, so that a busy node does not allocate for every body. */
-const freeBlocks: Buffer[] = [];
-const FREE_BLOCKS_MAX = 64;
+const blocks = new WriteBlocks();
 
 /**
- * @throws {TroupeError} `CHUNK_LENGTH`, `DIGEST_MISMATCH`, `DISK_FULL`, `DISK_FAILED`, `CANCELLED`, or what the body throws. When it
- * throws, no write of this body is still under way.
+ * @throws {TroupeError} `CHUNK_LENGTH`, `DIGEST_MISMATCH`, `DISK_FULL`, `DISK_FAILED`, `CANCELLED`, or what the body throws
  */
 export async function receiveChunk(chunk: ChunkBody, target: ChunkTarget, hasher: Hasher): Promise<DigestedChunk> {
   const { index, lengthBytes: declared } = chunk;
   if (declared !== undefined && (declared < target.minBytes || declared > target.maxBytes))
     throw chunkLengthError(index, target.minBytes, target.maxBytes, declared);
-  const block = freeBlocks.pop() ?? Buffer.allocUnsafeSlow(WRITE_BLOCK_BYTES);
+  const writer = new ChunkWriter(chunk, target, hasher);
   try {
-    return await receiveInto(block, chunk, target, hasher);
+    for await (const piece of chunk.bytes) {
+      chunk.signal.throwIfAborted();
+      await writer.take(piece);
+    }
+    chunk.signal.throwIfAborted();
+    return await writer.finish();
   } finally {
-    if (freeBlocks.length < FREE_BLOCKS_MAX) freeBlocks.push(block);
+    await writer.end();
   }
 }
 
-async function receiveInto(block: Buffer, chunk: ChunkBody, target: ChunkTarget, hasher: Hasher): Promise<DigestedChunk> {
-  const streams = chunk.digests.map((claim) => ({ claim, stream: hasher.stream(claim.algorithm) }));
-  const leafDigests = Buffer.allocUnsafe(Math.ceil(target.maxBytes / LEAF_BYTES) * LEAF_DIGEST_BYTES);
-  let leafCount = 0;
-  let written = 0;
-  let filled = 0;
+class ChunkWriter {
+  readonly #chunk: ChunkBody;
+  readonly #target: ChunkTarget;
+  readonly #hasher: Hasher;
+  readonly #streams: readonly { readonly algorithm: string; readonly value: string; readonly stream: StreamHash }[];
+  readonly #leafDigests: Buffer;
+  #leafCount = 0;
+  #block = blocks.take();
+  #filled = 0;
+  /** Handed to the disk, or about to be. */
+  #flushed = 0;
+  #syncedFrom = 0;
+  /** The block being written, and its write: at most one of each. */
+  #writing: { readonly block: Buffer; readonly done: Promise<void> } | undefined;
+  readonly #syncs: Promise<void>[] = [];
 
-  const flush = async (): Promise<void> => {
-    const bytes = block.subarray(0, filled);
-    for (let start = 0; start < filled; start += LEAF_BYTES) {
-      leafDigests.set(hasher.leafDigest(bytes.subarray(start, start + LEAF_BYTES)), leafCount * LEAF_DIGEST_BYTES);
-      leafCount += 1;
-    }
-    for (const { stream } of streams) stream.update(bytes);
-    if (target.file !== undefined) await writeFully(target.file, bytes, target.offset + written);
-    written += filled;
-    filled = 0;
-  };
+  constructor(chunk: ChunkBody, target: ChunkTarget, hasher: Hasher) {
+    this.#chunk = chunk;
+    this.#target = target;
+    this.#hasher = hasher;
+    this.#streams = chunk.digests.map(({ algorithm, value }) => ({ algorithm, value, stream: hasher.stream(algorithm) }));
+    this.#leafDigests = Buffer.allocUnsafe(Math.ceil(target.maxBytes / LEAF_BYTES) * LEAF_DIGEST_BYTES);
+  }
 
-  for await (const piece of chunk.bytes) {
-    chunk.signal.throwIfAborted();
-    if (written + filled + piece.length > target.maxBytes)
-      throw chunkLengthError(chunk.index, target.minBytes, target.maxBytes, `at least ${written + filled + piece.length}`);
+  async take(piece: Uint8Array): Promise<void> {
+    const { minBytes, maxBytes } = this.#target;
+    const arrived = this.#flushed + this.#filled + piece.length;
+    if (arrived > maxBytes) throw chunkLengthError(this.#chunk.index, minBytes, maxBytes, `at least ${arrived}`);
     for (let taken = 0; taken < piece.length; ) {
-      const count = Math.min(piece.length - taken, WRITE_BLOCK_BYTES - filled);
-      block.set(count === piece.length ? piece : piece.subarray(taken, taken + count), filled);
-      filled += count;
+      const count = Math.min(piece.length - taken, WRITE_BLOCK_BYTES - this.#filled);
+      this.#block.set(count === piece.length ? piece : piece.subarray(taken, taken + count), this.#filled);
+      this.#filled += count;
       taken += count;
-      if (filled === WRITE_BLOCK_BYTES) await flush();
+      if (this.#filled === WRITE_BLOCK_BYTES) await this.#flush();
     }
   }
-  if (filled > 0) await flush();
-  chunk.signal.throwIfAborted();
-  if (written < target.minBytes) throw chunkLengthError(chunk.index, target.minBytes, target.maxBytes, written);
-  for (const { claim, stream } of streams) {
-    const actual = stream.digestHex();
-    if (actual !== claim.value)
-      throw new TroupeError(
-        "DIGEST_MISMATCH",
-        `Chunk ${chunk.index} was claimed to have ${claim.algorithm} ${claim.value} and has ${actual}.`,
-      );
+
+  async finish(): Promise<DigestedChunk> {
+    if (this.#filled > 0) await this.#flush();
+    await this.#written();
+    await Promise.all(this.#syncs);
+    const { minBytes, maxBytes } = this.#target;
+    if (this.#flushed < minBytes) throw chunkLengthError(this.#chunk.index, minBytes, maxBytes, this.#flushed);
+    for (const { algorithm, value, stream } of this.#streams) {
+      const actual = stream.digestHex();
+      if (actual !== value)
+        throw new TroupeError("DIGEST_MISMATCH", `Chunk ${this.#chunk.index} was claimed to have ${algorithm} ${value} and has ${actual}.`);
+    }
+    return { lengthBytes: this.#flushed, leafDigests: this.#leafDigests.subarray(0, this.#leafCount * LEAF_DIGEST_BYTES) };
   }
-  return { lengthBytes: written, leafDigests: leafDigests.subarray(0, leafCount * LEAF_DIGEST_BYTES) };
+
+  /** W2 */
+  async end(): Promise<void> {
+    await Promise.allSettled([this.#writing?.done, ...this.#syncs]);
+    // Where there was no spare block, the one that was being written is the one to be filled next.
+    if (this.#writing !== undefined && this.#writing.block !== this.#block) blocks.giveBack(this.#writing.block);
+    this.#writing = undefined;
+    blocks.giveBack(this.#block);
+  }
+
+  async #flush(): Promise<void> {
+    const bytes = this.#block.subarray(0, this.#filled);
+    for (let start = 0; start < bytes.length; start += LEAF_BYTES) {
+      this.#leafDigests.set(this.#hasher.leafDigest(bytes.subarray(start, start + LEAF_BYTES)), this.#leafCount * LEAF_DIGEST_BYTES);
+      this.#leafCount += 1;
+    }
+    for (const { stream } of this.#streams) stream.update(bytes);
+    const at = this.#target.offset + this.#flushed;
+    this.#flushed += this.#filled;
+    this.#filled = 0;
+    const { file } = this.#target;
+    if (file === undefined) return;
+    // W1: the block before this one must be on its way to the disk no longer.
+    await this.#written();
+    const done = writeFully(file, bytes, at);
+    // Whoever waits for it hears of a failure; until then it must not count as unhandled.
+    done.catch(() => undefined);
+    this.#writing = { block: this.#block, done };
+    const spare = blocks.takeSpare();
+    if (spare === undefined) {
+      await this.#written("keep");
+      return;
+    }
+    this.#block = spare;
+  }
+
+  /** Waits for the write under way; its block is free again, or the one to be filled next. */
+  async #written(then: "give back" | "keep" = "give back"): Promise<void> {
+    const writing = this.#writing;
+    if (writing === undefined) return;
+    await writing.done;
+    this.#writing = undefined;
+    if (then === "give back") blocks.giveBack(writing.block);
+    this.#syncEarly();
+  }
+
+  /** A large chunk is made durable while it arrives, so that little is left to wait for at its end. */
+  #syncEarly(): void {
+    if (this.#target.sync === undefined || this.#flushed - this.#syncedFrom < EARLY_SYNC_BYTES || this.#flushed === this.#target.maxBytes)
+      return;
+    this.#syncedFrom = this.#flushed;
+    const sync = this.#target.sync();
+    sync.catch(() => undefined);
+    this.#syncs.push(sync);
+  }
 }

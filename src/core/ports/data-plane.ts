@@ -3,6 +3,7 @@
  * passed as they are; between processes over HTTP with a token minted by the serving node.
  */
 import type { ChunkDigest } from "../digest.ts";
+import type { ByteStream } from "./byte-stream.ts";
 
 /** Where and with what right. `url` is the node's data server; absent when the node serves its own process only. */
 export interface DataAccess {
@@ -51,5 +52,5 @@ export interface DataPlane {
    * that a missing or damaged blob is an error and not a broken stream.
    * @throws {TroupeError} `BLOB_NOT_FOUND`, `BLOB_DAMAGED`, `DISK_FAILED`, `HOST_UNAVAILABLE`, `FORBIDDEN` (token)
    */
-  readBlob(access: DataAccess, range: BlobRange): Promise<AsyncIterable<Uint8Array>>;
+  readBlob(access: DataAccess, range: BlobRange): Promise<ByteStream>;
 }

@@ -9,6 +9,8 @@
 
 export interface DiskFile {
   readonly path: string;
+  /** The operating system's, where there is one. */
+  readonly descriptor?: number | undefined;
   /** @returns bytes read, fewer than asked at the end of the file, 0 past it */
   read(into: Uint8Array, offset: number): Promise<number>;
   /** @returns bytes written, which may be fewer than given; see `writeFully` */

@@ -3,6 +3,8 @@
  * socket. `src/gateway/node-http.ts` is the adapter over node:http.
  */
 
+import type { ByteStream } from "./byte-stream.ts";
+
 /** Lowercase names; several fields of one name are joined with ", " (`set-cookie` excepted, which only responses have). */
 export type HttpHeaders = Readonly<Record<string, string>>;
 
@@ -24,7 +26,7 @@ export interface HttpRequest {
  * Bytes of a response. A stream is pulled only as fast as the client takes it, one block at a time; when it throws, the connection
  * is destroyed, so that nobody takes half an answer for a whole one. Its `return()` is called when the client goes away.
  */
-export type HttpResponseBody = string | Uint8Array | AsyncIterable<Uint8Array>;
+export type HttpResponseBody = string | Uint8Array | ByteStream | AsyncIterable<Uint8Array>;
 
 export interface HttpResponse {
   readonly status: number;

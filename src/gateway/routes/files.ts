@@ -10,6 +10,7 @@ import type { LocatedFile } from "../../actors/catalog/contract.ts";
 import { evaluateConditions, rangeApplies } from "../../core/conditional.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { formatHttpDate } from "../../core/http-date.ts";
+import type { ByteStream } from "../../core/ports/byte-stream.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
 import { randomIdentity } from "../../core/ports/random.ts";
 import { type ByteRange, parseRange } from "../../core/range.ts";
@@ -54,7 +55,7 @@ async function serve(gateway: Gateway, exchange: Exchange): Promise<HttpResponse
   const decision = parseRange(field, file.sizeBytes);
   if (decision.kind === "unsatisfiable")
     throw new TroupeError("RANGE_NOT_SATISFIABLE", `The file has ${file.sizeBytes} bytes.`, { facts: { size: file.sizeBytes } });
-  const open = (range: ByteRange): Promise<AsyncIterable<Uint8Array>> => openRange(gateway, exchange, file, range);
+  const open = (range: ByteRange): Promise<ByteStream> => openRange(gateway, exchange, file, range);
 
   if (decision.kind === "whole") {
     const whole = { ...headers, "content-length": String(file.sizeBytes) };
@@ -81,7 +82,7 @@ async function serve(gateway: Gateway, exchange: Exchange): Promise<HttpResponse
   return { status: 206, headers: partial, body: await open(first) };
 }
 
-async function openRange(gateway: Gateway, exchange: Exchange, file: LocatedFile, range: ByteRange): Promise<AsyncIterable<Uint8Array>> {
+async function openRange(gateway: Gateway, exchange: Exchange, file: LocatedFile, range: ByteRange): Promise<ByteStream> {
   try {
     return await gateway.blobs.open(file, range, exchange.request.signal);
   } catch (error) {

@@ -4,8 +4,8 @@
  * P1: no stack, no secret, nothing of the server's own disk: what went wrong inside is told by its code and a sentence from the table;
  *     the log has the rest, found by the request ID.
  */
-import { ERRORS, type ErrorCode, RETRY, type TroupeError } from "../core/errors.ts";
-import type { HttpResponse } from "../core/ports/http-exchange.ts";
+import { ERRORS, type ErrorCode, RETRY, type TroupeError } from "./errors.ts";
+import type { HttpResponse } from "./ports/http-exchange.ts";
 
 const RETRY_AFTER_SECONDS_DEFAULT = 1;
 /** Their details speak of the server's inside. */
