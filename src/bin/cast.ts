@@ -16,6 +16,7 @@ import { tracker } from "../actors/tracker/contract.ts";
 import type { TrackerTables } from "../actors/tracker/tables.ts";
 import { hostSession } from "../actors/upload/actor.ts";
 import { createSessionFolder } from "../actors/upload/session-files.ts";
+import { readSessionJournal } from "../actors/upload/session-journal.ts";
 import { host } from "../bus/host.ts";
 import type { Log } from "../core/log.ts";
 import type { Bus } from "../core/ports/bus.ts";
@@ -44,7 +45,7 @@ export interface CastPorts {
   };
 }
 
-export interface CastOptions extends Omit<StorageOptions, "createFolder" | "hostSession"> {
+export interface CastOptions extends Omit<StorageOptions, "createFolder" | "readFolder" | "hostSession"> {
   readonly offlineAfterMs: number;
 }
 
@@ -68,7 +69,7 @@ export async function startCast(cast: CastPorts, options: CastOptions, undo: Und
   undo.push(() => catalogActor.stop());
   const node = await startStorage(
     { ...cast, bus: connect() },
-    { ...options, hostSession, createFolder: (folder, plan, owner) => createSessionFolder(disk, hasher, folder, plan, owner) },
+    { ...options, hostSession, createFolder: (folder, plan, owner) => createSessionFolder(disk, hasher, folder, plan, owner), readFolder: (folder) => readSessionJournal(disk, hasher, folder, options.fileBytesMax) },
   );
   undo.push(() => node.stop());
   return node;

@@ -10,7 +10,7 @@ import type { TrackerTables } from "../actors/tracker/tables.ts";
 import { LoopbackMedium } from "../bus/loopback.ts";
 import type { ServerSettings } from "../config/setting-table.ts";
 import { makeDurableDirectory } from "../core/durable.ts";
-import { DISK_RESERVE_BYTES, DRAIN_MS_MAX } from "../core/limits.ts";
+import { DATA_SERVER_DRAIN_MS, DISK_RESERVE_BYTES, GATEWAY_DRAIN_MS } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
 import type { HttpHandler } from "../core/ports/http-exchange.ts";
 import { createDataServer } from "../data-plane/data-server.ts";
@@ -83,7 +83,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   // The node announces its data server's address when it joins, so it listens before; until the node has recovered it says so.
   let dataServer: HttpHandler = async () => ({ status: 503, headers: { "retry-after": "1" }, close: true });
   const dataListener = await httpServer.listen({ host: "127.0.0.1", port: settings.dataPort }, (request) => dataServer(request));
-  undo.push(() => dataListener.close(DRAIN_MS_MAX));
+  undo.push(() => dataListener.close(DATA_SERVER_DRAIN_MS));
   const node = await startCast(
     { clock, random, log, disk, hasher, cache, tokens, databases, connect: () => medium.connect() },
     { ...settings, directory, version, diskReserveBytes: DISK_RESERVE_BYTES, dataUrl: dataListener.url },
@@ -98,7 +98,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
     { ...settings, nodeId: directory.nodeId, trustProxy: false },
     settings,
   );
-  undo.push(() => gateway.stop(DRAIN_MS_MAX));
+  undo.push(() => gateway.stop(GATEWAY_DRAIN_MS));
   const { freeBytes } = await disk.space(settings.dataDirectory);
   return { gatewayUrl: settings.publicUrl ?? gateway.url, nodeId: directory.nodeId, freeBytes };
 }

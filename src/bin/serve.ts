@@ -9,13 +9,12 @@ import { hostname } from "node:os";
 import { parseServerCommand } from "../config/server-command.ts";
 import { ROLES, type ServerSettings } from "../config/setting-table.ts";
 import { TroupeError } from "../core/errors.ts";
+import { STOP_MS_MAX } from "../core/limits.ts";
 import { createLog } from "../store/pino-log.ts";
 import { type RunningServer, startEmbedded } from "./embedded.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-/** A stop that takes longer is not waited for. */
-const STOP_MS_MAX = 9_500;
 
 async function main(): Promise<void> {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };

@@ -6,6 +6,12 @@ import assert from "node:assert/strict";
 import { TroupeError } from "./errors.ts";
 import { BLOB_ID_LIMIT } from "./limits.ts";
 
+/** A blob's ID with the path it was given: where it lies on each of its nodes. */
+export interface BlobPlace {
+  readonly blobId: number;
+  readonly path: string;
+}
+
 const BASE = 512;
 const PATTERN = /^([01][0-9A-F]{2})\/([01][0-9A-F]{2})\/([01][0-9A-F]{2})\/([0-9A-F]{8,16})_([01][0-9A-F]{2})$/;
 

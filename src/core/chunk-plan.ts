@@ -3,10 +3,11 @@ import { TroupeError } from "./errors.ts";
 import { CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNK_COUNT_MAX, FILE_BYTES_LIMIT, LEAF_BYTES } from "./limits.ts";
 
 /**
- * @param sizeBytes absent while the client has not said; then the largest allowed file decides
+ * @param sizeBytes absent while the client has not said; then the largest file that is allowed decides
+ * @param sizeBytesMax the largest file that is allowed
  * @throws {TroupeError} `BAD_CHUNK_SIZE`, `TOO_LARGE`
  */
-export function chooseChunkBytes(sizeBytes: number | undefined, wantedBytes: number | undefined): number {
+export function chooseChunkBytes(sizeBytes: number | undefined, wantedBytes: number | undefined, sizeBytesMax: number): number {
   if (sizeBytes !== undefined && sizeBytes > FILE_BYTES_LIMIT)
     throw new TroupeError("TOO_LARGE", `A file has at most ${FILE_BYTES_LIMIT} bytes.`);
   if (wantedBytes !== undefined) {
@@ -20,6 +21,6 @@ export function chooseChunkBytes(sizeBytes: number | undefined, wantedBytes: num
     }
     return wantedBytes;
   }
-  const neededBytes = Math.ceil((sizeBytes ?? 0) / CHUNK_COUNT_MAX / LEAF_BYTES) * LEAF_BYTES;
+  const neededBytes = Math.ceil((sizeBytes ?? sizeBytesMax) / CHUNK_COUNT_MAX / LEAF_BYTES) * LEAF_BYTES;
   return Math.max(CHUNK_BYTES_DEFAULT, neededBytes);
 }

@@ -1,5 +1,6 @@
 /**
- * The only two ways bytes and names reach a disk for good.
+ * The only ways bytes and names reach a disk for good: `writeFully` for bytes, `publish` for a synced file's final name, `replaceFile` for a
+ * small file as a whole.
  *
  * D1: a write is whole or an error; the operating system may write less than asked and say nothing.
  * D2: a published name exists only after its data is synced, and is durable only after its directory is synced.
@@ -10,6 +11,14 @@ import { dirname } from "node:path";
 import { TroupeError } from "./errors.ts";
 import { DURABLE_DIRECTORIES_KEPT } from "./limits.ts";
 import type { Disk, DiskFile } from "./ports/disk.ts";
+
+const SYNCS = new Set(["fsync", "fdatasync", "sync"]);
+
+/** Whether a failure means that the disk does not keep what it was given: a lost sync, an I/O error. Others say nothing about it. */
+export function isDiskLost(error: unknown): boolean {
+  if (!(error instanceof TroupeError) || error.code !== "DISK_FAILED") return false;
+  return error.facts["errno"] === "EIO" || SYNCS.has(String(error.facts["syscall"]));
+}
 
 /** Writes all of `bytes` at `offset`. */
 export async function writeFully(file: DiskFile, bytes: Uint8Array, offset: number): Promise<void> {
@@ -47,6 +56,9 @@ export async function publish(disk: Disk, syncedPath: string, finalPath: string,
     await disk.link(syncedPath, finalPath);
   } catch (error) {
     if (!(error instanceof TroupeError) || error.facts["errno"] !== "EEXIST") throw error;
+    // The same again: the name stands for it already. Another file under this name would be somebody else's.
+    const [ours, theirs] = await Promise.all([disk.status(syncedPath), disk.status(finalPath)]);
+    if (ours?.sizeBytes !== theirs?.sizeBytes) throw error;
   }
   await disk.syncDirectory(dirname(finalPath));
 }

@@ -2,6 +2,7 @@
  * A file that is open only while it is used: an idle upload keeps its place without keeping a descriptor. Behaves as the
  * {@link DiskFile} it opens on demand.
  */
+import { TroupeError } from "./errors.ts";
 import type { Disk, DiskFile, OpenMode } from "./ports/disk.ts";
 
 export class LazyFile implements DiskFile {
@@ -10,6 +11,7 @@ export class LazyFile implements DiskFile {
   readonly #mode: Exclude<OpenMode, "create">;
   #opening: Promise<DiskFile> | undefined;
   #useCount = 0;
+  #isClosed = false;
 
   constructor(disk: Disk, path: string, mode: Exclude<OpenMode, "create">) {
     this.#disk = disk;
@@ -39,16 +41,26 @@ export class LazyFile implements DiskFile {
 
   /** Gives the descriptor back when nothing is under way; the next use opens the file again. Call it only with nothing unsynced. */
   async rest(): Promise<void> {
-    if (this.#useCount === 0) await this.close();
+    if (this.#useCount === 0) await this.reopenNext();
   }
 
+  /** For good: what still wants to use it is refused with `STOPPING`. */
   async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.reopenNext();
+  }
+
+  /** The next use opens the file anew: after a failed sync, what is open is not believed any more. */
+  async reopenNext(): Promise<void> {
     const opening = this.#opening;
     this.#opening = undefined;
-    if (opening !== undefined) await (await opening).close();
+    if (opening === undefined) return;
+    const file = await opening.catch(() => undefined);
+    await file?.close();
   }
 
   async #use<T>(work: (file: DiskFile) => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw new TroupeError("STOPPING", `${this.path} has been closed.`);
     this.#useCount += 1;
     try {
       this.#opening ??= this.#open();
@@ -58,12 +70,12 @@ export class LazyFile implements DiskFile {
     }
   }
 
-  async #open(): Promise<DiskFile> {
-    try {
-      return await this.#disk.open(this.path, this.#mode);
-    } catch (error) {
-      this.#opening = undefined;
-      throw error;
-    }
+  #open(): Promise<DiskFile> {
+    const opening = this.#disk.open(this.path, this.#mode);
+    // Unless another has taken its place, the next use tries again.
+    opening.catch(() => {
+      if (this.#opening === opening) this.#opening = undefined;
+    });
+    return opening;
   }
 }

@@ -152,6 +152,11 @@ export const JSON_BODY_BYTES_MAX = 64 * KIB;
 export const HTTP_CONNECTIONS_MAX = 10_000;
 export const EVENT_STREAMS_MAX = 1_000;
 export const DRAIN_MS_MAX = 8_000;
+/** Requests under way when the process is told to stop. */
+export const GATEWAY_DRAIN_MS = 4_000;
+export const DATA_SERVER_DRAIN_MS = 500;
+/** A process that was told to stop has ended by then. */
+export const STOP_MS_MAX = 9_500;
 /** A request target longer than this is refused: the longest name, percent-encoded, and a query of several such fit. */
 export const TARGET_BYTES_MAX = 8 * KIB;
 export const QUERY_PARAMETERS_MAX = 64;
@@ -197,6 +202,7 @@ assert(CACHE_REFRESH_MS > 2 * REQUEST_TIMEOUT_DEFAULT_MS && CACHE_REFRESH_MS < O
 assert(OUTBOX_SWEEP_MS < DELETE_VISIBLE_MS_MAX && OUTBOX_BACKOFF_MIN_MS < OUTBOX_BACKOFF_MAX_MS && OUTBOX_PARALLEL_MAX <= OUTBOX_BATCH_MAX);
 assert(ID_KEYS_MAX * 4 < REPLY_ITEMS_MAX, "an allocator's state fits into one reply");
 assert(RESTART_BACKOFF_MIN_MS < RESTART_BACKOFF_MAX_MS);
+assert(GATEWAY_DRAIN_MS + DATA_SERVER_DRAIN_MS + STOP_GRACE_MS < STOP_MS_MAX, "the gateway, then one actor's grace, fit into a stop");
 assert(ID_STEP_MIN <= ID_STEP_DEFAULT && ID_LEASE_COUNT_MAX < BLOB_ID_LIMIT);
 assert(CHUNKS_IN_FLIGHT_PER_SESSION_MAX <= CHUNKS_IN_FLIGHT_PER_NODE_MAX);
 assert(MAILBOX_PRIORITY_MESSAGES_MAX <= MAILBOX_MESSAGES_MAX && MAILBOX_MESSAGES_MAX <= BUS_PENDING_MESSAGES_MAX);

@@ -1,6 +1,7 @@
 /** Schemas that several contracts share, and the words for states that users see. */
 import { z } from "zod";
 import { DIGEST_BYTES, type FileDigestAlgorithm, isDigestHex } from "./digest.ts";
+import type { ErrorCode } from "./errors.ts";
 import { FILE_ID_PATTERN } from "./file-id.ts";
 import { IDENTITY_PATTERN } from "./identity.ts";
 import {
@@ -97,6 +98,14 @@ export type UploadState = (typeof UPLOAD_STATES)[number];
 export const uploadState = z.enum(UPLOAD_STATES);
 export const ENDED_STATES = ["merged", "cancelled", "expired", "failed"] as const satisfies readonly UploadState[];
 export type EndedState = (typeof ENDED_STATES)[number];
+
+/** What a command is answered when the upload has ended like this. */
+export const ENDED_CODES = {
+  merged: "UPLOAD_MERGED",
+  cancelled: "UPLOAD_CANCELLED",
+  expired: "UPLOAD_EXPIRED",
+  failed: "UPLOAD_FAILED",
+} as const satisfies Record<EndedState, ErrorCode>;
 
 export function isEnded(state: UploadState): state is EndedState {
   return (ENDED_STATES as readonly UploadState[]).includes(state);

@@ -19,7 +19,8 @@ import { OutboxSweep, type OutboxSweepOptions } from "./outbox-sweep.ts";
 import type { CatalogPorts } from "./ports.ts";
 import { Purge } from "./purge.ts";
 import type { CatalogDatabase, OutboxKind } from "./tables.ts";
-import { claimUpload, endUpload, listUploads, registerUpload, showUpload } from "./uploads.ts";
+import { claimUpload, endUpload, listHostedUploads, listUploads, registerUpload, showUpload } from "./uploads.ts";
+import { showBlobState } from "./blob-state.ts";
 
 export interface CatalogOptions {
   readonly database: CatalogDatabase;
@@ -53,6 +54,8 @@ export function startCatalog(options: CatalogOptions): (self: Self) => Promise<A
         claimUpload: (input, turn) => turn.later(claimUpload(ports, turn.principal, input)),
         endUpload: (input, turn) => turn.later(endUpload(ports, turn.principal, input)),
         commitFile: (input, turn) => turn.later(commitFile(ports, turn.principal, input)),
+        hostedUploads: (input, turn) => turn.later(listHostedUploads(ports, turn.principal, input)),
+        blobState: ({ blobId }, turn) => turn.later(showBlobState(ports, blobId)),
         upload: ({ uploadId }, turn) => turn.later(showUpload(ports, turn.principal, uploadId)),
         uploads: (input, turn) => turn.later(listUploads(ports, turn.principal, input)),
         file: ({ fileId }, turn) => turn.later(lookUpFile(ports, turn.principal, fileId)),

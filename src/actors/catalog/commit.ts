@@ -10,24 +10,19 @@ import type { ReceivedOf } from "../../bus/contract.ts";
 import { blobIdOfPath } from "../../core/blob-path.ts";
 import { bytesOf, textOf } from "../../core/byte-text.ts";
 import { FILE_DIGEST_ALGORITHMS } from "../../core/digest.ts";
-import { type ErrorCode, TroupeError } from "../../core/errors.ts";
+import { TroupeError } from "../../core/errors.ts";
 import type { Principal } from "../../core/principal.ts";
+import { ENDED_CODES } from "../../core/shapes.ts";
 import { userShard } from "../../core/user-shard.ts";
 import type { catalog } from "./contract.ts";
 import { bytesOfHex, loadFile } from "./file-row.ts";
 import { jsonBytes, readJson } from "./json-column.ts";
 import { enqueue, fileEvent } from "./outbox.ts";
 import type { CatalogPorts } from "./ports.ts";
-import { type CatalogTransaction, FILE_TABLES, fileTableOfShard, type KeptUploadState } from "./tables.ts";
+import { type CatalogTransaction, FILE_TABLES, fileTableOfShard } from "./tables.ts";
 import { type CommitResult, checkEpoch, commitResult, lockUpload, type UploadRow } from "./upload-row.ts";
 
 type Commit = ReceivedOf<typeof catalog, "commitFile">;
-
-const ENDED_ERRORS: Partial<Record<KeptUploadState, ErrorCode>> = {
-  cancelled: "UPLOAD_CANCELLED",
-  expired: "UPLOAD_EXPIRED",
-  failed: "UPLOAD_FAILED",
-};
 
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `EPOCH_STALE`, `UPLOAD_CANCELLED`, `UPLOAD_EXPIRED`, `UPLOAD_FAILED`, `BAD_REQUEST` */
 export async function commitFile(ports: CatalogPorts, principal: Principal, input: Commit): Promise<CommitResult> {
@@ -40,8 +35,7 @@ export async function commitFile(ports: CatalogPorts, principal: Principal, inpu
     checkEpoch(upload, input.epoch);
     // C3
     if (upload.state === "merged" && upload.result !== null) return readJson(commitResult, upload.result);
-    const ended = ENDED_ERRORS[upload.state];
-    if (ended !== undefined) throw new TroupeError(ended);
+    if (upload.state !== "receiving") throw new TroupeError(ENDED_CODES[upload.state]);
     return commitLocked(transaction, upload, input, ports.clock.wallMs());
   });
   ports.wake("event");

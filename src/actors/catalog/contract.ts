@@ -96,8 +96,8 @@ export const catalog = defineContract({
       errors: ["UPLOAD_NOT_FOUND"],
     }),
     endUpload: request({
-      doc: "An upload ended without becoming a file. The same again gives the same answer.",
-      input: z.object({ uploadId: identity, epoch, state: z.enum(["cancelled", "expired", "failed"]), lastError: lastError.optional() }),
+      doc: "An upload ended without becoming a file. The same again gives the same answer. One whose creation was never answered is forgotten, with its operation.",
+      input: z.object({ uploadId: identity, epoch, state: z.enum(["cancelled", "expired", "failed"]), lastError: lastError.optional(), isForgotten: z.boolean().default(false) }),
       output: z.object({}),
       errors: ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_MERGED"],
     }),
@@ -112,6 +112,20 @@ export const catalog = defineContract({
       input: z.object({ uploadId: identity }),
       output: uploadRecord,
       errors: ["UPLOAD_NOT_FOUND"],
+      readOnly: true,
+    }),
+    hostedUploads: request({
+      doc: "IDs of the uploads that a host has and that have not ended, in order: what it must have on its disk.",
+      input: z.object({ host: identity, cursor: cursor.optional(), limit }),
+      output: z.object({ uploadIds: z.array(identity), cursor: cursor.optional() }),
+      errors: [],
+      readOnly: true,
+    }),
+    blobState: request({
+      doc: "Whether files refer to a blob (live), none do any more (retired), or it was never committed (unknown).",
+      input: z.object({ blobId }),
+      output: z.object({ state: z.enum(["live", "retired", "unknown"]) }),
+      errors: [],
       readOnly: true,
     }),
     uploads: request({

@@ -1,6 +1,6 @@
 /** Who hosts which upload, in which epoch, and how it ended. Which chunks have arrived is the host's journal's alone. */
 import type { ReceivedOf } from "../../bus/contract.ts";
-import { bytesOf } from "../../core/byte-text.ts";
+import { bytesOf, textOf } from "../../core/byte-text.ts";
 import { TroupeError } from "../../core/errors.ts";
 import type { Principal } from "../../core/principal.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
@@ -11,7 +11,7 @@ import { claimOperation } from "./operation.ts";
 import { decodeCursor, pageOf } from "./paging.ts";
 import { type CatalogPorts, listedOwner } from "./ports.ts";
 import { type CatalogTransaction, KEPT_UPLOAD_STATES } from "./tables.ts";
-import { checkEpoch, lockUpload, uploadRecordOf, visible } from "./upload-row.ts";
+import { checkEpoch, lockUpload, type UploadRow, uploadRecordOf, visible } from "./upload-row.ts";
 
 type Registration = ReceivedOf<typeof catalog, "registerUpload">;
 type Ending = ReceivedOf<typeof catalog, "endUpload">;
@@ -33,7 +33,7 @@ export function registerUpload(ports: CatalogPorts, principal: Principal, input:
     if (input.operation !== undefined) {
       const earlier = await claimOperation(
         transaction,
-        { ...input.operation, scope: `upload:${principal.owner}`, result: input.uploadId },
+        { ...input.operation, scope: operationScope(principal.owner), result: input.uploadId },
         nowMs,
       );
       const epoch = earlier === undefined ? undefined : await epochOf(transaction, earlier);
@@ -65,6 +65,7 @@ export function endUpload(ports: CatalogPorts, principal: Principal, input: Endi
     const row = await lockUpload(transaction, principal, input.uploadId);
     checkEpoch(row, input.epoch);
     if (row.state === "merged") throw new TroupeError("UPLOAD_MERGED");
+    if (input.isForgotten) return forgetUpload(transaction, row);
     if (row.ended_time !== null) return {};
     const nowMs = ports.clock.wallMs();
     const { lastError } = input;
@@ -77,6 +78,42 @@ export function endUpload(ports: CatalogPorts, principal: Principal, input: Endi
       .execute();
     return {};
   });
+}
+
+/** Nobody was told of it: its operation's key is free again. */
+async function forgetUpload(transaction: CatalogTransaction, { upload_id, owner }: UploadRow): Promise<Record<string, never>> {
+  await transaction.query
+    .deleteFrom("t_operation")
+    .where("scope_name", "=", bytesOf(operationScope(textOf(owner))))
+    .where("result", "=", upload_id)
+    .execute();
+  await transaction.query.deleteFrom("t_upload").where("upload_id", "=", upload_id).execute();
+  return {};
+}
+
+const operationScope = (owner: string): string => `upload:${owner}`;
+
+export async function listHostedUploads(
+  ports: CatalogPorts,
+  principal: Principal,
+  wanted: ReceivedOf<typeof catalog, "hostedUploads">,
+): Promise<{ uploadIds: string[]; cursor?: string }> {
+  const owner = listedOwner(principal);
+  const rows = await ports.database.read((query) => {
+    let select = query
+      .selectFrom("t_upload")
+      .select("upload_id")
+      .where("host", "=", bytesOf(wanted.host))
+      .where("ended_time", "is", null)
+      .orderBy("upload_id")
+      .limit(wanted.limit + 1);
+    if (owner !== undefined) select = select.where("owner", "=", bytesOf(owner));
+    if (wanted.cursor !== undefined) select = select.where("upload_id", ">", bytesOf(wanted.cursor));
+    return select.execute();
+  });
+  const uploadIds = rows.slice(0, wanted.limit).map(({ upload_id }) => textOf(upload_id));
+  const last = uploadIds.at(-1);
+  return rows.length > wanted.limit && last !== undefined ? { uploadIds, cursor: last } : { uploadIds };
 }
 
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND` */

@@ -8,7 +8,10 @@ import { type Client, client } from "../../bus/client.ts";
 import { host } from "../../bus/host.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { FileIdMaker } from "../../core/file-id.ts";
-import { LEAF_BYTES } from "../../core/limits.ts";
+import type { BlobPlace } from "../../core/blob-path.ts";
+import { CHUNKS_IN_FLIGHT_PER_NODE_MAX, LEAF_BYTES } from "../../core/limits.ts";
+import { withRetry } from "../../core/retry.ts";
+import type { BlobRecord } from "./blob-record.ts";
 import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
 import type { ByteStream } from "../../core/ports/byte-stream.ts";
@@ -25,7 +28,7 @@ import { tracker } from "../tracker/contract.ts";
 import type { SessionNode } from "../upload/ports.ts";
 import { BlobAllocation } from "./blob-allocation.ts";
 import { BlobReader } from "./blob-reader.ts";
-import { BlobStore } from "./blob-store.ts";
+import { BlobStore, type SyncedBlob } from "./blob-store.ts";
 import { Capacity } from "./capacity.ts";
 import { storage } from "./contract.ts";
 import type { DataDirectory } from "./data-directory.ts";
@@ -68,6 +71,8 @@ export async function startStorage(ports: StoragePorts, options: StorageOptions)
   return node;
 }
 
+const RAISE_RETRY = { attemptsMax: 5, pauseMinMs: 100, pauseMaxMs: 2_000 };
+
 class Node implements StorageNode {
   readonly nodeId: string;
   readonly #ports: StoragePorts;
@@ -79,11 +84,14 @@ class Node implements StorageNode {
   readonly #sessions: Sessions;
   readonly #membership: Membership;
   readonly #allocator: Client<typeof ids>;
+  readonly #catalog: Client<typeof catalog>;
   #actor: HostedActor | undefined;
   #suspect: string | undefined;
   /** Found on the disk at the start; later ones the allocator knows itself. */
   #highestBlobId: number | undefined;
   #isStopping = false;
+  /** Chunk bodies on their way in. */
+  #arrivingCount = 0;
 
   constructor(ports: StoragePorts, options: StorageOptions) {
     const { bus, clock, random, log, disk } = ports;
@@ -96,7 +104,8 @@ class Node implements StorageNode {
     this.#blobs = new BlobStore(ports, layout, options.deleteGraceMs);
     this.#reader = new BlobReader(ports, this.#blobs, options.verifyAgeMs);
     this.#allocator = client(bus, ids);
-    const sessionPorts = { ...ports, catalog: client(bus, catalog), node: this.#sessionNode(new BlobAllocation(this.#allocator, clock)) };
+    this.#catalog = client(bus, catalog);
+    const sessionPorts = { ...ports, catalog: this.#catalog, node: this.#sessionNode(new BlobAllocation(this.#allocator, clock)) };
     this.#sessions = new Sessions(sessionPorts, new FileIdMaker(clock, random, nodeId), { ...options, layout });
     this.#membership = new Membership(client(bus, tracker), clock, log, {
       heartbeatMs: options.heartbeatMs,
@@ -105,11 +114,23 @@ class Node implements StorageNode {
   }
 
   async start(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.#putAway();
+      throw error;
+    }
+  }
+
+  async #start(): Promise<void> {
     const { bus } = this.#ports;
     await this.#blobs.recover();
     const highest = await this.#blobs.highestBlobId();
     this.#highestBlobId = highest;
-    if (highest !== undefined) await this.#allocator.raise({ key: BLOB_KEY, highest }, { answersMax: 1 });
+    if (highest !== undefined) {
+      await withRetry(RAISE_RETRY, this.#ports, () => this.#raise(highest));
+      await this.#warnOfLostCatalog(highest);
+    }
     await this.#sessions.recover();
     this.#actor = await host(bus, storage, { nodeId: this.nodeId }, this.#ports, async () => this.#activation());
     await this.#membership.start();
@@ -118,14 +139,31 @@ class Node implements StorageNode {
   async stop(): Promise<void> {
     this.#isStopping = true;
     await this.#membership.stop();
+    await this.#putAway();
+  }
+
+  async #putAway(): Promise<void> {
     await this.#actor?.stop();
     await this.#sessions.stop();
     await this.#blobs.close();
     await this.#reader.close();
   }
 
+  /** One allocator that knows the floor has it in the database, where the others find it at their next step. */
+  async #raise(highest: number): Promise<void> {
+    const answers = await this.#allocator.raise({ key: BLOB_KEY, highest }, { answersMax: 1 });
+    const refused = answers.find((answer) => !answer.ok);
+    if (!answers.some((answer) => answer.ok)) throw refused?.ok === false ? refused.error : new TroupeError("UNAVAILABLE", "No ID allocator answers.");
+  }
+
   async storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
-    return await this.#sessions.find(chunk.uploadId).storeChunk(chunk);
+    if (this.#arrivingCount >= CHUNKS_IN_FLIGHT_PER_NODE_MAX) throw new TroupeError("TOO_MANY", `${CHUNKS_IN_FLIGHT_PER_NODE_MAX} chunks are arriving at this node already.`);
+    this.#arrivingCount += 1;
+    try {
+      return await this.#sessions.find(chunk.uploadId).storeChunk(chunk);
+    } finally {
+      this.#arrivingCount -= 1;
+    }
   }
 
   async readBlob(range: BlobRange): Promise<ByteStream> {
@@ -147,8 +185,10 @@ class Node implements StorageNode {
       return this.#access(this.#ports.tokens.mint({ kind: "read", blobId, path, sizeBytes }));
     },
     retireBlob: ({ blobId, path }, turn) => {
+      const retiring = this.#blobs.retire({ blobId, path });
+      // Refused from now on, so that nobody opens it again.
       this.#reader.forget(blobId);
-      return turn.later(this.#blobs.retire({ blobId, path }).then(() => ({})));
+      return turn.later(retiring.then(() => ({})));
     },
     status: async (_, turn) => turn.later(this.#status()),
     uploads: ({ cursor, limit }) => {
@@ -218,11 +258,34 @@ class Node implements StorageNode {
       allocateBlob: () => allocation.next(),
       publishBlob: (place, synced, { sizeBytes, digests, file }) =>
         this.#blobs.publish(place, synced, { blobId: place.blobId, group, sizeBytes, leafBytes: LEAF_BYTES, digests, files: [file] }),
+      mendBlob: (place, synced, { sizeBytes, digests, file }) => this.#mendBlob(place, synced, { blobId: place.blobId, group, sizeBytes, leafBytes: LEAF_BYTES, digests, files: [file] }),
       addFile: (place, file) => this.#blobs.addFile(place, file),
       discardBlob: (place) => this.#blobs.discard(place),
+      discardUnlessKnown: (place) => this.#discardUnlessKnown(place),
       suspect: (error) => this.#becomeSuspect(error),
       ended: (uploadId) => this.#sessions.ended(uploadId),
     };
+  }
+
+  /** The same content has come again: where the blob's own bytes are damaged, these take their place. */
+  async #mendBlob(place: BlobPlace, synced: SyncedBlob, record: BlobRecord): Promise<void> {
+    // What is on the disk now, not what was when it was opened.
+    this.#reader.forget(place.blobId);
+    if (await this.#reader.isIntact(place, record.sizeBytes)) return await this.#blobs.ensureRecord(place, record);
+    this.#ports.log.warn({ blobId: place.blobId, path: place.path }, "A damaged blob is mended with bytes of the same content that were uploaded again.");
+    await this.#blobs.replace(place, synced, record);
+    this.#reader.forget(place.blobId);
+  }
+
+  async #discardUnlessKnown(place: BlobPlace): Promise<void> {
+    const { state } = await this.#catalog.blobState({ blobId: place.blobId });
+    if (state === "unknown") await this.#blobs.discard(place);
+  }
+
+  /** The database may have been lost while the disk was kept. Nothing is removed for that; somebody has to know. */
+  async #warnOfLostCatalog(highestBlobId: number): Promise<void> {
+    const { state } = await this.#catalog.blobState({ blobId: highestBlobId });
+    if (state === "unknown") this.#ports.log.error({ highestBlobId }, "The catalog does not know the newest blob on this disk. Was the database lost or replaced? No blob is removed; restore the database from a backup.");
   }
 
   #becomeSuspect(error: unknown): void {

@@ -3,10 +3,10 @@
  * a lease when the node stops is a gap.
  */
 import type { Client } from "../../bus/client.ts";
-import { blobPath } from "../../core/blob-path.ts";
+import { type BlobPlace, blobPath } from "../../core/blob-path.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import { BLOB_KEY, type ids } from "../ids/contract.ts";
-import type { BlobPlace } from "./blob-store.ts";
+
 
 const LEASE_COUNT = 32;
 

@@ -19,7 +19,8 @@ import type { Clock } from "../../core/ports/clock.ts";
 import type { BlobRange } from "../../core/ports/data-plane.ts";
 import type { Disk, DiskFile } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
-import type { BlobPlace, BlobStore } from "./blob-store.ts";
+import type { BlobPlace } from "../../core/blob-path.ts";
+import type { BlobStore } from "./blob-store.ts";
 import { leavesPath } from "./layout.ts";
 import { LeafStamps } from "./leaf-stamps.ts";
 
@@ -53,6 +54,7 @@ export class BlobReader {
   readonly #opening = new Map<number, Promise<OpenBlob>>();
   readonly #verified: LeafStamps;
   readonly #touched: LeafStamps;
+  #isClosed = false;
 
   constructor(ports: BlobReaderPorts, store: BlobStore, verifyAgeMs: number = VERIFY_AGE_MS_DEFAULT) {
     this.#ports = ports;
@@ -94,8 +96,26 @@ export class BlobReader {
 
   /** Closes what nobody reads; the rest is closed by its last reader. */
   async close(): Promise<void> {
-    this.#open.clear();
+    this.#isClosed = true;
     await Promise.allSettled(this.#opening.values());
+    this.#open.clear();
+  }
+
+  /** Reads and checks all of a blob, whatever was checked before. @returns whether every leaf has its digest */
+  async isIntact(place: BlobPlace, sizeBytes: number): Promise<boolean> {
+    try {
+      const blob = await this.#use(place);
+      try {
+        if (blob.sizeBytes !== sizeBytes) return false;
+        for (let offset = 0; offset < sizeBytes; ) offset += (await this.#readBlock(blob, offset, sizeBytes, 0)).length;
+        return true;
+      } finally {
+        await this.#release(blob);
+      }
+    } catch (error) {
+      if (error instanceof TroupeError && ["BLOB_DAMAGED", "BLOB_NOT_FOUND", "DISK_FAILED"].includes(error.code)) return false;
+      throw error;
+    }
   }
 
   // Written out rather than as a generator: a generator that was never begun would not release on return().
@@ -148,12 +168,12 @@ export class BlobReader {
   }
 
   /** From `offset` to the end of its block or of the range. */
-  async #readBlock(blob: OpenBlob, offset: number, endOffset: number): Promise<Uint8Array> {
+  async #readBlock(blob: OpenBlob, offset: number, endOffset: number, verifyAgeMs = this.#verifyAgeMs): Promise<Uint8Array> {
     const blockEnd = Math.min(endOffset, Math.floor(offset / READ_BLOCK_BYTES) * READ_BLOCK_BYTES + READ_BLOCK_BYTES);
     const firstLeaf = Math.floor(offset / LEAF_BYTES);
     const lastLeaf = Math.floor((blockEnd - 1) / LEAF_BYTES);
     const { blobId } = blob.place;
-    if (this.#verified.countRecent(blobId, firstLeaf, lastLeaf, this.#verifyAgeMs) === lastLeaf - firstLeaf + 1) {
+    if (this.#verified.countRecent(blobId, firstLeaf, lastLeaf, verifyAgeMs) === lastLeaf - firstLeaf + 1) {
       const bytes = Buffer.allocUnsafeSlow(blockEnd - offset);
       await readFully(blob.data, bytes, offset);
       this.#touched.stamp(blobId, firstLeaf, lastLeaf);
@@ -199,14 +219,21 @@ export class BlobReader {
 
   async #openBlob(place: BlobPlace, path: string): Promise<OpenBlob> {
     const { disk } = this.#ports;
-    const data = await openExisting(disk, path);
+    const opened: DiskFile[] = [];
     try {
+      const data = await openExisting(disk, path);
+      opened.push(data);
       const leaves = await openExisting(disk, leavesPath(path));
-      const blob: OpenBlob = { place, data, leaves, sizeBytes: await data.sizeBytes(), readerCount: 0, isEvicted: false };
+      opened.push(leaves);
+      const sizeBytes = await data.sizeBytes();
+      // It may have been retired meanwhile, or this reader closed.
+      this.#store.locate(place);
+      if (this.#isClosed) throw new TroupeError("STOPPING");
+      const blob: OpenBlob = { place, data, leaves, sizeBytes, readerCount: 0, isEvicted: false };
       this.#open.set(place.blobId, blob);
       return blob;
     } catch (error) {
-      await data.close();
+      await Promise.allSettled(opened.map((file) => file.close()));
       throw error;
     }
   }

@@ -5,7 +5,7 @@
  * B2: a retired blob is refused to new readers at once, before and after a restart; readers that have it open end in peace.
  */
 import { dirname, join } from "node:path";
-import { blobIdOfPath } from "../../core/blob-path.ts";
+import { type BlobPlace, blobIdOfPath } from "../../core/blob-path.ts";
 import { makeDurableDirectory, publish, readSmallFile, replaceFile } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { DELETE_GRACE_MS_DEFAULT } from "../../core/limits.ts";
@@ -13,12 +13,13 @@ import type { Log } from "../../core/log.ts";
 import type { Clock, Timer } from "../../core/ports/clock.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { FileRecord } from "../catalog/contract.ts";
-import { addFile, type BlobRecord, readRecord, writeRecord } from "./blob-record.ts";
+import { addFile, type BlobRecord, writeRecord } from "./blob-record.ts";
 import { type Layout, leavesPath, recordPath } from "./layout.ts";
 
-export interface BlobPlace {
-  readonly blobId: number;
-  readonly path: string;
+/** Files of a blob's content, durable under names of their own. */
+export interface SyncedBlob {
+  readonly dataPath: string;
+  readonly leavesPath: string;
 }
 
 interface BlobStorePorts {
@@ -31,7 +32,13 @@ export class BlobStore {
   readonly #ports: BlobStorePorts;
   readonly #layout: Layout;
   readonly #graceMs: number;
+  /** Refused to readers. */
   readonly #retired = new Map<number, BlobPlace>();
+  /** Those whose mark is durable. */
+  readonly #marked = new Set<number>();
+  readonly #retiring = new Map<number, Promise<void>>();
+  /** The last change of each record that is being changed. */
+  readonly #records = new Map<number, Promise<void>>();
   readonly #timers = new Map<number, Timer>();
   readonly #removals = new Set<Promise<void>>();
   #isClosed = false;
@@ -54,7 +61,10 @@ export class BlobStore {
       const bytes = await readSmallFile(disk, join(this.#layout.retired, entry.name), 4096);
       const place = bytes === undefined ? undefined : retiredPlace(entry.name, bytes);
       if (place === undefined) await disk.remove(join(this.#layout.retired, entry.name));
-      else this.#scheduleRemoval(place);
+      else {
+        this.#marked.add(place.blobId);
+        this.#scheduleRemoval(place);
+      }
     }
   }
 
@@ -73,23 +83,58 @@ export class BlobStore {
   }
 
   /** Gives synced files their final names. The same again is fine. */
-  async publish(place: BlobPlace, synced: { readonly dataPath: string; readonly leavesPath: string }, record: BlobRecord): Promise<void> {
+  async publish(place: BlobPlace, synced: SyncedBlob, record: BlobRecord): Promise<void> {
     const { disk } = this.#ports;
     const finalPath = this.#pathOf(place);
     // Directories that an earlier process made may not be durable in their parents yet.
     await makeDurableDirectory(disk, dirname(finalPath), this.#layout.root);
     // B1
-    await writeRecord(disk, recordPath(finalPath), record);
+    await this.ensureRecord(place, record);
     await publish(disk, synced.leavesPath, leavesPath(finalPath));
     await publish(disk, synced.dataPath, finalPath);
   }
 
-  /** Another file refers to the blob. */
-  async addFile(place: BlobPlace, file: FileRecord): Promise<void> {
-    const path = recordPath(this.#pathOf(place));
-    const record = await readRecord(this.#ports.disk, path);
-    if (record === undefined) throw new TroupeError("BLOB_NOT_FOUND", `${path} is missing.`);
-    if (!record.files.some((other) => other.fileId === file.fileId)) await addFile(this.#ports.disk, path, file);
+  /** Replaces what a blob's names stand for by other files of the same content. Readers that have the old ones open end with those. */
+  async replace(place: BlobPlace, synced: SyncedBlob, record: BlobRecord): Promise<void> {
+    const { disk } = this.#ports;
+    const finalPath = this.#pathOf(place);
+    await makeDurableDirectory(disk, dirname(finalPath), this.#layout.root);
+    await this.ensureRecord(place, record);
+    for (const [from, to] of [
+      [synced.leavesPath, leavesPath(finalPath)],
+      [synced.dataPath, finalPath],
+    ] as const) {
+      const between = `${to}.mending`;
+      await disk.remove(between);
+      await disk.link(from, between);
+      await disk.rename(between, to);
+    }
+    await disk.syncDirectory(dirname(finalPath));
+  }
+
+  /** Another file refers to the blob. The same again is fine: whoever reads the record drops repeats. */
+  addFile(place: BlobPlace, file: FileRecord): Promise<void> {
+    return this.#ofRecord(place, (path) => addFile(this.#ports.disk, path, file));
+  }
+
+  /** A record that is there already stays: others may have added their files to it. */
+  ensureRecord(place: BlobPlace, record: BlobRecord): Promise<void> {
+    return this.#ofRecord(place, async (path) => {
+      if ((await this.#ports.disk.status(path)) === undefined) await writeRecord(this.#ports.disk, path, record);
+    });
+  }
+
+  /** One change of a record at a time. */
+  #ofRecord(place: BlobPlace, change: (path: string) => Promise<void>): Promise<void> {
+    const before = this.#records.get(place.blobId) ?? Promise.resolve();
+    const changed = before.catch(() => undefined).then(() => change(recordPath(this.#pathOf(place))));
+    const settled = changed
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#records.get(place.blobId) === settled) this.#records.delete(place.blobId);
+      });
+    this.#records.set(place.blobId, settled);
+    return changed;
   }
 
   /** Removes a blob that nothing refers to and nobody has ever been told of. */
@@ -99,13 +144,30 @@ export class BlobStore {
     for (const name of [path, leavesPath(path), recordPath(path)]) await this.#ports.disk.remove(name);
   }
 
-  /** B2. Durable when this resolves; the bytes go after the grace. */
-  async retire(place: BlobPlace): Promise<void> {
-    if (blobIdOfPath(place.path) !== place.blobId) throw new TroupeError("BAD_REQUEST", "The path is not the blob's.");
-    if (this.#retired.has(place.blobId) || (await this.#ports.disk.status(this.#pathOf(place))) === undefined) return;
-    this.#retired.set(place.blobId, place);
-    await replaceFile(this.#ports.disk, join(this.#layout.retired, String(place.blobId)), Buffer.from(JSON.stringify(place)));
-    this.#scheduleRemoval(place);
+  /** B2. Durable when this resolves; the bytes go after the grace, also where the mark found no room on the disk. */
+  retire(place: BlobPlace): Promise<void> {
+    if (blobIdOfPath(place.path) !== place.blobId) return Promise.reject(new TroupeError("BAD_REQUEST", "The path is not the blob's."));
+    if (this.#marked.has(place.blobId)) return Promise.resolve();
+    let retiring = this.#retiring.get(place.blobId);
+    if (retiring === undefined) {
+      this.#retired.set(place.blobId, place);
+      retiring = this.#retire(place).finally(() => this.#retiring.delete(place.blobId));
+      this.#retiring.set(place.blobId, retiring);
+    }
+    return retiring;
+  }
+
+  async #retire(place: BlobPlace): Promise<void> {
+    if ((await this.#ports.disk.status(this.#pathOf(place))) === undefined) {
+      this.#retired.delete(place.blobId);
+      return;
+    }
+    try {
+      await replaceFile(this.#ports.disk, join(this.#layout.retired, String(place.blobId)), Buffer.from(JSON.stringify(place)));
+      this.#marked.add(place.blobId);
+    } finally {
+      this.#scheduleRemoval(place);
+    }
   }
 
   async close(): Promise<void> {
@@ -134,7 +196,7 @@ export class BlobStore {
 
   #scheduleRemoval(place: BlobPlace): void {
     this.#retired.set(place.blobId, place);
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#timers.has(place.blobId)) return;
     const remove = (): void => {
       this.#timers.delete(place.blobId);
       const removal = this.#remove(place)
@@ -156,6 +218,7 @@ export class BlobStore {
     await this.#ports.disk.remove(join(this.#layout.retired, String(place.blobId)));
     // An ID is never used again, so that forgetting it cannot let another blob's readers in.
     this.#retired.delete(place.blobId);
+    this.#marked.delete(place.blobId);
   }
 }
 

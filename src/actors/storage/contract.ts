@@ -63,7 +63,7 @@ export const storage = defineContract({
       doc: "Nothing refers to this blob any more: new reads are refused at once, and its bytes are removed after the grace. The same again is fine.",
       input: z.object({ blobId, path: z.string().max(64) }),
       output: z.object({}),
-      errors: ["DISK_FAILED"],
+      errors: ["DISK_FAILED", "DISK_FULL", "TOO_MANY"],
     }),
     status: request({
       doc: "The node's space, sessions and open reads.",

@@ -2,14 +2,14 @@
  * The upload sessions a node hosts: created, found again after a restart, let go when they have ended.
  *
  * N1: an upload's folder and journal are durable before the catalog hears of it, and the catalog knows it before its creation is answered.
- * N2: at a restart the catalog decides: what it does not know was never answered for and is removed; what has ended is removed; the
- *     rest goes on with a new epoch.
+ * N2: at a restart the catalog decides: what has ended is removed, with what a commit that did not happen left among the blobs; the
+ *     rest goes on with a new epoch, also what the catalog has lost: absence is never a delete.
  */
-import { join } from "node:path";
 import { type Client, client, isNoResponders } from "../../bus/client.ts";
 import type { InputOf, OutputOf } from "../../bus/contract.ts";
 import { chooseChunkBytes } from "../../core/chunk-plan.ts";
 import { isRetryable, TroupeError } from "../../core/errors.ts";
+import type { BlobPlace } from "../../core/blob-path.ts";
 import type { FileIdMaker } from "../../core/file-id.ts";
 import { isIdentity } from "../../core/identity.ts";
 import { SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
@@ -32,9 +32,19 @@ export interface SessionsOptions {
   readonly idleExpiryMs: number;
   /** Makes an upload's folder durable, and opens it. */
   readonly createFolder: (folder: string, plan: UploadPlan, owner: string) => Promise<void>;
+  /** What a folder's journal says. @throws {TroupeError} `FORMAT_TOO_NEW`; `DISK_FAILED` when it cannot be read */
+  readonly readFolder: (folder: string) => Promise<RecordedUpload>;
   readonly hostSession: HostSession;
 }
 
+export interface RecordedUpload {
+  readonly plan: UploadPlan;
+  readonly owner: string;
+  /** Where its blob was to be, once that was decided. */
+  readonly commitPlan: BlobPlace | undefined;
+}
+
+const FIRST_EPOCH = 1;
 const REGISTER_RETRY = { attemptsMax: 4, pauseMinMs: 50, pauseMaxMs: 1_000 };
 const RECOVER_RETRY = { attemptsMax: Number.POSITIVE_INFINITY, pauseMinMs: 100, pauseMaxMs: 5_000 };
 const RECOVER_AT_ONCE = 8;
@@ -74,7 +84,7 @@ export class Sessions {
     const { sizeBytes } = input;
     if (sizeBytes !== undefined && sizeBytes > this.#options.fileBytesMax)
       throw new TroupeError("TOO_LARGE", `A file has at most ${this.#options.fileBytesMax} bytes here (--max-file).`);
-    const chunkBytes = chooseChunkBytes(sizeBytes, input.chunkBytes);
+    const chunkBytes = chooseChunkBytes(sizeBytes, input.chunkBytes, this.#options.fileBytesMax);
     if (this.#hosted.size + this.#creatingCount >= SESSIONS_PER_NODE_MAX)
       throw new TroupeError("TOO_MANY", `This node hosts ${SESSIONS_PER_NODE_MAX} uploads already.`);
     this.#creatingCount += 1;
@@ -103,6 +113,7 @@ export class Sessions {
       }
     };
     await Promise.all(Array.from({ length: RECOVER_AT_ONCE }, next));
+    await this.#endLost().catch((error: unknown) => this.#ports.log.warn({ err: error }, "Uploads whose folders are gone could not be looked for; the next start does."));
     if (recovered > 0) log.info({ recovered }, "Uploads go on after a restart.");
   }
 
@@ -173,9 +184,9 @@ export class Sessions {
   async #forget(uploadId: string, folder: string, reason: unknown): Promise<void> {
     const { disk, log } = this.#ports;
     try {
-      await this.#catalog.endUpload({ uploadId, epoch: 1, state: "cancelled" });
+      await this.#catalog.endUpload({ uploadId, epoch: FIRST_EPOCH, state: "cancelled", isForgotten: true });
     } catch (error) {
-      // Most often it has not heard of it. If it does not answer, its row is claimed or found to be gone at the next start.
+      // Most often it has not heard of it. If it does not answer, its row is found to have no folder at the next start.
       if (!(error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND"))
         log.warn({ uploadId, err: error, reason }, "An upload that could not be created may stay in the catalog until the next start.");
     }
@@ -220,45 +231,90 @@ export class Sessions {
   }
 
   async #host(uploadId: string, epoch: number): Promise<void> {
-    const session = await this.#options.hostSession(this.#ports, { uploadId, epoch, idleExpiryMs: this.#options.idleExpiryMs });
+    const session = await this.#options.hostSession(this.#ports, { uploadId, epoch, idleExpiryMs: this.#options.idleExpiryMs, fileBytesMax: this.#options.fileBytesMax });
     this.#hosted.set(uploadId, session);
   }
 
-  /** @returns whether the upload goes on */
+  /** Once, at the start; what the catalog cannot answer now is found out later, and the node serves meanwhile. */
   async #recover(uploadId: string): Promise<boolean> {
-    const { disk, log, node } = this.#ports;
-    const folder = join(this.#options.layout.uploads, uploadId);
-    const claimed = await withRetry(
-      RECOVER_RETRY,
-      this.#ports,
-      (attempt) => this.#claim(uploadId, attempt),
-      isRetryable,
-      this.#stopping.signal,
-    );
-    if (claimed === undefined || isEnded(claimed.state)) {
-      await disk.remove(folder);
-      return false;
-    }
     try {
-      await this.#host(uploadId, claimed.epoch);
-      return true;
+      return await this.#takeUp(uploadId);
     } catch (error) {
-      if (!(error instanceof TroupeError) || error.facts["errno"] !== "NO_PLAN") throw error;
-      // Its journal is gone, and with it what it had received.
-      const lastError = { code: error.code, detail: error.detail, retryable: false };
-      log.error({ uploadId, err: error }, "An upload cannot go on: its journal cannot be read.");
-      await this.#catalog.endUpload({ uploadId, epoch: claimed.epoch, state: "failed", lastError });
-      await disk.remove(node.folderOf(uploadId));
+      if (error instanceof TroupeError && error.code === "FORMAT_TOO_NEW") throw error;
+      if (isRetryable(error) && !isUnreadable(error)) this.#takeUpLater(uploadId, error);
+      else this.#ports.log.error({ uploadId, err: error }, "An upload cannot be taken up again; its folder is left as it is, and everything else goes on.");
       return false;
     }
   }
 
-  async #claim(uploadId: string, attempt: number) {
+  #takeUpLater(uploadId: string, reason: unknown): void {
+    this.#ports.log.warn({ uploadId, err: reason }, "An upload cannot be taken up yet; it is tried again.");
+    const later = withRetry(RECOVER_RETRY, this.#ports, () => this.#takeUp(uploadId), isRetryable, this.#stopping.signal)
+      .then(() => undefined)
+      .catch((error: unknown) => {
+        if (!this.#stopping.signal.aborted) this.#ports.log.error({ uploadId, err: error }, "An upload cannot be taken up again; its folder is left as it is.");
+      })
+      .finally(() => this.#ending.delete(later));
+    this.#ending.add(later);
+  }
+
+  /** N2. @returns whether the upload goes on */
+  async #takeUp(uploadId: string): Promise<boolean> {
+    const { disk, log, node } = this.#ports;
+    const folder = node.folderOf(uploadId);
+    const claimed = await this.#claim(uploadId);
+    const recorded = await this.#options.readFolder(folder).catch((error: unknown) => {
+      if (isUnreadable(error)) return undefined;
+      throw error;
+    });
+    if (claimed !== undefined && isEnded(claimed.state)) {
+      if (recorded?.commitPlan !== undefined) await node.discardUnlessKnown(recorded.commitPlan);
+      await disk.remove(folder);
+      return false;
+    }
+    if (recorded === undefined) {
+      // Its journal is gone, and with it what it had received.
+      const detail = "The upload's journal on its node can no longer be read.";
+      log.error({ uploadId }, "An upload cannot go on: its journal cannot be read. What is left of it stays in its folder.");
+      if (claimed !== undefined) {
+        await this.#catalog.endUpload({ uploadId, epoch: claimed.epoch, state: "failed", lastError: { code: "DISK_FAILED", detail, retryable: false } });
+        await disk.remove(folder);
+      }
+      return false;
+    }
+    const epoch = claimed?.epoch ?? (await this.#registerAgain(recorded));
+    await this.#host(uploadId, epoch);
+    return true;
+  }
+
+  /** The catalog may have lost it: absence is never a delete. If it was never answered for, it expires like any other. */
+  async #registerAgain({ plan, owner }: RecordedUpload): Promise<number> {
+    const { node, log } = this.#ports;
+    log.warn({ uploadId: plan.uploadId }, "The catalog does not know an upload that is on this disk; it is registered again.");
+    return (await this.#catalog.registerUpload({ ...plan, host: node.nodeId, group: node.group }, { principal: { owner } })).epoch;
+  }
+
+  /** Uploads the catalog believes to be here, and whose folder is not: nobody can finish them. */
+  async #endLost(): Promise<void> {
+    const { node, disk } = this.#ports;
+    for (let cursor: string | undefined, isMore = true; isMore; ) {
+      const page: OutputOf<typeof catalog, "hostedUploads"> = await this.#catalog.hostedUploads({ host: node.nodeId, ...(cursor === undefined ? {} : { cursor }) });
+      for (const uploadId of page.uploadIds) {
+        if ((await disk.status(node.folderOf(uploadId))) !== undefined) continue;
+        const { epoch } = await this.#catalog.claimUpload({ uploadId, host: node.nodeId });
+        const lastError = { code: "UPLOAD_NOT_FOUND", detail: "The upload's folder is not on its node any more.", retryable: false };
+        await this.#catalog.endUpload({ uploadId, epoch, state: "failed", lastError });
+      }
+      cursor = page.cursor;
+      isMore = cursor !== undefined;
+    }
+  }
+
+  async #claim(uploadId: string): Promise<OutputOf<typeof catalog, "claimUpload"> | undefined> {
     try {
       return await this.#catalog.claimUpload({ uploadId, host: this.#ports.node.nodeId });
     } catch (error) {
       if (error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND") return undefined;
-      if (attempt % 10 === 0) this.#ports.log.warn({ uploadId, attempt, err: error }, "Waiting for the catalog before uploads can go on.");
       throw error;
     }
   }
@@ -266,4 +322,9 @@ export class Sessions {
   get #catalog(): Client<typeof catalog> {
     return this.#ports.catalog;
   }
+}
+
+/** A folder without a journal, or with one that says nothing. */
+function isUnreadable(error: unknown): boolean {
+  return error instanceof TroupeError && ["NO_PLAN", "ENOENT", "EISDIR", "ENOTDIR", "EIO"].includes(String(error.facts["errno"]));
 }

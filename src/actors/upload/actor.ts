@@ -20,6 +20,10 @@ export const hostSession: HostSession = async (ports, options) => {
       return current().summary;
     },
     storeChunk: async (chunk) => await current().storeChunk(chunk),
-    stop: () => actor.stop(),
+    stop: () => {
+      // Its callers are not kept waiting for the grace that others' effects get.
+      session?.refuseWaiters();
+      return actor.stop();
+    },
   };
 };

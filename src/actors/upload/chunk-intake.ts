@@ -8,10 +8,12 @@
  *     through a file that is opened anew.
  */
 import { abortable } from "../../core/abortable.ts";
-import { TroupeError } from "../../core/errors.ts";
+import { isDiskLost } from "../../core/durable.ts";
+import { TroupeError, toTroupeError } from "../../core/errors.ts";
 import type { LazyFile } from "../../core/lazy-file.ts";
 import { CHUNKS_IN_FLIGHT_PER_SESSION_MAX } from "../../core/limits.ts";
 import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
+import type { LastError } from "../../core/shapes.ts";
 import type { UploadPlan } from "../catalog/contract.ts";
 import type { ChunkClaim, ChunkLedger } from "./chunk-ledger.ts";
 import { type DigestedChunk, receiveChunk } from "./chunk-writer.ts";
@@ -19,7 +21,7 @@ import type { Journal } from "./journal.ts";
 import type { SessionCommand, SessionEvent } from "./machine.ts";
 import type { SessionPorts } from "./ports.ts";
 
-/** What the intake needs of its session; all but `turn` are called inside a turn. */
+/** What the intake needs of its session; all but `turn` and `reserve` are called inside a turn. */
 export interface IntakeSession {
   readonly ports: SessionPorts;
   readonly plan: UploadPlan;
@@ -30,6 +32,8 @@ export interface IntakeSession {
   apply(event: SessionEvent): void;
   /** @throws {TroupeError} when the state does not allow the command */
   refuse(command: SessionCommand): void;
+  /** Where the file's bytes go is decided: a chunk that is not there yet cannot become part of it any more. */
+  isSealed(): boolean;
   reserve(bytes: number): Promise<void>;
   settle(bytes: number): void;
   received(): void;
@@ -90,7 +94,7 @@ export class ChunkIntake {
   }
 
   #claim(chunk: ChunkBody): Claimed {
-    const { ledger, apply, refuse } = this.#session;
+    const { ledger, apply, refuse, isSealed } = this.#session;
     refuse("storeChunk");
     this.#stopped.signal.throwIfAborted();
     if (this.#bodies.size > CHUNKS_IN_FLIGHT_PER_SESSION_MAX)
@@ -98,6 +102,7 @@ export class ChunkIntake {
     // I4
     if (this.#spoilt !== undefined) throw this.#spoilt;
     const lengths = ledger.lengthsOf(chunk.index);
+    if (isSealed() && !ledger.isReceived(chunk.index)) throw new TroupeError("UPLOAD_COMMITTING", "The file is being committed with the chunks it has; merge again to learn the outcome.");
     const claim = ledger.claim(chunk.index);
     if (claim === "write") apply({ type: "chunk.claimed" });
     return { claim, offset: ledger.offsetOf(chunk.index), ...lengths };
@@ -119,7 +124,7 @@ export class ChunkIntake {
   /** I4 */
   async #renew(): Promise<void> {
     if (this.#spoilt === undefined || this.#writers.size > 0) return;
-    await this.#session.data.close();
+    await this.#session.data.reopenNext();
     this.#spoilt = undefined;
   }
 
@@ -146,14 +151,14 @@ export class ChunkIntake {
       digestedBy(digested);
       return { index, copies: COPIES, receivedCount, isNew: true };
     } catch (error) {
-      if (isLostSync(error)) ports.node.suspect(error);
+      if (isDiskLost(error)) ports.node.suspect(error);
       // I2: every write has returned by now.
       if (!ledger.isReceived(index)) {
         await turn("chunk.release", () => {
           ledger.release(index);
           apply({ type: "chunk.released" });
           if (reservedBytes > 0) settle(reservedBytes);
-          if (isLostSync(error)) apply({ type: "session.broken", error: { code: error.code, detail: error.detail, retryable: false } });
+          if (isDiskLost(error)) apply({ type: "session.broken", error: lastErrorOf(error) });
         });
       }
       throw error;
@@ -194,7 +199,7 @@ export class ChunkIntake {
   }
 }
 
-/** The disk did not keep what it was asked to keep, and will not be asked again. */
-function isLostSync(error: unknown): error is TroupeError {
-  return error instanceof TroupeError && error.code === "DISK_FAILED";
+function lastErrorOf(error: unknown): LastError {
+  const { code, detail } = toTroupeError(error);
+  return { code, detail, retryable: false };
 }

@@ -17,6 +17,8 @@ export interface ChunkPlan {
   readonly chunkBytes: number;
   /** Absent while the client has not said. */
   readonly sizeBytes?: number | undefined;
+  /** No file grows past this, also while its size is unknown. */
+  readonly sizeBytesMax?: number | undefined;
 }
 
 /** What may be done with a body that arrives for an index. */
@@ -67,7 +69,7 @@ export class ChunkLedger {
 
   /** Bytes from the beginning without a gap. */
   get prefixBytes(): number {
-    return this.#prefixCount === 0 ? 0 : this.offsetOf(this.#prefixCount - 1) + this.#lengthOfReceived(this.#prefixCount - 1);
+    return this.#prefixCount === 0 ? 0 : this.offsetOf(this.#prefixCount - 1) + this.lengthOf(this.#prefixCount - 1);
   }
 
   /** The file's size when every chunk is there, otherwise `undefined`. */
@@ -82,7 +84,7 @@ export class ChunkLedger {
     return index * this.#plan.chunkBytes;
   }
 
-  /** Lengths a body for this index may have. @throws {TroupeError} `CHUNK_OUT_OF_RANGE` */
+  /** Lengths a body for this index may have. @throws {TroupeError} `CHUNK_OUT_OF_RANGE`, `TOO_LARGE` */
   lengthsOf(index: number): { readonly minBytes: number; readonly maxBytes: number } {
     const { chunkBytes, sizeBytes } = this.#plan;
     const count = this.chunkCount ?? CHUNK_COUNT_MAX;
@@ -94,8 +96,10 @@ export class ChunkLedger {
     }
     if (this.#short !== undefined && index > this.#short.index)
       throw new TroupeError("CHUNK_OUT_OF_RANGE", `Chunk ${this.#short.index} was the last: it is shorter than a chunk.`);
-    if (this.#short?.index === index) return { minBytes: 1, maxBytes: chunkBytes };
-    return { minBytes: index < this.#highestIndex ? chunkBytes : 1, maxBytes: chunkBytes };
+    const room = (this.#plan.sizeBytesMax ?? Number.POSITIVE_INFINITY) - this.offsetOf(index);
+    if (room <= 0) throw new TroupeError("TOO_LARGE", `A file has at most ${this.#plan.sizeBytesMax} bytes here (--max-file).`);
+    const isLast = this.#short?.index === index || index >= this.#highestIndex;
+    return { minBytes: isLast ? 1 : chunkBytes, maxBytes: Math.min(chunkBytes, room) };
   }
 
   isReceived(index: number): boolean {
@@ -149,6 +153,16 @@ export class ChunkLedger {
     while (this.#states[this.#prefixCount] === RECEIVED) this.#prefixCount += 1;
   }
 
+  /** A received chunk turned out to be damaged on the disk: it is to be sent again. */
+  lose(index: number): void {
+    assert(this.isReceived(index), "only a received chunk can be lost");
+    this.#receivedBytes -= this.lengthOf(index);
+    this.#states[index] = ABSENT;
+    this.#receivedCount -= 1;
+    this.#prefixCount = Math.min(this.#prefixCount, index);
+    if (this.#short?.index === index) this.#short = undefined;
+  }
+
   journalOffsetOf(index: number): number {
     assert(this.isReceived(index), "only a received chunk has a record");
     return this.#journalOffsets[index] as number;
@@ -168,7 +182,8 @@ export class ChunkLedger {
     return { ranges, isTruncated: false };
   }
 
-  #lengthOfReceived(index: number): number {
+  /** In bytes, of a received chunk. */
+  lengthOf(index: number): number {
     if (this.#short?.index === index) return this.#short.lengthBytes;
     const { chunkBytes, sizeBytes } = this.#plan;
     return sizeBytes === undefined ? chunkBytes : Math.min(chunkBytes, sizeBytes - this.offsetOf(index));

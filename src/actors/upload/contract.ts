@@ -37,8 +37,8 @@ export const uploadStatus = z.object({
   /** At most 1000 ranges; then `missingTruncated`. While the size is unknown, gaps below the highest chunk received. */
   missing: indexRanges,
   missingTruncated: z.boolean(),
-  /** How many bytes have been hashed so far, on the way to the file's digest. */
-  verifiedBytes: bytes,
+  /** How many bytes from the beginning may be hashed already, on the way to the file's digest. */
+  followedBytes: bytes,
   lastError: lastError.optional(),
 });
 export type UploadStatus = z.output<typeof uploadStatus>;

@@ -31,8 +31,10 @@ export interface CommitPlan {
 export type JournalEntry =
   | { readonly kind: "plan"; readonly formatVersion: number; readonly plan: UploadPlan; readonly owner: string }
   | { readonly kind: "chunk"; readonly index: number; readonly lengthBytes: number; readonly leafDigests: Uint8Array }
+  /** A chunk recorded before is damaged on the disk and was forgotten. */
+  | { readonly kind: "lost"; readonly index: number }
   /** A merge was asked for: it goes on after a restart without being asked again. */
-  | { readonly kind: "merge" }
+  | { readonly kind: "merge"; readonly sizeBytes: number }
   | ({ readonly kind: "commit" } & CommitPlan);
 
 const CHUNK = 1;
@@ -171,10 +173,6 @@ export class Journal {
     }
   }
 
-  get sizeBytes(): number {
-    return this.#endOffset;
-  }
-
   /** @returns where the entry begins, once it is durable (J1) */
   append(entry: JournalEntry): Promise<number> {
     return new Promise((resolve, reject) => {
@@ -232,7 +230,7 @@ export class Journal {
       if (isFull) {
         await this.#file.truncate(this.#endOffset);
         // A file object whose sync failed is not believed again; what follows is written and synced through another.
-        await this.#file.close();
+        await this.#file.reopenNext();
       } else this.#broken = error;
     } catch (truncateError) {
       this.#broken = truncateError;

@@ -9,7 +9,7 @@
  */
 import { assign, initialTransition, setup, transition } from "xstate";
 import type { ErrorCode } from "../../core/errors.ts";
-import type { FileDigests, LastError, UploadState } from "../../core/shapes.ts";
+import { ENDED_CODES, type FileDigests, type LastError, type UploadState } from "../../core/shapes.ts";
 
 export interface SessionContext {
   readonly receivedCount: number;
@@ -135,7 +135,7 @@ export const sessionMachine = setup({
       },
     },
     // U2
-    merged: { type: "final", entry: "endMerged" },
+    merged: { type: "final", entry: ["stopWriters", "endMerged"] },
     cancelled: { type: "final", entry: ["stopWriters", "endUpload"] },
     expired: { type: "final", entry: ["stopWriters", "endUpload"] },
     failed: { type: "final", entry: ["stopWriters", "endUpload"] },
@@ -171,8 +171,6 @@ export function stateOf(snapshot: SessionSnapshot): UploadState {
 }
 
 export type SessionCommand = "storeChunk" | "merge" | "cancel";
-
-const ENDED_CODES = { merged: "UPLOAD_MERGED", cancelled: "UPLOAD_CANCELLED", expired: "UPLOAD_EXPIRED", failed: "UPLOAD_FAILED" } as const;
 
 /** U3: why a command is refused in this state, or `undefined` when it is not. */
 export function refusal(snapshot: SessionSnapshot, command: SessionCommand): ErrorCode | undefined {

@@ -1,19 +1,22 @@
 /**
  * From the chunks to a file: the file's digest, its leaf digests, its place among the blobs, the catalog's commit. No byte is copied.
  *
- * M1: where the blob will be is decided once and journaled before its name exists, so that a repeated commit names the same blob.
+ * M1: where the blob will be is decided once and journaled before its name exists, so that a repeated commit names the same blob. From
+ *     then on the file's bytes are sealed: no chunk is added.
  * M2: disk → database: the catalog hears of a blob only when its data, leaves and record are durable under their final names.
+ * M3: once the catalog has answered, the upload is a file: what is left to tidy cannot change that.
+ * M4: a leaf that was written before a restart is checked again before it becomes part of a file.
  */
-import { writeFully } from "../../core/durable.ts";
+import { readFully, writeFully } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
-import { READ_BLOCK_BYTES } from "../../core/limits.ts";
+import { LEAF_BYTES, LEAF_DIGEST_BYTES, READ_BLOCK_BYTES } from "../../core/limits.ts";
+import type { DiskFile } from "../../core/ports/disk.ts";
 import type { FileFollower } from "../../core/ports/hasher.ts";
 import { withRetry } from "../../core/retry.ts";
 import type { FileDigests } from "../../core/shapes.ts";
 import type { LocatedFile, UploadPlan } from "../catalog/contract.ts";
 import type { ChunkLedger } from "./chunk-ledger.ts";
 import type { CommitPlan, Journal } from "./journal.ts";
-import type { SessionEvent } from "./machine.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { SessionPaths } from "./session-files.ts";
 
@@ -24,89 +27,122 @@ export interface MergeSession {
   readonly epoch: number;
   readonly ledger: ChunkLedger;
   readonly journal: Journal;
+  readonly data: DiskFile;
   readonly paths: SessionPaths;
-  readonly signal: AbortSignal;
   readonly commitPlan: CommitPlan | undefined;
+  /** Chunks whose bytes were written before this activation (M4). */
+  readonly doubtful: Set<number>;
+}
+
+export interface Committed {
+  readonly file: LocatedFile;
+  /** Nothing of the upload's is left but its folder. */
+  readonly isTidy: boolean;
 }
 
 /** The catalog is asked this often before the merge goes back to the chunks with the reason. */
 const COMMIT_RETRY = { attemptsMax: 5, pauseMinMs: 100, pauseMaxMs: 2_000 };
 
+/** Chunks whose bytes on the disk are not those that were acknowledged: they are to be sent again. */
+export class DamagedChunks extends Error {
+  readonly indexes: readonly number[];
+  constructor(indexes: readonly number[]) {
+    super(`chunks ${indexes.slice(0, 10).join(", ")} are damaged`);
+    this.indexes = indexes;
+  }
+}
+
 export class MergeSteps {
   readonly #session: MergeSession;
   #follower: FileFollower | undefined;
-  #advancedBytes = 0;
-  #digests: FileDigests | undefined;
+  #followedBytes = 0;
+  /** Of the first `sizeBytes` bytes. */
+  #verified: { readonly sizeBytes: number; readonly digests: FileDigests } | undefined;
   #commitPlan: CommitPlan | undefined;
 
   constructor(session: MergeSession) {
     this.#session = session;
     this.#commitPlan = session.commitPlan;
-    this.#digests = session.commitPlan?.digests;
+    this.#verified = session.commitPlan;
   }
 
-  /** Bytes that were handed to the digest so far. */
-  get verifiedBytes(): number {
-    return this.#advancedBytes;
+  /** Bytes that may be hashed already, on the way to the file's digest. */
+  get followedBytes(): number {
+    return this.#followedBytes;
+  }
+
+  /** M1 */
+  get isSealed(): boolean {
+    return this.#commitPlan !== undefined;
   }
 
   /** The first `prefixBytes` are durable; their digest can follow. */
   advance(prefixBytes: number): void {
-    if (prefixBytes <= this.#advancedBytes || this.#digests !== undefined) return;
-    this.#advancedBytes = prefixBytes;
+    if (prefixBytes <= this.#followedBytes || this.#verified !== undefined) return;
+    this.#followedBytes = prefixBytes;
     this.#follow().advance(prefixBytes);
   }
 
-  /** The file's digests, and its leaf digests in a file of their own. @returns the event for the machine */
-  async verify(): Promise<SessionEvent> {
+  /**
+   * The file's digests, and its leaf digests in a file of their own.
+   * @throws {DamagedChunks}
+   * @throws {TroupeError} `DIGEST_MISMATCH`, `DISK_FULL`, `DISK_FAILED`
+   */
+  async verify(signal: AbortSignal): Promise<FileDigests> {
     const { ledger, plan } = this.#session;
     const sizeBytes = ledger.completeBytes;
     if (sizeBytes === undefined) throw new Error("only a complete upload is verified");
-    this.#digests ??= await this.#finishDigests(sizeBytes);
-    await this.#writeLeaves(sizeBytes);
+    if (this.#commitPlan === undefined) {
+      await this.#checkDoubtful(signal);
+      // While the size was unknown, chunks may have come since the last attempt.
+      if (this.#verified?.sizeBytes !== sizeBytes) this.#verified = { sizeBytes, digests: await this.#finishDigests(sizeBytes) };
+      await this.#writeLeaves(sizeBytes, signal);
+    }
+    const { digests } = this.#verified as { readonly digests: FileDigests };
     const claim = plan.digest;
-    const actual = claim === undefined ? undefined : this.#digests[claim.algorithm];
-    if (claim !== undefined && actual !== claim.value)
+    const actual = claim === undefined ? undefined : digests[claim.algorithm];
+    if (claim !== undefined && actual !== claim.value) {
       throw new TroupeError("DIGEST_MISMATCH", `The file was claimed to have ${claim.algorithm} ${claim.value} and has ${actual}.`);
-    return { type: "file.verified", digests: this.#digests };
+    }
+    return digests;
   }
 
   /** M1: everything but the catalog's word. */
-  async prepareCommit(digests: FileDigests): Promise<CommitPlan> {
+  async prepareCommit(digests: FileDigests, signal: AbortSignal): Promise<CommitPlan> {
     const { ports, ledger, journal, paths } = this.#session;
     const sizeBytes = ledger.completeBytes;
     if (sizeBytes === undefined) throw new Error("only a complete upload is committed");
     if (this.#commitPlan === undefined) {
       const plan: CommitPlan = { ...(await ports.node.allocateBlob()), sizeBytes, digests };
-      await journal.append({ kind: "commit", ...plan });
+      signal.throwIfAborted();
+      // Sealed before it is recorded: what is recorded must not change any more.
       this.#commitPlan = plan;
+      try {
+        await journal.append({ kind: "commit", ...plan });
+      } catch (error) {
+        this.#commitPlan = undefined;
+        throw error;
+      }
     }
+    signal.throwIfAborted();
     // M2
-    await ports.node.publishBlob(
-      this.#commitPlan,
-      { dataPath: paths.data, leavesPath: paths.leaves },
-      { sizeBytes, digests, file: this.#file(sizeBytes, digests) },
-    );
+    const synced = { dataPath: paths.data, leavesPath: paths.leaves };
+    await ports.node.publishBlob(this.#commitPlan, synced, { sizeBytes, digests, file: this.#file(sizeBytes, digests) });
     return this.#commitPlan;
   }
 
-  async commit(plan: CommitPlan): Promise<LocatedFile> {
-    const { ports, epoch, signal } = this.#session;
+  async commit(plan: CommitPlan, signal: AbortSignal): Promise<Committed> {
+    const { ports, epoch } = this.#session;
     const { blobId, path, sizeBytes, digests } = plan;
     const blob = { blobId, path, group: ports.node.group, nodeIds: [ports.node.nodeId] };
-    const { file, isDuplicate } = await withRetry(
-      COMMIT_RETRY,
-      ports,
-      () => ports.catalog.commitFile({ uploadId: this.#session.plan.uploadId, epoch, sizeBytes, digests, blob }),
-      undefined,
-      signal,
-    );
-    if (isDuplicate && file.blob.blobId !== blobId) {
-      await ports.node.discardBlob(plan);
-      const { blob: existing, ...record } = file;
-      if (existing.nodeIds.includes(ports.node.nodeId)) await ports.node.addFile(existing, record);
-    }
-    return file;
+    const input = { uploadId: this.#session.plan.uploadId, epoch, sizeBytes, digests, blob };
+    const { file, isDuplicate } = await withRetry(COMMIT_RETRY, ports, () => ports.catalog.commitFile(input), undefined, signal);
+    return { file, isTidy: !isDuplicate || file.blob.blobId === blobId || (await this.#tidyDuplicate(plan, file)) };
+  }
+
+  /** What a commit that did not come about has left among the blobs. */
+  async takeBack(): Promise<void> {
+    if (this.#commitPlan !== undefined) await this.#session.ports.node.discardUnlessKnown(this.#commitPlan);
   }
 
   /** The follower lets go of the file. */
@@ -116,12 +152,27 @@ export class MergeSteps {
     await follower?.close();
   }
 
+  /** The content was there already: these bytes mend the others where they are damaged, and go. M3 */
+  async #tidyDuplicate(plan: CommitPlan, file: LocatedFile): Promise<boolean> {
+    const { ports, paths } = this.#session;
+    const { blob: existing, ...record } = file;
+    try {
+      if (existing.nodeIds.includes(ports.node.nodeId)) {
+        await ports.node.mendBlob(existing, { dataPath: paths.data, leavesPath: paths.leaves }, { sizeBytes: file.sizeBytes, digests: file.digests, file: record });
+        await ports.node.addFile(existing, record);
+      }
+      await ports.node.discardBlob(plan);
+      return true;
+    } catch (error) {
+      ports.log.error({ uploadId: this.#session.plan.uploadId, err: error }, "A second copy of known content could not be put away; it is tried again at the next start.");
+      return false;
+    }
+  }
+
   #follow(): FileFollower {
     const { ports, plan, paths } = this.#session;
-    this.#follower ??= ports.hasher.follow(
-      paths.data,
-      plan.digest === undefined || plan.digest.algorithm === "blake3" ? ["blake3"] : ["blake3", plan.digest.algorithm],
-    );
+    const algorithm = plan.digest?.algorithm ?? "blake3";
+    this.#follower ??= ports.hasher.follow(paths.data, algorithm === "blake3" ? ["blake3"] : ["blake3", algorithm]);
     return this.#follower;
   }
 
@@ -129,7 +180,7 @@ export class MergeSteps {
     const follower = this.#follow();
     try {
       follower.advance(sizeBytes);
-      this.#advancedBytes = sizeBytes;
+      this.#followedBytes = sizeBytes;
       const { blake3, sha256, sha1, md5 } = await follower.finish(sizeBytes);
       if (blake3 === undefined) throw new Error("a follower always computes blake3");
       return {
@@ -140,13 +191,52 @@ export class MergeSteps {
       };
     } finally {
       // Its running digest is spent, or spoilt: another attempt begins anew.
-      this.#follower = undefined;
+      if (this.#follower === follower) this.#follower = undefined;
+      this.#followedBytes = 0;
       await follower.close();
     }
   }
 
+  /** M4 */
+  async #checkDoubtful(signal: AbortSignal): Promise<void> {
+    const { doubtful } = this.#session;
+    const damaged: number[] = [];
+    for (const index of [...doubtful].sort((a, b) => a - b)) {
+      signal.throwIfAborted();
+      if (await this.#isIntact(index)) doubtful.delete(index);
+      else damaged.push(index);
+    }
+    if (damaged.length === 0) return;
+    // It may have read the damage already.
+    await this.close();
+    this.#followedBytes = 0;
+    throw new DamagedChunks(damaged);
+  }
+
+  async #isIntact(index: number): Promise<boolean> {
+    const { ports, ledger, journal, data } = this.#session;
+    const digests = await journal.readLeafDigests(ledger.journalOffsetOf(index));
+    const block = Buffer.allocUnsafe(READ_BLOCK_BYTES);
+    const lengthBytes = ledger.lengthOf(index);
+    for (let offset = 0; offset < lengthBytes; offset += READ_BLOCK_BYTES) {
+      const bytes = block.subarray(0, Math.min(READ_BLOCK_BYTES, lengthBytes - offset));
+      try {
+        await readFully(data, bytes, ledger.offsetOf(index) + offset);
+      } catch (error) {
+        if (error instanceof TroupeError && error.facts["errno"] === "EOF") return false;
+        throw error;
+      }
+      for (let start = 0; start < bytes.length; start += LEAF_BYTES) {
+        const at = ((offset + start) / LEAF_BYTES) * LEAF_DIGEST_BYTES;
+        const expected = digests.subarray(at, at + LEAF_DIGEST_BYTES);
+        if (Buffer.compare(expected, ports.hasher.leafDigest(bytes.subarray(start, start + LEAF_BYTES))) !== 0) return false;
+      }
+    }
+    return true;
+  }
+
   /** Gathers the leaf digests of all chunks, which the journal holds in order of arrival, in order of offset. */
-  async #writeLeaves(sizeBytes: number): Promise<void> {
+  async #writeLeaves(sizeBytes: number, signal: AbortSignal): Promise<void> {
     const { ports, ledger, journal, paths, plan } = this.#session;
     await ports.disk.remove(paths.leaves);
     const file = await ports.disk.open(paths.leaves, "create");
@@ -162,7 +252,7 @@ export class MergeSteps {
         pendingBytes = 0;
       };
       for (let index = 0; index < chunkCount; index += 1) {
-        this.#session.signal.throwIfAborted();
+        signal.throwIfAborted();
         const digests = await journal.readLeafDigests(ledger.journalOffsetOf(index));
         pending.push(digests);
         pendingBytes += digests.length;
@@ -173,6 +263,7 @@ export class MergeSteps {
     } finally {
       await file.close();
     }
+    await ports.disk.syncDirectory(paths.folder);
   }
 
   #file(sizeBytes: number, digests: FileDigests) {

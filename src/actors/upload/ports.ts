@@ -1,4 +1,5 @@
 /** What a session needs from the node that hosts it. Type-only: the storage node imports this, and composition hands the session in. */
+import type { BlobPlace } from "../../core/blob-path.ts";
 import type { Client } from "../../bus/client.ts";
 import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
@@ -9,11 +10,6 @@ import type { Hasher } from "../../core/ports/hasher.ts";
 import type { Random } from "../../core/ports/random.ts";
 import type { FileDigests, UploadState } from "../../core/shapes.ts";
 import type { catalog, FileRecord } from "../catalog/contract.ts";
-
-export interface BlobDestination {
-  readonly blobId: number;
-  readonly path: string;
-}
 
 /** The hosting node, as a session sees it. */
 export interface SessionNode {
@@ -28,15 +24,23 @@ export interface SessionNode {
   /** Reserved bytes are on the disk, or not needed any more. */
   settle(bytes: number): void;
   grantWrite(uploadId: string): DataAccess;
-  allocateBlob(): Promise<BlobDestination>;
+  allocateBlob(): Promise<BlobPlace>;
   publishBlob(
-    destination: BlobDestination,
+    place: BlobPlace,
+    synced: { readonly dataPath: string; readonly leavesPath: string },
+    blob: { readonly sizeBytes: number; readonly digests: FileDigests; readonly file: FileRecord },
+  ): Promise<void>;
+  /** A blob of the same content: made of these bytes again where it is damaged or lost. */
+  mendBlob(
+    place: BlobPlace,
     synced: { readonly dataPath: string; readonly leavesPath: string },
     blob: { readonly sizeBytes: number; readonly digests: FileDigests; readonly file: FileRecord },
   ): Promise<void>;
   /** Another file refers to a blob this node holds. */
-  addFile(destination: BlobDestination, file: FileRecord): Promise<void>;
-  discardBlob(destination: BlobDestination): Promise<void>;
+  addFile(place: BlobPlace, file: FileRecord): Promise<void>;
+  discardBlob(place: BlobPlace): Promise<void>;
+  /** Removes what a commit that did not happen has put among the blobs; what the catalog knows stays. */
+  discardUnlessKnown(place: BlobPlace): Promise<void>;
   /** The disk did not do what it promised: no new uploads until somebody has looked. */
   suspect(error: unknown): void;
   /** The session has ended and holds nothing any more. */
@@ -59,6 +63,8 @@ export interface SessionOptions {
   /** From the catalog: requests with another are refused. */
   readonly epoch: number;
   readonly idleExpiryMs: number;
+  /** No file grows past this, also where the size was not declared. */
+  readonly fileBytesMax: number;
 }
 
 /** A session that is hosted: on the bus by its contract, and in this process for bytes. */

@@ -4,21 +4,25 @@
  * S1: the snapshot changes only in a turn, and only through the machine.
  * S2: order for a chunk: data synced → journal record synced → counted → answered.
  * S3: when the session ends without a file, the catalog knows it before the bytes are removed, and the answer comes after both.
- * S4: nothing of an activation outlives its stop: bodies are let go, the follower and the files are closed, the reservation is given back.
+ * S4: nothing of an activation outlives its stop: bodies are let go, effects have ended, the follower and the files are closed, the
+ *     reservation is given back.
+ * S5: once the catalog may know of the file, only the catalog's definite word ends the upload otherwise.
  */
 import type { Activation, Handlers, Self, Turn } from "../../bus/actor.ts";
-import { eventSubject } from "../../bus/contract.ts";
+import { eventSubject, type OutputOf } from "../../bus/contract.ts";
+import { isDiskLost } from "../../core/durable.ts";
 import { isErrorCode, TroupeError } from "../../core/errors.ts";
 import { MISSING_RANGES_MAX } from "../../core/limits.ts";
 import type { Timer } from "../../core/ports/clock.ts";
-import type { ChunkBody, ChunkStored, DataAccess } from "../../core/ports/data-plane.ts";
+import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
 import { withRetry } from "../../core/retry.ts";
-import { ENDED_STATES, type EndedState, isEnded, type UploadState } from "../../core/shapes.ts";
-import type { LocatedFile, UploadPlan } from "../catalog/contract.ts";
+import { ENDED_CODES, isEnded, type UploadState } from "../../core/shapes.ts";
+import type { UploadPlan } from "../catalog/contract.ts";
 import { ChunkIntake } from "./chunk-intake.ts";
-import { ChunkLedger } from "./chunk-ledger.ts";
+import type { ChunkLedger } from "./chunk-ledger.ts";
 import type { UploadStatus, upload } from "./contract.ts";
-import { type CommitPlan, Journal } from "./journal.ts";
+import { Effects } from "./effects.ts";
+import type { Journal } from "./journal.ts";
 import {
   initialSnapshot,
   refusal,
@@ -29,34 +33,27 @@ import {
   stateOf,
   step,
 } from "./machine.ts";
-import { MergeSteps } from "./merge-steps.ts";
+import { type Committed, DamagedChunks, MergeSteps } from "./merge-steps.ts";
 import type { SessionOptions, SessionPorts, SessionSummary } from "./ports.ts";
 import { openData, sessionPaths } from "./session-files.ts";
+import { openSessionJournal, type Recorded } from "./session-journal.ts";
+import { Waiters } from "./waiters.ts";
 
-type MergeResult = { readonly state: UploadState; readonly file: MergedFile };
-interface MergedFile {
-  readonly fileId: string;
-  readonly name: string;
-  readonly sizeBytes: number;
-  readonly digests: LocatedFile["digests"];
-  readonly copies: number;
-  readonly durability: "single-copy" | "complete";
-}
-
-interface Waiter<T> {
-  resolve(value: T): void;
-  reject(error: unknown): void;
-}
+type MergeAnswer = OutputOf<typeof upload, "merge">;
 
 /** Idle for this long, a session gives its descriptors back. */
 const REST_AFTER_MS = 30_000;
 const PROGRESS_EVERY_MS = 500;
 /** Telling the catalog how an upload ended is not given up while the session lives. */
 const END_RETRY = { attemptsMax: Number.POSITIVE_INFINITY, pauseMinMs: 100, pauseMaxMs: 10_000 };
+/** The catalog knows better how the upload ended: another host took it over, or it became a file after all. */
+const ENDED_OTHERWISE = ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_MERGED"];
+/** The catalog's definite word that there is no file. */
+const COMMIT_REFUSED = ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED", "BAD_REQUEST"];
 
 export class Session {
   readonly plan: UploadPlan;
-  readonly owner: string;
+  readonly #owner: string;
   readonly #ports: SessionPorts;
   readonly #options: SessionOptions;
   readonly #self: Self;
@@ -66,84 +63,57 @@ export class Session {
   readonly #merge: MergeSteps;
   #snapshot: SessionSnapshot = initialSnapshot();
   #sinceMs: number;
-  #merged: MergedFile | undefined;
-  readonly #mergeWaiters: Waiter<MergeResult>[] = [];
-  readonly #endWaiters: Waiter<{ state: UploadState }>[] = [];
+  #merged: MergeAnswer | undefined;
+  /** Nothing of the upload is left among the blobs that should not be there. */
+  #isTidy = true;
+  /** The session has ended, and what follows from that is done. */
+  #isFinished = false;
+  readonly #mergeWaiters = new Waiters<MergeAnswer>();
+  readonly #endWaiters = new Waiters<{ state: UploadState }>();
+  readonly #effects = new Effects();
   readonly #pendingTurns = new Set<(error: unknown) => void>();
   #reservedBytes = 0;
   #activeMs: number;
   #progressMs = 0;
   #timer: Timer | undefined;
 
-  private constructor(
-    ports: SessionPorts,
-    options: SessionOptions,
-    self: Self,
-    opened: { plan: UploadPlan; owner: string; ledger: ChunkLedger; journal: Journal; commitPlan: CommitPlan | undefined },
-  ) {
+  private constructor(ports: SessionPorts, options: SessionOptions, self: Self, recorded: Recorded & { readonly journal: Journal }) {
+    const { plan, owner, ledger, journal, commitPlan, received } = recorded;
     this.#ports = ports;
     this.#options = options;
     this.#self = self;
-    this.plan = opened.plan;
-    this.owner = opened.owner;
-    this.#ledger = opened.ledger;
-    this.#journal = opened.journal;
+    this.plan = plan;
+    this.#owner = owner;
+    this.#ledger = ledger;
+    this.#journal = journal;
     this.#sinceMs = ports.clock.wallMs();
     this.#activeMs = ports.clock.nowMs();
     const folder = ports.node.folderOf(options.uploadId);
     const data = openData(ports.disk, folder);
+    const paths = sessionPaths(folder);
+    this.#merge = new MergeSteps({ ports, plan, owner, epoch: options.epoch, ledger, journal, data, paths, commitPlan, doubtful: received });
     this.#intake = new ChunkIntake({
       ports,
-      plan: this.plan,
-      ledger: this.#ledger,
-      journal: this.#journal,
+      plan,
+      ledger,
+      journal,
       data,
       turn: (name, work) => this.#turn(name, work),
       apply: (event) => this.#apply(event),
       refuse: (command) => this.#refuse(command),
+      isSealed: () => this.#merge.isSealed,
       reserve: (bytes) => this.#reserve(bytes),
       settle: (bytes) => this.#settle(bytes),
       received: () => this.#received(),
     });
-    this.#merge = new MergeSteps({
-      ports,
-      plan: this.plan,
-      owner: this.owner,
-      epoch: options.epoch,
-      ledger: this.#ledger,
-      journal: this.#journal,
-      paths: sessionPaths(folder),
-      signal: self.signal,
-      commitPlan: opened.commitPlan,
-    });
-    self.signal.addEventListener("abort", () => {
-      for (const reject of this.#pendingTurns) reject(new TroupeError("STOPPING"));
-    });
+    self.signal.addEventListener("abort", () => this.refuseWaiters());
   }
 
   /** From its folder: new ones and those that were there before a restart alike. */
   static async open(ports: SessionPorts, options: SessionOptions, self: Self): Promise<Session> {
-    const paths = sessionPaths(ports.node.folderOf(options.uploadId));
-    let plan: UploadPlan | undefined;
-    let owner = "";
-    let ledger: ChunkLedger | undefined;
-    let commitPlan: CommitPlan | undefined;
-    let isMergeWanted = false;
-    const journal = await Journal.open(ports.disk, paths.journal, ports.hasher, ({ entry, offset }) => {
-      if (entry.kind === "plan") {
-        plan = entry.plan;
-        owner = entry.owner;
-        ledger = new ChunkLedger(plan);
-      } else if (entry.kind === "chunk") ledger?.receive(entry.index, entry.lengthBytes, offset);
-      else if (entry.kind === "commit") commitPlan = entry;
-      else isMergeWanted = true;
-    });
-    if (plan === undefined || ledger === undefined) {
-      await journal.close();
-      throw new TroupeError("DISK_FAILED", `${paths.journal} has no readable beginning.`, { facts: { errno: "NO_PLAN" } });
-    }
-    const session = new Session(ports, options, self, { plan, owner, ledger, journal, commitPlan });
-    session.#begin(commitPlan !== undefined, isMergeWanted);
+    const recorded = await openSessionJournal(ports.disk, ports.hasher, ports.node.folderOf(options.uploadId), options.fileBytesMax);
+    const session = new Session(ports, options, self, recorded);
+    session.#begin(recorded);
     return session;
   }
 
@@ -152,12 +122,8 @@ export class Session {
   }
 
   get summary(): SessionSummary {
-    return {
-      state: stateOf(this.#snapshot),
-      sinceMs: this.#sinceMs,
-      receivedCount: this.#ledger.receivedCount,
-      chunkCount: this.#ledger.chunkCount,
-    };
+    const { receivedCount, chunkCount } = this.#ledger;
+    return { state: stateOf(this.#snapshot), sinceMs: this.#sinceMs, receivedCount, chunkCount };
   }
 
   storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
@@ -165,50 +131,64 @@ export class Session {
     return this.#intake.store(chunk);
   }
 
+  /** The process is stopping: whoever waits is told so now, and asks again later. */
+  refuseWaiters(): void {
+    const stopping = new TroupeError("STOPPING");
+    for (const reject of this.#pendingTurns) reject(stopping);
+    this.#mergeWaiters.reject(stopping);
+    this.#endWaiters.reject(stopping);
+  }
+
   readonly #handlers: Handlers<typeof upload> = {
     status: () => this.#status(),
     access: () => ({
-      access: this.#access(),
-      owner: this.owner,
+      access: this.#ports.node.grantWrite(this.plan.uploadId),
+      owner: this.#owner,
       epoch: this.#options.epoch,
       chunkBytes: this.plan.chunkBytes,
       ...(this.plan.sizeBytes === undefined ? {} : { sizeBytes: this.plan.sizeBytes }),
     }),
-    merge: async (input, turn) => await this.#requestMerge(input, turn),
+    merge: (input, turn) => this.#requestMerge(input, turn),
     cancel: (input, turn) => this.#requestCancel(input, turn),
   };
 
-  #begin(isCommitUncertain: boolean, isMergeWanted: boolean): void {
-    this.#takeReservation();
+  #begin({ commitPlan, promisedBytes }: Recorded): void {
+    if (this.plan.sizeBytes !== undefined) {
+      this.#reservedBytes = this.plan.sizeBytes - this.#ledger.receivedBytes;
+      this.#ports.node.restoreReservation(this.#reservedBytes);
+    }
+    const isCommitUncertain = commitPlan !== undefined;
     this.#apply({ type: "session.opened", receivedCount: this.#ledger.receivedCount, isCommitUncertain });
     this.#schedule();
     // Nobody may ask again for a merge that was promised, or whose commit may have happened.
-    if ((isMergeWanted || isCommitUncertain) && this.#ledger.completeBytes !== undefined)
+    const { completeBytes } = this.#ledger;
+    if (completeBytes !== undefined && (isCommitUncertain || promisedBytes === completeBytes)) {
       this.#self.post("merge.resumed", () => this.#apply({ type: "merge.requested", isComplete: true }));
+    }
   }
 
-  async #requestMerge(input: { epoch: number; wait: boolean }, turn: Turn) {
-    this.#checkEpoch(input.epoch);
+  async #requestMerge({ epoch, wait }: { epoch: number; wait: boolean }, turn: Turn) {
+    this.#checkEpoch(epoch);
     this.#refuse("merge");
     this.#touch();
-    const state = stateOf(this.#snapshot);
-    if (state === "merged" && this.#merged !== undefined) return { state, file: this.#merged };
-    if (state === "receiving") {
-      if (this.#ledger.completeBytes === undefined) throw this.#incomplete();
+    if (this.#merged !== undefined) return this.#merged;
+    if (stateOf(this.#snapshot) === "receiving") {
+      const { completeBytes } = this.#ledger;
+      if (completeBytes === undefined) throw this.#incomplete();
       // A merge that is not waited for is a promise: it is kept after a restart too.
-      if (!input.wait) await this.#journal.append({ kind: "merge" });
+      if (!wait) await this.#journal.append({ kind: "merge", sizeBytes: completeBytes });
       this.#apply({ type: "merge.requested", isComplete: true });
     }
-    if (!input.wait) return { state: stateOf(this.#snapshot) };
-    return turn.later(waiter(this.#mergeWaiters));
+    if (!wait) return { state: stateOf(this.#snapshot) };
+    return turn.later(this.#mergeWaiters.wait());
   }
 
-  #requestCancel(input: { epoch: number }, turn: Turn) {
-    this.#checkEpoch(input.epoch);
+  #requestCancel({ epoch }: { epoch: number }, turn: Turn) {
+    this.#checkEpoch(epoch);
     this.#refuse("cancel");
-    const ended = waiter(this.#endWaiters);
     this.#apply({ type: "cancel.requested" });
-    return turn.later(ended);
+    if (this.#isFinished) return { state: stateOf(this.#snapshot) };
+    return turn.later(this.#endWaiters.wait());
   }
 
   #incomplete(): TroupeError {
@@ -231,142 +211,138 @@ export class Session {
   }
 
   #entered(state: UploadState): void {
+    const { lastError } = this.#snapshot.context;
     this.#sinceMs = this.#ports.clock.wallMs();
-    this.#ports.log.info(
-      {
-        uploadId: this.plan.uploadId,
-        state,
-        ...(this.#snapshot.context.lastError === undefined ? {} : { lastError: this.#snapshot.context.lastError }),
-      },
-      "The upload entered a state.",
-    );
+    this.#ports.log.info({ uploadId: this.plan.uploadId, state, ...(lastError === undefined ? {} : { lastError }) }, "The upload entered a state.");
     this.#announce("state");
-    if (state === "receiving" || state === "failed") this.#answerMerges(this.#snapshot.context.lastError?.code ?? "UPLOAD_BUSY");
-    if (state === "cancelled") this.#answerMerges("UPLOAD_CANCELLED");
-    if (state === "expired") this.#answerMerges("UPLOAD_EXPIRED");
+    const code = lastError?.code ?? "UPLOAD_BUSY";
+    if (state === "receiving" || state === "failed") this.#mergeWaiters.reject(new TroupeError(isErrorCode(code) ? code : "INTERNAL", lastError?.detail));
+    if (state === "cancelled" || state === "expired") this.#mergeWaiters.reject(new TroupeError(ENDED_CODES[state]));
   }
 
   #perform(action: SessionAction): void {
     switch (action) {
       case "startVerifying":
-        return this.#effect(
-          "verify",
-          () => this.#merge.verify(),
-          (digests) => this.#apply(digests),
-        );
+        return this.#effect("verify", (signal) => this.#merge.verify(signal), (digests) => this.#apply({ type: "file.verified", digests }));
       case "startReplicating":
         // One copy: what is synced here is all there is to do.
         return this.#self.post("replicated", () => this.#apply({ type: "file.replicated", copies: 1 }));
       case "startCommitting":
-        return this.#effect(
-          "commit",
-          () => this.#commit(),
-          (file) => {
-            this.#merged = mergedFile(file, this.#snapshot.context.copies);
-            this.#apply({ type: "file.committed" });
-          },
-        );
-      case "stopWriters":
-        return this.#intake.stop(new TroupeError(ended(stateOf(this.#snapshot)) ?? "STOPPING"));
+        return this.#effect("commit", (signal) => this.#commit(signal), (committed) => this.#committed(committed));
+      case "stopWriters": {
+        const state = stateOf(this.#snapshot);
+        return this.#intake.stop(new TroupeError(isEnded(state) ? ENDED_CODES[state] : "STOPPING"));
+      }
       case "endUpload":
-        return this.#effect(
-          "end",
-          () => this.#end(),
-          () => this.#finish(),
-        );
+        return this.#endUpload();
       case "endMerged":
-        return this.#effect(
-          "clean",
-          () => this.#removeFolder(),
-          () => this.#finish(),
-        );
+        return this.#effect("clean", () => this.#removeFolder(), () => this.#finish());
     }
   }
 
-  async #commit(): Promise<LocatedFile> {
+  async #commit(signal: AbortSignal): Promise<Committed> {
     const { digests } = this.#snapshot.context;
     if (digests === undefined) throw new Error("a file is committed after it was verified");
-    const plan = await this.#merge.prepareCommit(digests);
+    const plan = await this.#merge.prepareCommit(digests, signal);
     await this.#turn("commit.sent", () => this.#apply({ type: "commit.sent" }));
-    return await this.#merge.commit(plan);
+    return await this.#merge.commit(plan, signal);
+  }
+
+  #committed({ file, isTidy }: Committed): void {
+    const { copies } = this.#snapshot.context;
+    const { fileId, name, sizeBytes, digests } = file;
+    this.#merged = { state: "merged", file: { fileId, name, sizeBytes, digests, copies, durability: copies > 1 ? "complete" : "single-copy" } };
+    this.#isTidy = isTidy;
+    this.#apply({ type: "file.committed" });
+  }
+
+  /** S3. What was under way for a merge ends first. */
+  #endUpload(): void {
+    const ended = new TroupeError("STOPPING", "The upload has ended.");
+    void this.#effects.stop(ended).then(() => {
+      if (!this.#self.signal.aborted) this.#effect("end", (signal) => this.#end(signal), () => this.#finish());
+    });
   }
 
   /** Runs an effect outside the turn and brings its result back as one. */
-  #effect<T>(name: string, work: () => Promise<T>, then: (result: T) => void): void {
-    work().then(
+  #effect<T>(name: string, work: (signal: AbortSignal) => Promise<T>, then: (result: T) => void): void {
+    this.#effects.run(
+      work,
       (result) => this.#post(name, () => then(result)),
-      (error: unknown) => this.#post(name, () => this.#effectFailed(name, error)),
+      (error) => this.#post(name, () => this.#effectFailed(name, error)),
     );
   }
 
-  #effectFailed(name: string, error: unknown): void {
-    if (this.#self.signal.aborted) return;
+  #effectFailed(name: string, error: unknown): void | Promise<void> {
+    if (error instanceof DamagedChunks) return this.#loseChunks(error.indexes);
     if (!(error instanceof TroupeError)) throw error;
-    const failure = error;
-    if (failure.code === "DISK_FAILED") this.#ports.node.suspect(failure);
-    const lastError = {
-      code: failure.code,
-      detail: failure.detail,
-      retryable: failure.retry === "later" && failure.code !== "DISK_FAILED",
-    };
-    this.#ports.log.warn({ uploadId: this.plan.uploadId, step: name, err: failure }, "A step of the upload did not succeed.");
+    this.#ports.log.warn({ uploadId: this.plan.uploadId, step: name, err: error }, "A step of the upload did not succeed.");
+    const isLost: boolean = isDiskLost(error);
+    if (isLost) this.#ports.node.suspect(error);
     // The upload has ended; what could not be removed is removed at the next start.
-    if (name === "end" || name === "clean") return this.#finish(failure);
-    if (failure.code === "DIGEST_MISMATCH") this.#apply({ type: "digest.mismatched", error: lastError });
-    else if (lastError.retryable) this.#apply({ type: "merge.interrupted", error: lastError });
-    else this.#apply({ type: "session.broken", error: lastError });
+    if (name === "end" || name === "clean") return this.#finish(error);
+    const isUncertain = this.#snapshot.context.isCommitUncertain;
+    // S5
+    const isFinal = isUncertain ? COMMIT_REFUSED.includes(error.code) : isLost || error.retry !== "later";
+    const lastError = { code: error.code, detail: error.detail, retryable: !isFinal };
+    if (error.code === "DIGEST_MISMATCH") this.#apply({ type: "digest.mismatched", error: lastError });
+    else this.#apply({ type: isFinal ? "session.broken" : "merge.interrupted", error: lastError });
   }
 
-  /** S3 */
-  async #end(): Promise<void> {
+  /** Bytes on the disk are not those that were acknowledged: the chunks are missing again. */
+  async #loseChunks(indexes: readonly number[]): Promise<void> {
+    for (const index of indexes) {
+      await this.#journal.append({ kind: "lost", index });
+      const lengthBytes = this.#ledger.lengthOf(index);
+      this.#ledger.lose(index);
+      if (this.plan.sizeBytes !== undefined) {
+        this.#reservedBytes += lengthBytes;
+        this.#ports.node.restoreReservation(lengthBytes);
+      }
+    }
+    const detail = `${indexes.length} chunks were damaged on the disk; send those that are missing again.`;
+    this.#ports.log.error({ uploadId: this.plan.uploadId, indexes: indexes.slice(0, 10) }, "Chunks of an upload are damaged on the disk.");
+    this.#apply({ type: "merge.interrupted", error: { code: "UPLOAD_INCOMPLETE", detail, retryable: true } });
+  }
+
+  async #end(signal: AbortSignal): Promise<void> {
     await this.#intake.idle();
     await this.#merge.close();
-    const state = ended(stateOf(this.#snapshot)) === undefined ? "failed" : (stateOf(this.#snapshot) as Exclude<EndedState, "merged">);
+    const state = stateOf(this.#snapshot);
+    if (!isEnded(state) || state === "merged") throw new Error("only an upload without a file ends here");
     const { lastError } = this.#snapshot.context;
-    await withRetry(
-      END_RETRY,
-      this.#ports,
-      async () => {
-        try {
-          await this.#ports.catalog.endUpload({
-            uploadId: this.plan.uploadId,
-            epoch: this.#options.epoch,
-            state,
-            ...(lastError === undefined ? {} : { lastError }),
-          });
-        } catch (error) {
-          // The catalog knows better how it ended: another host took it over, or its commit had happened after all.
-          if (error instanceof TroupeError && ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_MERGED"].includes(error.code)) return;
-          throw error;
-        }
-      },
-      undefined,
-      this.#self.signal,
-    );
+    const ending = { uploadId: this.plan.uploadId, epoch: this.#options.epoch, state, ...(lastError === undefined ? {} : { lastError }) };
+    await withRetry(END_RETRY, this.#ports, () => this.#tellEnding(ending), undefined, signal);
+    await this.#merge.takeBack();
     await this.#removeFolder();
   }
 
+  async #tellEnding(ending: { uploadId: string; epoch: number; state: "cancelled" | "expired" | "failed" }): Promise<void> {
+    try {
+      await this.#ports.catalog.endUpload(ending);
+    } catch (error) {
+      if (!(error instanceof TroupeError) || !ENDED_OTHERWISE.includes(error.code)) throw error;
+      this.#ports.log.warn({ uploadId: ending.uploadId, err: error }, "The upload had ended otherwise, as the catalog knows.");
+    }
+  }
+
   async #removeFolder(): Promise<void> {
+    await this.#intake.idle();
     await this.#merge.close();
     await this.#intake.close();
     await this.#journal.close();
-    const folder = this.#ports.node.folderOf(this.plan.uploadId);
-    await this.#ports.disk.remove(folder);
+    // What is left to tidy is found by it at the next start.
+    if (this.#isTidy) await this.#ports.disk.remove(this.#ports.node.folderOf(this.plan.uploadId));
   }
 
   #finish(failure?: TroupeError): void {
+    this.#isFinished = true;
     this.#settle(this.#reservedBytes);
-    const state = stateOf(this.#snapshot);
-    if (this.#merged !== undefined) for (const waiting of this.#mergeWaiters.splice(0)) waiting.resolve({ state, file: this.#merged });
-    for (const waiting of this.#endWaiters.splice(0)) failure === undefined ? waiting.resolve({ state }) : waiting.reject(failure);
+    if (this.#merged !== undefined) this.#mergeWaiters.resolve(this.#merged);
+    if (failure === undefined) this.#endWaiters.resolve({ state: stateOf(this.#snapshot) });
+    else this.#endWaiters.reject(failure);
     this.#timer?.cancel();
     this.#ports.node.ended(this.plan.uploadId);
-  }
-
-  #answerMerges(code: string): void {
-    const { lastError } = this.#snapshot.context;
-    const error = new TroupeError(isErrorCode(code) ? code : "INTERNAL", lastError?.detail);
-    for (const waiting of this.#mergeWaiters.splice(0)) waiting.reject(error);
   }
 
   /** A chunk has been counted. */
@@ -390,38 +366,33 @@ export class Session {
 
   #status(): UploadStatus {
     const { ranges, isTruncated } = this.#ledger.missing(MISSING_RANGES_MAX);
-    const { sizeBytes } = this.plan;
-    const { chunkCount } = this.#ledger;
+    const { uploadId, fileId, name, sizeBytes, chunkBytes } = this.plan;
+    const { chunkCount, receivedCount, receivedBytes, inFlightCount } = this.#ledger;
     const { lastError } = this.#snapshot.context;
     return {
-      uploadId: this.plan.uploadId,
-      fileId: this.plan.fileId,
-      owner: this.owner,
+      uploadId,
+      fileId,
+      owner: this.#owner,
       host: this.#ports.node.nodeId,
       epoch: this.#options.epoch,
-      name: this.plan.name,
+      name,
       state: stateOf(this.#snapshot),
       sinceMs: this.#sinceMs,
       ...(sizeBytes === undefined ? {} : { sizeBytes }),
-      chunkBytes: this.plan.chunkBytes,
+      chunkBytes,
       ...(chunkCount === undefined ? {} : { chunkCount }),
-      receivedCount: this.#ledger.receivedCount,
-      receivedBytes: this.#ledger.receivedBytes,
-      inFlightCount: this.#ledger.inFlightCount,
+      receivedCount,
+      receivedBytes,
+      inFlightCount,
       missing: ranges,
       missingTruncated: isTruncated,
-      verifiedBytes: this.#merge.verifiedBytes,
+      followedBytes: this.#merge.followedBytes,
       ...(lastError === undefined ? {} : { lastError }),
     };
   }
 
-  #access(): DataAccess {
-    return this.#ports.node.grantWrite(this.plan.uploadId);
-  }
-
   #checkEpoch(epoch: number): void {
-    if (epoch !== this.#options.epoch)
-      throw new TroupeError("EPOCH_STALE", `This host has epoch ${this.#options.epoch}, the request ${epoch}.`);
+    if (epoch !== this.#options.epoch) throw new TroupeError("EPOCH_STALE", `This host has epoch ${this.#options.epoch}, the request ${epoch}.`);
   }
 
   #refuse(command: SessionCommand): void {
@@ -429,15 +400,10 @@ export class Session {
     if (code === undefined) return;
     const { lastError } = this.#snapshot.context;
     // The same merge again gives the same answer: why it failed.
-    if (code === "UPLOAD_FAILED" && command === "merge" && lastError !== undefined && isErrorCode(lastError.code))
+    if (code === "UPLOAD_FAILED" && command === "merge" && lastError !== undefined && isErrorCode(lastError.code)) {
       throw new TroupeError(lastError.code, lastError.detail);
+    }
     throw new TroupeError(code, code === "UPLOAD_FAILED" ? lastError?.detail : undefined);
-  }
-
-  #takeReservation(): void {
-    if (this.plan.sizeBytes === undefined) return;
-    this.#reservedBytes = this.plan.sizeBytes - this.#ledger.receivedBytes;
-    this.#ports.node.restoreReservation(this.#reservedBytes);
   }
 
   /** While the size is unknown, space is reserved chunk by chunk. */
@@ -460,24 +426,24 @@ export class Session {
   #schedule(): void {
     if (this.#self.signal.aborted || isEnded(stateOf(this.#snapshot))) return;
     const idleMs = this.#ports.clock.nowMs() - this.#activeMs;
-    const untilExpiryMs = Math.max(0, this.#options.idleExpiryMs - idleMs);
     const untilRestMs = REST_AFTER_MS - idleMs;
-    this.#timer = this.#ports.clock.setTimer(untilRestMs > 0 ? Math.min(untilRestMs, untilExpiryMs) : untilExpiryMs, () =>
-      this.#post("idle", () => this.#idle()),
-    );
+    const untilExpiryMs = this.#options.idleExpiryMs - idleMs;
+    // Never at once: past its time, an upload may still be waiting for a body to end.
+    const waitMs = Math.max(1_000, untilRestMs > 0 ? Math.min(untilRestMs, untilExpiryMs) : untilExpiryMs);
+    this.#timer = this.#ports.clock.setTimer(waitMs, () => this.#post("idle", () => this.#idle()));
   }
 
   async #idle(): Promise<void> {
     const idleMs = this.#ports.clock.nowMs() - this.#activeMs;
-    const isReceiving = stateOf(this.#snapshot) === "receiving";
-    if (isReceiving && idleMs >= REST_AFTER_MS && this.#ledger.inFlightCount === 0) {
-      await this.#intake.rest();
-      await this.#journal.rest();
-    }
-    if (isReceiving && idleMs >= this.#options.idleExpiryMs && this.#ledger.inFlightCount === 0) {
-      const isUncertain = this.#snapshot.context.isCommitUncertain;
-      this.#touch();
-      this.#apply(isUncertain ? { type: "merge.requested", isComplete: true } : { type: "idle.expired" });
+    if (stateOf(this.#snapshot) === "receiving" && this.#ledger.inFlightCount === 0) {
+      if (idleMs >= REST_AFTER_MS) {
+        await this.#intake.rest();
+        await this.#journal.rest();
+      }
+      if (idleMs >= this.#options.idleExpiryMs) {
+        this.#touch();
+        this.#apply(this.#snapshot.context.isCommitUncertain ? { type: "merge.requested", isComplete: true } : { type: "idle.expired" });
+      }
     }
     this.#schedule();
   }
@@ -485,13 +451,16 @@ export class Session {
   /** S4 */
   async #stop(): Promise<void> {
     this.#timer?.cancel();
-    this.#intake.stop(new TroupeError("STOPPING"));
+    const stopping = new TroupeError("STOPPING");
+    this.#intake.stop(stopping);
+    this.refuseWaiters();
+    await this.#merge.close();
+    await this.#effects.stop(stopping);
     await this.#intake.idle();
     await this.#merge.close();
     await this.#intake.close();
     await this.#journal.close();
     this.#settle(this.#reservedBytes);
-    for (const waiting of [...this.#mergeWaiters.splice(0), ...this.#endWaiters.splice(0)]) waiting.reject(new TroupeError("STOPPING"));
   }
 
   /** Runs `work` as a turn and gives its result to the effect that asked for it. */
@@ -514,19 +483,4 @@ export class Session {
   #post(name: string, work: () => void | Promise<void>): void {
     if (!this.#self.signal.aborted) this.#self.post(name, work);
   }
-}
-
-function waiter<T>(waiters: Waiter<T>[]): Promise<T> {
-  return new Promise((resolve, reject) => waiters.push({ resolve, reject }));
-}
-
-function mergedFile(file: LocatedFile, copies: number): MergedFile {
-  const { fileId, name, sizeBytes, digests } = file;
-  return { fileId, name, sizeBytes, digests, copies, durability: copies > 1 ? "complete" : "single-copy" };
-}
-
-const ENDED_CODES = { merged: "UPLOAD_MERGED", cancelled: "UPLOAD_CANCELLED", expired: "UPLOAD_EXPIRED", failed: "UPLOAD_FAILED" } as const;
-
-function ended(state: UploadState): (typeof ENDED_CODES)[EndedState] | undefined {
-  return (ENDED_STATES as readonly UploadState[]).includes(state) ? ENDED_CODES[state as EndedState] : undefined;
 }

@@ -3,7 +3,8 @@
  * durable before `sync`, and a new name not before its directory is synced. Code above writes only through `writeFully` and
  * `publish` (src/core/durable.ts).
  *
- * Paths are absolute. Errors are {@link TroupeError}: `DISK_FULL` (no space, quota), otherwise `DISK_FAILED` with
+ * Paths are absolute. Errors are {@link TroupeError}: `DISK_FULL` (no space, quota), `TOO_MANY` (no descriptor left), `TOO_LARGE` (for the
+ * file system), otherwise `DISK_FAILED`; with
  * `facts.syscall`, `facts.errno` (`ENOENT`, `EEXIST`, `EIO`, …).
  */
 

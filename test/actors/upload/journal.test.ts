@@ -50,7 +50,7 @@ describe("an upload's journal", () => {
   it("gives back what was appended, in order", async () => {
     await using test = await fixture();
     const journal = await test.create();
-    const offsets = await Promise.all([chunk(2), chunk(0), { kind: "merge" } as const].map((entry) => journal.append(entry)));
+    const offsets = await Promise.all([chunk(2), chunk(0), { kind: "merge", sizeBytes: 3 } as const].map((entry) => journal.append(entry)));
     expect(Buffer.from(await journal.readLeafDigests(offsets[0] as number))).toEqual(Buffer.alloc(32, 2));
     await journal.close();
     const { journal: again, entries } = await test.reopen();

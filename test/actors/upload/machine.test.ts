@@ -76,7 +76,7 @@ const TABLE: Readonly<Record<UploadState, Partial<Record<SessionEventType, Row>>
     "cancel.requested": ["cancelled", "stopWriters", "endUpload"],
   },
   committing: {
-    "file.committed": ["merged", "endMerged"],
+    "file.committed": ["merged", "stopWriters", "endMerged"],
     "merge.interrupted": ["receiving"],
     "session.broken": ["failed", "stopWriters", "endUpload"],
   },

@@ -1,4 +1,4 @@
-import { cp, readdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, open, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { CatalogTables } from "../../../src/actors/catalog/tables.ts";
@@ -50,12 +50,11 @@ describe("an upload after a restart", () => {
     await expect(troupe.catalog.endUpload({ uploadId, epoch, state: "cancelled" })).rejects.toMatchObject({ code: "EPOCH_STALE" });
   });
 
-  it("F1: a folder the catalog never heard of is removed, and one of an ended upload too", async () => {
+  it("a folder of an upload that has ended is removed", async () => {
     await using directory = await temporaryDirectory();
     const before = await startTroupe({ root: directory.path });
     const { uploadId, epoch } = await createUpload(before, { sizeBytes: CHUNK, chunkBytes: CHUNK });
     const folder = join(directory.path, "uploads", uploadId);
-    await cp(folder, join(directory.path, "uploads", "neverheardof"), { recursive: true });
     await cp(folder, join(directory.path, "kept"), { recursive: true });
     await before.upload(uploadId).cancel({ epoch }, AS_LOCAL);
     await before.stop();
@@ -63,6 +62,70 @@ describe("an upload after a restart", () => {
     await using troupe = await startTroupe({ root: directory.path });
     expect(await readdir(join(directory.path, "uploads"))).toEqual([]);
     expect((await troupe.storage.status({})).uploadCount).toBe(0);
+  });
+
+  it("F16: that the catalog has lost goes on with all it had: absence is never a delete", async () => {
+    await using directory = await temporaryDirectory();
+    const bytes = someBytes(3 * CHUNK);
+    const before = await startTroupe({ root: directory.path });
+    const { uploadId } = await createUpload(before, { sizeBytes: bytes.length, chunkBytes: CHUNK });
+    for (const index of [0, 2]) await sendChunk(before, uploadId, index, part(bytes, index));
+    await before.stop();
+    for (const suffix of ["", "-wal", "-shm"]) await rm(join(directory.path, "database", `troupe_storage.sqlite${suffix}`), { force: true });
+    await using troupe = await startTroupe({ root: directory.path });
+    const { missing, epoch } = await troupe.upload(uploadId).status({}, AS_LOCAL);
+    expect(missing).toEqual([[1, 1]]);
+    await sendChunk(troupe, uploadId, 1, part(bytes, 1));
+    const { file } = await troupe.upload(uploadId).merge({ epoch }, AS_LOCAL);
+    expect((await readFile(troupe, file?.fileId as string)).equals(bytes)).toBe(true);
+  });
+
+  it("whose folder is gone has failed, and says so", async () => {
+    await using directory = await temporaryDirectory();
+    const before = await startTroupe({ root: directory.path });
+    const { uploadId } = await createUpload(before, { sizeBytes: 1 });
+    await before.stop();
+    await rm(join(directory.path, "uploads", uploadId), { recursive: true });
+    await using troupe = await startTroupe({ root: directory.path });
+    expect(await troupe.catalog.upload({ uploadId }, AS_LOCAL)).toMatchObject({ state: "failed", lastError: { code: "UPLOAD_NOT_FOUND" } });
+  });
+
+  it("whose folder is damaged in any way keeps nobody else from being served", async () => {
+    await using directory = await temporaryDirectory();
+    const before = await startTroupe({ root: directory.path });
+    const kept = await uploadFile(before, someBytes(10));
+    const created = await Promise.all(Array.from({ length: 4 }, () => createUpload(before, { sizeBytes: CHUNK, chunkBytes: CHUNK })));
+    await before.stop();
+    const [noJournal, folderJournal, empty, file] = created.map(({ uploadId }) => join(directory.path, "uploads", uploadId)) as [string, string, string, string];
+    await rm(join(noJournal, "journal"));
+    await rm(join(folderJournal, "journal"));
+    await mkdir(join(folderJournal, "journal"));
+    await rm(empty, { recursive: true });
+    await mkdir(empty);
+    await rm(file, { recursive: true });
+    await writeFile(file, "");
+    await using troupe = await startTroupe({ root: directory.path });
+    expect((await readFile(troupe, kept.fileId)).length).toBe(10);
+    for (const { uploadId } of created) expect((await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("failed");
+  });
+
+  it("F7: a chunk that rotted on the disk meanwhile is missing again, and not part of a file", async () => {
+    await using directory = await temporaryDirectory();
+    const bytes = someBytes(3 * CHUNK);
+    const before = await startTroupe({ root: directory.path });
+    const { uploadId } = await createUpload(before, { sizeBytes: bytes.length, chunkBytes: CHUNK });
+    for (const index of [0, 1, 2]) await sendChunk(before, uploadId, index, part(bytes, index));
+    await before.stop();
+    const file = await open(join(directory.path, "uploads", uploadId, "data"), "r+");
+    await file.write(Buffer.from([(bytes[CHUNK + 5] as number) ^ 1]), 0, 1, CHUNK + 5);
+    await file.close();
+    await using troupe = await startTroupe({ root: directory.path });
+    const { epoch } = await troupe.upload(uploadId).status({}, AS_LOCAL);
+    await expect(troupe.upload(uploadId).merge({ epoch }, AS_LOCAL)).rejects.toMatchObject({ code: "UPLOAD_INCOMPLETE" });
+    expect(await troupe.upload(uploadId).status({}, AS_LOCAL)).toMatchObject({ state: "receiving", missing: [[1, 1]] });
+    await sendChunk(troupe, uploadId, 1, part(bytes, 1));
+    const { file: merged } = await troupe.upload(uploadId).merge({ epoch }, AS_LOCAL);
+    expect((await readFile(troupe, merged?.fileId as string)).equals(bytes)).toBe(true);
   });
 
   it("an upload whose journal is gone has failed, and says why", async () => {
@@ -138,7 +201,7 @@ describe("a commit that is interrupted", () => {
     });
   }
 
-  it("F1: stopped at each call to the disk or the database during merge and commit, it ends as one file with no orphan", async () => {
+  for (const content of ["new", "known"] as const) it(`F1: of ${content} content, stopped at each call to the disk during merge and commit, it ends as one file with no orphan`, async () => {
     // How many calls there are is found by running once with no limit.
     let limit = Number.POSITIVE_INFINITY;
     for (let stopAt = 0; stopAt <= limit; stopAt += 1) {
@@ -146,6 +209,8 @@ describe("a commit that is interrupted", () => {
       const disk = new FaultyDisk(new NodeDisk());
       const bytes = someBytes(CHUNK + 1);
       const before = await startTroupe({ root: directory.path, disk });
+      const fileCount = content === "known" ? 2 : 1;
+      if (content === "known") await uploadFile(before, bytes, { name: "first" });
       const { uploadId, epoch } = await createUpload(before, { sizeBytes: bytes.length, chunkBytes: CHUNK });
       for (const index of [0, 1]) await sendChunk(before, uploadId, index, part(bytes, index));
       let calls = 0;
@@ -185,7 +250,7 @@ describe("a commit that is interrupted", () => {
           .catch(() => undefined);
       await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("merged");
       const { files } = await troupe.catalog.files({}, AS_LOCAL);
-      expect(files.length, `stopped at call ${stopAt}`).toBe(1);
+      expect(files.length, `stopped at call ${stopAt}`).toBe(fileCount);
       expect((await readFile(troupe, files[0]?.fileId as string)).equals(bytes)).toBe(true);
       await expect.poll(async () => await readdir(join(dead.path, "uploads"))).toEqual([]);
       const names = (await readdir(join(dead.path, "blobs"), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());

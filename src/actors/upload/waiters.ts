@@ -1,0 +1,28 @@
+/** Callers whose answer comes when the session has got somewhere. */
+
+interface Waiter<T> {
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+export class Waiters<T> {
+  #waiting: Waiter<T>[] = [];
+
+  wait(): Promise<T> {
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  resolve(value: T): void {
+    for (const waiter of this.#take()) waiter.resolve(value);
+  }
+
+  reject(error: unknown): void {
+    for (const waiter of this.#take()) waiter.reject(error);
+  }
+
+  #take(): Waiter<T>[] {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    return waiting;
+  }
+}
