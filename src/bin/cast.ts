@@ -69,7 +69,12 @@ export async function startCast(cast: CastPorts, options: CastOptions, undo: Und
   undo.push(() => catalogActor.stop());
   const node = await startStorage(
     { ...cast, bus: connect() },
-    { ...options, hostSession, createFolder: (folder, plan, owner) => createSessionFolder(disk, hasher, folder, plan, owner), readFolder: (folder) => readSessionJournal(disk, hasher, folder, options.fileBytesMax) },
+    {
+      ...options,
+      hostSession,
+      createFolder: (folder, plan, owner) => createSessionFolder(disk, hasher, folder, plan, owner),
+      readFolder: (folder) => readSessionJournal(disk, hasher, folder, options.fileBytesMax),
+    },
   );
   undo.push(() => node.stop());
   return node;

@@ -149,6 +149,8 @@ export const SLOW_BODY_WINDOW_MS = 30_000;
 export const SLOW_BODY_BYTES_PER_SECOND_MIN = KIB;
 export const SLOW_READER_TIMEOUT_MS = 120_000;
 export const JSON_BODY_BYTES_MAX = 64 * KIB;
+/** Requests of one connection that wait for the one before; with one more it is closed. */
+export const PIPELINED_REQUESTS_MAX = 64;
 export const HTTP_CONNECTIONS_MAX = 10_000;
 export const EVENT_STREAMS_MAX = 1_000;
 export const DRAIN_MS_MAX = 8_000;

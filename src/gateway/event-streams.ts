@@ -2,8 +2,10 @@
  * An upload's events as server-sent events: the current status first, then each fact the session publishes, until it has ended.
  *
  * E1: the subscription stands before the status is asked for, so that no transition falls between the two.
- * E2: facts are delivered at most once; the heartbeat asks for the status again, so that a lost last fact ends the stream late, not never.
- * E3: a slow reader costs `EVENTS_WAITING_MAX` events; older ones are dropped, the status at the next heartbeat makes up for them.
+ * E2: facts are delivered at most once; the heartbeat asks for the status again and sends it when it says something new, so that a
+ *     lost fact, the last one too, is made up for late, not never.
+ * E3: a slow reader costs `EVENTS_WAITING_MAX` events; older ones are dropped. A status is whole, so the newest makes up for them.
+ * E4: nothing steps back: a status that was asked for before a newer one arrived as a fact is not sent.
  */
 
 import { upload, uploadStatus } from "../actors/upload/contract.ts";
@@ -87,6 +89,10 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
   #subscription: Subscription | undefined;
   #heartbeat: Timer | undefined;
   #lastState: UploadState | undefined;
+  /** The last status sent, as text. */
+  #lastStatus: string | undefined;
+  /** Statuses that came as facts. */
+  #statusFactCount = 0;
   #ended = false;
 
   constructor(ports: GatewayPorts, uploadId: string, snapshot: () => Promise<Snapshot>, onEnd: () => void) {
@@ -101,7 +107,7 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
     this.#subscription = this.#ports.bus.subscribe(`troupe.v1.evt.upload.${this.#uploadId}.*`, (message) => this.#onFact(message), {
       pendingMax: EVENTS_WAITING_MAX,
     });
-    this.#take(await this.#snapshot());
+    await this.#ask();
     if (!this.#ended) this.#setHeartbeat();
   }
 
@@ -142,27 +148,38 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
       if (message.payload.length > REPLY_BYTES_MAX) return;
       body = JSON.parse(Buffer.from(message.payload).toString("utf8"));
     } catch (error) {
-      this.#ports.log.warn({ error, subject: message.subject }, "an event is not JSON and was not passed on");
+      this.#ports.log.warn({ err: error, subject: message.subject }, "An event is not JSON and was not passed on.");
       return;
     }
     const status = uploadStatus.safeParse(body);
-    if (status.success) {
-      this.#lastState = status.data.state;
-      this.#send(fact, statusView(status.data));
-    } else this.#send(fact, body);
-    const ended = uploadState.safeParse(status.success ? status.data.state : fact);
-    if (ended.success && isEnded(ended.data)) this.end();
+    if (!status.success) return this.#passOn(fact, body);
+    this.#statusFactCount += 1;
+    // Whatever the fact is called, a reader is told the status first.
+    const event = this.#lastState === undefined ? "state" : fact;
+    this.#sendStatus(event, { state: status.data.state, view: statusView(status.data) });
   }
 
-  #take({ state, view }: Snapshot): void {
-    if (this.#ended || state === this.#lastState) return;
+  /** A fact of a kind that is not known here. */
+  #passOn(fact: string, body: unknown): void {
+    this.#push(inWords(fact, JSON.stringify(body)));
+    const state = uploadState.safeParse(fact);
+    if (state.success && isEnded(state.data)) this.end();
+  }
+
+  async #ask(): Promise<void> {
+    const countBefore = this.#statusFactCount;
+    const snapshot = await this.#snapshot();
+    // E4
+    if (this.#statusFactCount !== countBefore) return;
+    if (snapshot.state !== this.#lastState) this.#sendStatus("state", snapshot);
+    else if (JSON.stringify(snapshot.view) !== this.#lastStatus) this.#sendStatus("progress", snapshot);
+  }
+
+  #sendStatus(event: string, { state, view }: Snapshot): void {
     this.#lastState = state;
-    this.#send("state", view);
+    this.#lastStatus = JSON.stringify(view);
+    this.#push(inWords(event, this.#lastStatus));
     if (isEnded(state)) this.end();
-  }
-
-  #send(event: string, body: unknown): void {
-    this.#push(`event: ${event}\ndata: ${JSON.stringify(body)}\n\n`);
   }
 
   #push(text: string): void {
@@ -181,10 +198,9 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
     this.#heartbeat = this.#ports.clock.setTimer(EVENT_HEARTBEAT_MS, () => {
       this.#push(": still here\n\n");
       // E2
-      this.#snapshot()
-        .then((snapshot) => this.#take(snapshot))
+      this.#ask()
         .catch((error: unknown) =>
-          this.#ports.log.debug({ error, uploadId: this.#uploadId }, "the status of an upload being watched could not be asked"),
+          this.#ports.log.debug({ err: error, uploadId: this.#uploadId }, "The status of an upload being watched could not be asked for."),
         )
         .finally(() => {
           if (!this.#ended) this.#setHeartbeat();
@@ -192,3 +208,5 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
     });
   }
 }
+
+const inWords = (event: string, json: string): string => `event: ${event}\ndata: ${json}\n\n`;

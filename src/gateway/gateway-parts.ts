@@ -1,5 +1,5 @@
 /** What the routes of one gateway share. */
-import type { BlobReader } from "./blob-reader.ts";
+import type { BlobDirectory } from "./blob-directory.ts";
 import type { EventStreams } from "./event-streams.ts";
 import type { FileDirectory } from "./file-directory.ts";
 import type { GatewayOptions, GatewayPorts } from "./ports.ts";
@@ -10,6 +10,6 @@ export interface Gateway {
   readonly options: GatewayOptions;
   readonly uploads: UploadDirectory;
   readonly files: FileDirectory;
-  readonly blobs: BlobReader;
+  readonly blobs: BlobDirectory;
   readonly events: EventStreams;
 }

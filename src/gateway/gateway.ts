@@ -14,7 +14,7 @@ import type { HttpHandler, HttpListener, HttpRequest, HttpResponse, HttpServer }
 import { randomIdentity } from "../core/ports/random.ts";
 import { LOCAL_PRINCIPAL } from "../core/principal.ts";
 import { problemResponse } from "../core/problem.ts";
-import { BlobReader } from "./blob-reader.ts";
+import { BlobDirectory } from "./blob-directory.ts";
 import { isPreflight, preflightHeaders, withCors } from "./cors.ts";
 import { EventStreams } from "./event-streams.ts";
 import { FileDirectory } from "./file-directory.ts";
@@ -120,7 +120,7 @@ class HttpGateway implements RunningGateway {
       options,
       uploads,
       files: new FileDirectory(ports),
-      blobs: new BlobReader(ports),
+      blobs: new BlobDirectory(ports),
       events: new EventStreams(ports, uploads),
     };
     this.#router = new Router(
@@ -175,7 +175,7 @@ class HttpGateway implements RunningGateway {
         tookMs: clock.nowMs() - startMs,
         from: clientAddress(request, this.#options),
       },
-      "answered a request",
+      "Answered a request.",
     );
     return withCors(this.#hostCheck, request, { ...answer, headers: { ...answer.headers, "x-request-id": requestId } });
   };
@@ -201,11 +201,10 @@ class HttpGateway implements RunningGateway {
 
   #problem(error: unknown, requestId: string): HttpResponse {
     if (error instanceof TroupeError) {
-      if (error.status >= 500)
-        this.#ports.log.warn({ requestId, code: error.code, detail: error.detail, cause: error.cause }, "a request failed");
+      if (error.status >= 500) this.#ports.log.warn({ requestId, err: error }, "A request failed.");
       return problemResponse(error, requestId);
     }
-    this.#ports.log.error({ requestId, error }, "a request met an error nobody expected");
+    this.#ports.log.error({ requestId, err: error }, "A request met an error nobody expected.");
     return problemResponse(new TroupeError("INTERNAL", undefined, { cause: error }), requestId);
   }
 }

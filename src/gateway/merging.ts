@@ -14,6 +14,7 @@ export interface MergedFile {
   readonly name: string;
   readonly sizeBytes: number;
   readonly digests: FileDigests;
+  /** 0: it was deleted since. */
   readonly copies: number;
   readonly durability: "single-copy" | "complete";
 }
@@ -44,14 +45,22 @@ export async function mergeUpload(gateway: Gateway, exchange: Exchange, uploadId
   }
 }
 
+/** The same merge gives the same file, also when that was deleted since: what became of the upload is known, and 0 copies say the rest. */
 async function fileOfEnded(
   gateway: Gateway,
   record: EndedUpload,
   options: CallOptions & { readonly principal: Principal },
 ): Promise<MergedFile> {
   if (record.state !== "merged") throw endedError(record);
-  const file = await gateway.files.find(record.fileId, options);
-  const copies = file.blob.nodeIds.length;
-  const { fileId, name, sizeBytes, digests } = file;
-  return { fileId, name, sizeBytes, digests, copies, durability: copies > 1 ? "complete" : "single-copy" };
+  try {
+    const { fileId, name, sizeBytes, digests, blob } = await gateway.files.find(record.fileId, options);
+    const copies = blob.nodeIds.length;
+    return { fileId, name, sizeBytes, digests, copies, durability: copies > 1 ? "complete" : "single-copy" };
+  } catch (error) {
+    if (!(error instanceof TroupeError) || error.code !== "FILE_NOT_FOUND") throw error;
+    const { fileId, name, sizeBytes, digests } = record;
+    if (sizeBytes === undefined || digests === undefined)
+      throw new TroupeError("FILE_NOT_FOUND", `The upload became the file ${fileId}, which was deleted since.`, { cause: error });
+    return { fileId, name, sizeBytes, digests, copies: 0, durability: "single-copy" };
+  }
 }

@@ -7,7 +7,8 @@
  * W4: an answer to a request whose body has not been read whole closes the connection, but not before the client could read it:
  *     what still comes is thrown away within bounds (closing with unread bytes would reset the connection and lose the answer).
  * W5: where the stream names a region of a file and the socket has nothing waiting, the operating system moves it; what the socket does
- *     not take at once goes the ordinary way, which waits for it.
+ *     not take at once goes the ordinary way, which waits for it. So does a region that gives no bytes: reading says what is wrong.
+ * W6: a stream is ended in every case, also one that was never pulled: it may keep a file open.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { LINGER_BYTES_MAX, LINGER_MS } from "../core/limits.ts";
@@ -15,7 +16,7 @@ import type { Log } from "../core/log.ts";
 import type { ByteIterator } from "../core/ports/byte-stream.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { HttpResponse } from "../core/ports/http-exchange.ts";
-import { sendFile } from "./send-file.ts";
+import { sendFile } from "./node-http-send-file.ts";
 
 export interface ResponsePorts {
   readonly clock: Clock;
@@ -25,7 +26,7 @@ export interface ResponsePorts {
   readonly isClosing: () => boolean;
 }
 
-/** Resolves when the response has been handed to the operating system, or cannot be. Never rejects. */
+/** Resolves when the response has been handed to the operating system, or cannot be. */
 export async function writeResponse(
   ports: ResponsePorts,
   incoming: IncomingMessage,
@@ -33,25 +34,35 @@ export async function writeResponse(
   response: HttpResponse,
 ): Promise<void> {
   const { body } = response;
-  const isStream = body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array);
-  const hasNoBody = incoming.method === "HEAD" || response.status === 204 || response.status === 304;
-  if (gone(outgoing)) {
-    if (isStream) await endStream(ports, body[Symbol.asyncIterator]());
-    return;
+  const iterator = typeof body === "object" && !(body instanceof Uint8Array) ? body[Symbol.asyncIterator]() : undefined;
+  try {
+    if (!gone(outgoing)) await write(ports, incoming, outgoing, response, iterator);
+  } finally {
+    // W6. An iterator that has ended takes this for nothing.
+    if (iterator !== undefined) endStream(ports, iterator);
   }
-  const closes = response.close === true || !incoming.complete || ports.isClosing();
-  for (const [name, value] of Object.entries(response.headers)) outgoing.setHeader(name, value as string | string[]);
+}
+
+async function write(
+  ports: ResponsePorts,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  { status, headers, body, close }: HttpResponse,
+  iterator: ByteIterator | undefined,
+): Promise<void> {
+  const isBodiless = status === 204 || status === 304;
+  const hasNoBody = incoming.method === "HEAD" || isBodiless;
+  const closes = close === true || !incoming.complete || ports.isClosing();
+  for (const [name, value] of Object.entries(headers)) outgoing.setHeader(name, value as string | string[]);
   if (closes) outgoing.setHeader("connection", "close");
-  outgoing.statusCode = response.status;
-  if (isStream) {
-    const iterator = body[Symbol.asyncIterator]();
-    if (hasNoBody) await endStream(ports, iterator);
-    else if (!(await pump(ports, outgoing, iterator))) return;
-  } else if (body !== undefined && response.status !== 204 && response.status !== 304) {
-    const bytes = typeof body === "string" ? Buffer.from(body, "utf8") : body;
+  outgoing.statusCode = status;
+  if (iterator !== undefined) {
+    if (!hasNoBody && !(await pump(ports, outgoing, iterator))) return;
+  } else if (body !== undefined && !isBodiless) {
+    const bytes = typeof body === "string" ? Buffer.from(body, "utf8") : (body as Uint8Array);
     outgoing.setHeader("content-length", bytes.length);
     if (!hasNoBody) await takeBlock(ports, outgoing, bytes);
-  } else if (!outgoing.hasHeader("content-length") && response.status !== 204 && response.status !== 304) {
+  } else if (!outgoing.hasHeader("content-length") && !isBodiless) {
     outgoing.setHeader("content-length", 0);
   }
   if (!incoming.complete && !gone(outgoing)) {
@@ -61,6 +72,26 @@ export async function writeResponse(
   if (gone(outgoing)) return;
   outgoing.end();
   if (!outgoing.writableFinished && !(await settled(ports, outgoing, "finish"))) outgoing.destroy();
+}
+
+/**
+ * Waits until those before it on the connection have been sent: node:http gives a response its socket only then.
+ * @returns false when the connection has gone
+ */
+export async function hasItsTurn(incoming: IncomingMessage, outgoing: ServerResponse): Promise<boolean> {
+  const { socket } = incoming;
+  if (outgoing.socket === null && !outgoing.destroyed && !socket.destroyed) {
+    await new Promise<void>((resolve) => {
+      const settle = (): void => {
+        outgoing.off("socket", settle);
+        socket.off("close", settle);
+        resolve();
+      };
+      outgoing.on("socket", settle);
+      socket.on("close", settle);
+    });
+  }
+  return !gone(outgoing);
 }
 
 const gone = (outgoing: ServerResponse): boolean => outgoing.destroyed || outgoing.socket === null || outgoing.socket.destroyed;
@@ -79,15 +110,12 @@ async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: By
   try {
     for (;;) {
       // Without a declared length a body goes in frames, which a raw region would break.
-      const handed = expected === undefined ? 0 : handRegion(outgoing, iterator);
+      const handed = expected === undefined ? 0 : handRegion(outgoing, iterator, expected - sent);
       if (handed > 0) {
         sent += handed;
         // Others are served between two regions.
         await new Promise((resolve) => setImmediate(resolve));
-        if (gone(outgoing)) {
-          await endStream(ports, iterator);
-          return false;
-        }
+        if (gone(outgoing)) return false;
         continue;
       }
       const pulled = iterator.next();
@@ -100,15 +128,13 @@ async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: By
       ]);
       if (result === "gone") {
         // Whoever reads may fail because the client left; that is not news.
-        pulled.catch((error: unknown) => ports.log.debug({ error }, "a response ended early because its client had gone"));
-        await endStream(ports, iterator);
+        pulled.catch((error: unknown) => ports.log.debug({ err: error }, "A response ended early because its client had gone."));
         return false;
       }
       if (result.done === true) break;
       sent += result.value.length;
       if (expected !== undefined && sent > expected) throw new Error(`the stream gave more than its ${expected} bytes`);
       if (!(await takeBlock(ports, outgoing, result.value))) {
-        await endStream(ports, iterator);
         outgoing.destroy();
         return false;
       }
@@ -116,7 +142,7 @@ async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: By
     if (expected !== undefined && sent !== expected) throw new Error(`the stream gave ${sent} of its ${expected} bytes`);
     return true;
   } catch (error) {
-    ports.log.error({ error, sentBytes: sent }, "a response was broken off");
+    ports.log.error({ err: error, sentBytes: sent }, "A response was broken off.");
     outgoing.destroy();
     return false;
   } finally {
@@ -125,11 +151,12 @@ async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: By
 }
 
 /** W5. @returns how many bytes went; 0 when there is no region, or the socket takes none now */
-function handRegion(outgoing: ServerResponse, iterator: ByteIterator): number {
+function handRegion(outgoing: ServerResponse, iterator: ByteIterator, bytesMax: number): number {
   if (sendFile === undefined || iterator.region === undefined || iterator.skip === undefined) return 0;
   const region = iterator.region();
   const { socket } = outgoing;
   if (region === undefined || socket === null) return 0;
+  if (region.lengthBytes > bytesMax) throw new Error(`a region has ${region.lengthBytes} bytes where ${bytesMax} were left`);
   if (!outgoing.headersSent) outgoing.flushHeaders();
   // What this process still holds for the socket goes first.
   if (outgoing.writableLength > 0 || socket.writableLength > 0) return 0;
@@ -195,7 +222,9 @@ function linger(ports: ResponsePorts, incoming: IncomingMessage): Promise<void> 
   });
 }
 
-async function endStream(ports: ResponsePorts, iterator: AsyncIterator<Uint8Array>): Promise<void> {
-  // Not awaited: a generator that is waiting for something returns only when that has come.
-  iterator.return?.()?.catch((error: unknown) => ports.log.warn({ error }, "a response stream failed while it was being ended"));
+/** Not waited for: a generator that is waiting for something returns only when that has come. */
+function endStream(ports: ResponsePorts, iterator: ByteIterator): void {
+  Promise.try(async () => await iterator.return?.()).catch((error: unknown) =>
+    ports.log.warn({ err: error }, "A response stream failed while it was being ended."),
+  );
 }

@@ -5,6 +5,8 @@
  *     no file can have) is refused before a byte of body is read, and the connection is closed.
  * H2: every wait has a bound: headers (node:http's own check), body (bytes a second), reader (progress), an idle connection.
  * H3: a body's length is never limited in time: long honest uploads live.
+ * H4: pipelined requests are answered one after the other, in their order: one that waits for its turn holds nothing but itself, and
+ *     at most `PIPELINED_REQUESTS_MAX` do.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -16,6 +18,7 @@ import {
   HTTP_CONNECTIONS_MAX,
   KEEP_ALIVE_MS,
   LINGER_MS,
+  PIPELINED_REQUESTS_MAX,
   READ_BLOCK_BYTES,
   SLOW_BODY_BYTES_PER_SECOND_MIN,
   SLOW_BODY_WINDOW_MS,
@@ -26,7 +29,7 @@ import type { Clock } from "../core/ports/clock.ts";
 import type { HttpHandler, HttpHeaders, HttpListener, HttpRequest, HttpResponse, HttpServer } from "../core/ports/http-exchange.ts";
 import { problemResponse } from "../core/problem.ts";
 import { IncomingBody } from "./node-http-body.ts";
-import { writeResponse } from "./node-http-response.ts";
+import { hasItsTurn, writeResponse } from "./node-http-response.ts";
 
 export interface NodeHttpServerPorts {
   readonly clock: Clock;
@@ -114,7 +117,7 @@ class Listening implements HttpListener {
       server.listen({ host: address.host, port: address.port, backlog: 1024 }, () => resolve());
     });
     server.removeAllListeners("error");
-    server.on("error", (error) => this.#ports.log.error({ error }, "the HTTP server failed to accept a connection"));
+    server.on("error", (error) => this.#ports.log.error({ err: error }, "The HTTP server failed to accept a connection."));
     this.#port = (server.address() as AddressInfo).port;
     this.#url = `http://${address.host.includes(":") ? `[${address.host}]` : address.host}:${this.#port}`;
   }
@@ -130,12 +133,16 @@ class Listening implements HttpListener {
 
   async #exchange(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean): Promise<void> {
     const { socket } = incoming;
-    this.#underWay.set(socket, (this.#underWay.get(socket) ?? 0) + 1);
+    const count = (this.#underWay.get(socket) ?? 0) + 1;
+    this.#underWay.set(socket, count);
     // An error of a message is told by its body and by "close"; without a listener it would end the process.
     incoming.on("error", ignoreError);
     outgoing.on("error", ignoreError);
     const request = new NodeHttpRequest(incoming, outgoing, expectsContinue, this.#ports.clock);
     try {
+      // H4
+      if (count > PIPELINED_REQUESTS_MAX) socket.destroy();
+      if (!(await hasItsTurn(incoming, outgoing))) return;
       const refusal = refusedBeforeBody(incoming, this.#options.bodyBytesMax);
       const response = refusal === undefined ? await this.#handle(request) : { ...problemResponse(refusal), close: true };
       await writeResponse(
@@ -145,7 +152,7 @@ class Listening implements HttpListener {
         response,
       );
     } catch (error) {
-      this.#ports.log.error({ error }, "a response could not be written");
+      this.#ports.log.error({ err: error }, "A response could not be written.");
       outgoing.destroy();
     } finally {
       this.#underWay.set(socket, (this.#underWay.get(socket) ?? 1) - 1);
@@ -157,7 +164,7 @@ class Listening implements HttpListener {
     try {
       return await this.#handler(request);
     } catch (error) {
-      this.#ports.log.error({ error }, "a request handler threw");
+      this.#ports.log.error({ err: error }, "A request handler threw.");
       return { ...problemResponse(new TroupeError("INTERNAL")), close: true };
     }
   }

@@ -55,7 +55,7 @@ export async function createUpload(
       return created;
     } catch (error) {
       if (!(error instanceof TroupeError) || !NEXT_NODE.has(error.code)) throw error;
-      ports.log.info({ nodeId, code: error.code }, "a node did not take a new upload; the next is asked");
+      ports.log.info({ nodeId, code: error.code }, "A node did not take a new upload; the next is asked.");
       failure = error;
     }
   }

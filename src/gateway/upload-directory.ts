@@ -2,17 +2,17 @@
  * Where an upload lives: its session on some storage node, or its record in the catalog once it has ended.
  *
  * D1: another owner's upload is one that does not exist.
- * D2: what is remembered is a hint: a refusal by the node makes {@link UploadDirectory.forget} the way to the truth.
+ * D2: what is remembered is a hint. When the node refuses it, whoever used it forgets it ({@link UploadDirectory.forget}) and asks again.
  */
 import type { LRUCache } from "lru-cache";
 import { catalog, type UploadRecord } from "../actors/catalog/contract.ts";
 import { upload } from "../actors/upload/contract.ts";
 import { type CallOptions, client, isNoResponders } from "../bus/client.ts";
-import { type ErrorCode, TroupeError } from "../core/errors.ts";
+import { TroupeError } from "../core/errors.ts";
 import { isIdentity } from "../core/identity.ts";
 import type { DataAccess } from "../core/ports/data-plane.ts";
 import type { Principal } from "../core/principal.ts";
-import { type EndedState, isEnded } from "../core/shapes.ts";
+import { ENDED_CODES, type EndedState, isEnded } from "../core/shapes.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { remembered } from "./remembered.ts";
 
@@ -29,14 +29,6 @@ export interface LiveUpload {
 export type EndedUpload = UploadRecord & { readonly state: EndedState };
 
 export type FoundUpload = { readonly kind: "live"; readonly upload: LiveUpload } | { readonly kind: "ended"; readonly record: EndedUpload };
-
-/** The code that tells how an upload ended to somebody who wants it to go on. */
-export const ENDED_CODES = {
-  merged: "UPLOAD_MERGED",
-  cancelled: "UPLOAD_CANCELLED",
-  expired: "UPLOAD_EXPIRED",
-  failed: "UPLOAD_FAILED",
-} as const satisfies Record<EndedState, ErrorCode>;
 
 export function endedError(record: EndedUpload): TroupeError {
   return new TroupeError(ENDED_CODES[record.state], undefined, {

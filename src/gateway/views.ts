@@ -19,7 +19,7 @@ export function statusView(status: UploadStatus): Record<string, unknown> {
     receivedBytes,
     inFlightCount,
     missing,
-    verifiedBytes,
+    followedBytes,
     lastError,
   } = status;
   return {
@@ -33,7 +33,7 @@ export function statusView(status: UploadStatus): Record<string, unknown> {
     receivedCount,
     receivedBytes,
     inFlightCount,
-    verifiedBytes,
+    followedBytes,
     missing,
     ...(status.missingTruncated ? { missingTruncated: true } : {}),
     lastError,

@@ -265,6 +265,104 @@ describe("slow and absent clients", () => {
 });
 
 describe("answers", () => {
+  /** A stream that knows whether it was ended. */
+  const ending = (next: () => Promise<IteratorResult<Uint8Array>>) => {
+    const ended = Promise.withResolvers<void>();
+    const body: AsyncIterableIterator<Uint8Array> = {
+      [Symbol.asyncIterator]: () => body,
+      next,
+      return: async () => {
+        ended.resolve();
+        return { done: true, value: undefined };
+      },
+    };
+    return { body, ended: ended.promise };
+  };
+
+  test("a stream whose answer breaks is ended: it threw, gave too much, or its head could not be written", async () => {
+    const tooMuch = async () => ({ done: false as const, value: Buffer.from("more than two") });
+    const throws = async () => {
+      throw new TroupeError("BLOB_DAMAGED");
+    };
+    for (const [next, headers] of [
+      [throws, { "content-length": "2" }],
+      [tooMuch, { "content-length": "2" }],
+      [tooMuch, { "x-name": "a\nb" }],
+    ] as const) {
+      const { body, ended } = ending(next);
+      const { listener } = await stage(async () => ({ status: 200, headers: headers as Record<string, string>, body }));
+      await new RawClient(listener.port).send(head("GET / HTTP/1.1", "Host: a")).closed();
+      await ended;
+    }
+  });
+
+  test("a stream that nobody reads is ended: HEAD, and a client that has gone", async () => {
+    const never = (): Promise<never> => Promise.reject(new Error("nobody wants it"));
+    const headed = ending(never);
+    const { listener } = await stage(async () => ({ status: 200, headers: { "content-length": "5" }, body: headed.body }));
+    await new RawClient(listener.port).answer(head("HEAD / HTTP/1.1", "Host: a"));
+    await headed.ended;
+    const late = ending(never);
+    const { listener: other } = await stage(async ({ signal }) => {
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      return { status: 200, headers: { "content-length": "5" }, body: late.body };
+    });
+    const client = new RawClient(other.port).send(head("GET / HTTP/1.1", "Host: a"));
+    await settle(50);
+    client.socket.destroy();
+    await late.ended;
+  });
+
+  test("pipelined requests are all answered, one after the other", async () => {
+    const gate = Promise.withResolvers<void>();
+    const asked: string[] = [];
+    const { listener } = await stage(async ({ target }) => {
+      asked.push(target);
+      if (target === "/1") await gate.promise;
+      return { status: 200, headers: {}, body: `answer ${target}` };
+    });
+    const client = new RawClient(listener.port);
+    client.send(["/1", "/2", "/3"].map((target) => head(`GET ${target} HTTP/1.1`, "Host: a")).join(""));
+    await settle(50);
+    expect(asked).toEqual(["/1"]);
+    gate.resolve();
+    await client.until(() => client.received.endsWith("answer /3"));
+    expect(client.received.match(/answer \/\d/g)).toEqual(["answer /1", "answer /2", "answer /3"]);
+    client.send(head("GET /4 HTTP/1.1", "Host: a"));
+    await client.until(() => client.received.endsWith("answer /4"));
+  });
+
+  test("a request that waits for its turn goes with its connection, and nobody is asked", async () => {
+    const asked: string[] = [];
+    const { listener } = await stage(async ({ target, signal }) => {
+      asked.push(target);
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      return { status: 200, headers: {} };
+    });
+    const client = new RawClient(listener.port).send(head("GET /1 HTTP/1.1", "Host: a") + head("GET /2 HTTP/1.1", "Host: a"));
+    await client.until(() => asked.length > 0);
+    client.socket.destroy();
+    await settle(50);
+    expect(asked).toEqual(["/1"]);
+  });
+
+  test("F28: a connection that sends request upon request without waiting is closed", async () => {
+    const { listener } = await stage(() => new Promise(() => undefined));
+    const client = new RawClient(listener.port).send(head("GET / HTTP/1.1", "Host: a").repeat(1_000));
+    expect(await client.closed()).toBe("");
+  });
+
+  test("F28: a connection past the bound is closed without an answer; one that ends makes room", async () => {
+    const { listener } = await stage(async () => ({ status: 200, headers: {}, body: "here" }), { connectionsMax: 1 });
+    const first = new RawClient(listener.port);
+    await first.answer(head("GET / HTTP/1.1", "Host: a"));
+    expect(await new RawClient(listener.port).send(head("GET / HTTP/1.1", "Host: a")).closed()).toBe("");
+    first.socket.destroy();
+    await settle(50);
+    const third = new RawClient(listener.port).send(head("GET / HTTP/1.1", "Host: a"));
+    await third.until(() => third.received.endsWith("here"));
+  });
+
   test("a stream that throws, or is shorter than announced, breaks the connection instead of ending", async () => {
     for (const lengthBytes of [undefined, "100"]) {
       const body = (async function* () {
@@ -331,7 +429,7 @@ describe("answers", () => {
     const received = await client.answer(head("GET / HTTP/1.1", "Host: a"));
     expect(received).toMatch(/^HTTP\/1.1 500 /);
     expect(received).not.toContain("inner");
-    expect(lines.join()).toContain("a request handler threw");
+    expect(lines.join()).toContain("A request handler threw.");
   });
 
   test("closing ends idle connections at once, lets answers under way end, and destroys what outstays the time", async () => {

@@ -58,6 +58,10 @@ export class Rig implements AsyncDisposable {
   readonly plane = new MemoryDataPlane(this);
   /** Errors that nodes answer `createUpload` with, by node. */
   readonly createFaults = new Map<string, ErrorCode>();
+  /** What sessions answer a merge with. */
+  mergeFault: ErrorCode | undefined;
+  /** Answers about a session's status, true when they were made, leave only then. */
+  statusGate: Promise<void> | undefined;
   isTrackerThere = true;
   copies = 1;
   gateway!: RunningGateway;
@@ -184,7 +188,7 @@ export class Rig implements AsyncDisposable {
       inFlightCount: 0,
       missing,
       missingTruncated: false,
-      verifiedBytes: 0,
+      followedBytes: 0,
     };
   }
 
@@ -242,6 +246,8 @@ export class Rig implements AsyncDisposable {
       })),
       await host(this.bus, catalog, {}, ports, async () => ({
         handlers: {
+          hostedUploads: unused,
+          blobState: unused,
           registerUpload: unused,
           claimUpload: unused,
           endUpload: unused,
@@ -364,7 +370,11 @@ export class Rig implements AsyncDisposable {
       { clock: this.clock, random: this.random, log: recordingLog([]) },
       async () => ({
         handlers: {
-          status: () => this.statusOf(uploadId),
+          status: async () => {
+            const status = this.statusOf(uploadId);
+            await this.statusGate;
+            return status;
+          },
           access: () => {
             this.calls.push(`access ${uploadId}`);
             return {
@@ -376,6 +386,7 @@ export class Rig implements AsyncDisposable {
             };
           },
           merge: ({ epoch, wait }) => {
+            if (this.mergeFault !== undefined) throw new TroupeError(this.mergeFault);
             if (epoch !== held.record.epoch) throw new TroupeError("EPOCH_STALE");
             const { missing } = this.statusOf(uploadId);
             if (missing.length > 0) throw new TroupeError("UPLOAD_INCOMPLETE", undefined, { facts: { missing } });

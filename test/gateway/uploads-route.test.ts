@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { describe, expect, test } from "vitest";
-import { TroupeError } from "../../src/core/errors.ts";
-import { EVENT_HEARTBEAT_MS, JSON_BODY_BYTES_MAX } from "../../src/core/limits.ts";
+import { describe, expect, test, vi } from "vitest";
+import { type ErrorCode, TroupeError } from "../../src/core/errors.ts";
+import { EVENT_HEARTBEAT_MS, EVENT_STREAMS_MAX, JSON_BODY_BYTES_MAX, WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX } from "../../src/core/limits.ts";
 import { digestsOf, once, Rig } from "./rig.ts";
 
 const KIB64 = 64 * 1024;
@@ -76,6 +76,23 @@ describe("a resumable upload", () => {
       missing: [],
     });
     expect((await rig.ask("DELETE", `/api/v1/uploads/${String(uploadId)}`)).json["code"]).toBe("UPLOAD_MERGED");
+  });
+
+  test("F22: a merge repeated after the file was deleted gives its facts, with no copies; without facts it is 404 with a sentence", async () => {
+    await using rig = await Rig.start();
+    const id = await created(rig);
+    await sendAll(rig, id);
+    const merged = await rig.ask("POST", `/api/v1/uploads/${id}/merge`);
+    const fileId = String(merged.json["fileId"]);
+    await rig.loseSession(id);
+    expect((await rig.ask("DELETE", `/api/v1/files/${fileId}`)).status).toBe(204);
+    const bare = await rig.ask("POST", `/api/v1/uploads/${id}/merge`);
+    expect([bare.status, bare.json["code"]]).toEqual([404, "FILE_NOT_FOUND"]);
+    expect(bare.json["detail"]).toBe(`The upload became the file ${fileId}, which was deleted since.`);
+    const held = rig.uploads.get(id);
+    if (held !== undefined) held.record = { ...held.record, digests: digestsOf(BYTES) };
+    const again = await rig.ask("POST", `/api/v1/uploads/${id}/merge`);
+    expect([again.status, again.json]).toEqual([200, { ...merged.json, copies: 0 }]);
   });
 
   test("a merge that need not be waited for is answered 202 with the way to its status", async () => {
@@ -270,6 +287,73 @@ describe("an upload's events", () => {
     expect(rig.gateway.status().eventStreamCount).toBe(0);
   });
 
+  test("progress that was lost is made up for at the next heartbeat, once", async () => {
+    await using rig = await Rig.start();
+    const id = await created(rig);
+    const stream = await opened(rig, id);
+    await text(stream);
+    await rig.ask("PUT", `/api/v1/uploads/${id}/chunks/0`, { body: chunkOf(0) });
+    await rig.clock.advance(EVENT_HEARTBEAT_MS);
+    expect(await text(stream)).toMatch(/^:/);
+    expect(await text(stream)).toMatch(/^event: progress\ndata: .*"receivedCount":1[,}]/);
+    await rig.clock.advance(2 * EVENT_HEARTBEAT_MS);
+    for (let beat = 0; beat < 2; beat += 1) expect(await text(stream)).toMatch(/^:/);
+    rig.publishFact(id, "progress", { own: "fact" });
+    expect(await text(stream)).toContain("own");
+    await stream.return?.();
+  });
+
+  test("a status asked for before a newer fact came is not sent after it", async () => {
+    await using rig = await Rig.start();
+    const id = await created(rig);
+    const stream = await opened(rig, id);
+    await text(stream);
+    const gate = Promise.withResolvers<void>();
+    rig.statusGate = gate.promise;
+    rig.uploads.get(id)?.chunks.set(0, chunkOf(0));
+    await rig.clock.advance(EVENT_HEARTBEAT_MS);
+    expect(await text(stream)).toMatch(/^:/);
+    // The heartbeat's answer, with one chunk received and still receiving, is under way while the upload goes on.
+    rig.uploads.get(id)?.chunks.set(1, chunkOf(1));
+    rig.publishFact(id, "state", { ...rig.statusOf(id), state: "verifying" });
+    expect(await text(stream)).toContain('"state":"verifying"');
+    rig.statusGate = undefined;
+    gate.resolve();
+    await rig.clock.advance(0);
+    rig.end(id, "cancelled");
+    rig.publishFact(id, "state", rig.statusOf(id));
+    expect(await text(stream)).toContain('"state":"cancelled"');
+    expect(await text(stream)).toBeUndefined();
+  });
+
+  test("a fact that comes before the first status is the status", async () => {
+    await using rig = await Rig.start();
+    const id = await created(rig);
+    const gate = Promise.withResolvers<void>();
+    rig.statusGate = gate.promise;
+    const opening = opened(rig, id);
+    await rig.clock.advance(0);
+    rig.uploads.get(id)?.chunks.set(0, chunkOf(0));
+    rig.publishFact(id, "progress", rig.statusOf(id));
+    await rig.clock.advance(0);
+    gate.resolve();
+    const stream = await opening;
+    expect(await text(stream)).toMatch(/^event: state\ndata: .*"receivedCount":1[,}]/);
+    rig.publishFact(id, "mark", {});
+    expect(await text(stream)).toContain("event: mark");
+    await stream.return?.();
+  });
+
+  test("F28: a stream past the bound is answered 429; one that ends makes room", async () => {
+    await using rig = await Rig.start();
+    const id = await created(rig);
+    const streams = [];
+    for (let count = 0; count < EVENT_STREAMS_MAX; count += 1) streams.push(await opened(rig, id));
+    expect((await rig.ask("GET", `/api/v1/uploads/${id}/events`)).status).toBe(429);
+    await streams[0]?.return?.();
+    expect((await rig.send("GET", `/api/v1/uploads/${id}/events`)).status).toBe(200);
+  });
+
   test("a lost last fact ends the stream at the next heartbeat", async () => {
     await using rig = await Rig.start();
     const id = await created(rig);
@@ -361,6 +445,61 @@ describe("a whole file as one body", () => {
     const answer = await rig.ask("PUT", "/put/long", { body: drip(BYTES, 5_000) });
     expect([answer.status, answer.json["code"]]).toEqual([413, "TOO_LARGE"]);
     expect([...rig.uploads.values()].map(({ record }) => record.state)).toEqual(["cancelled"]);
+  });
+
+  test.each<[ErrorCode, boolean]>([
+    ["DEADLINE_EXCEEDED", false],
+    ["INTERNAL", false],
+    ["DATABASE_UNAVAILABLE", false],
+    ["DIGEST_MISMATCH", true],
+    ["DISK_FULL", true],
+  ])("a merge that ends in %s: the upload is cancelled: %s", async (code, isCancelled) => {
+    await using rig = await Rig.start();
+    rig.mergeFault = code;
+    const answer = await rig.ask("PUT", "/put/film.mp4", { body: drip(BYTES, 10_007) });
+    expect(answer.json["code"]).toBe(code);
+    expect([...rig.uploads.values()].map(({ record }) => record.state)).toEqual([isCancelled ? "cancelled" : "receiving"]);
+  });
+
+  test("no promise that outlives a chunk gathers reactions, however many chunks a body has", async () => {
+    await using rig = await Rig.start();
+    const races = new Map<unknown, number>();
+    const race = Promise.race.bind(Promise);
+    const spy = vi.spyOn(Promise, "race").mockImplementation((promises) => {
+      const all = [...promises];
+      for (const promise of all) races.set(promise, (races.get(promise) ?? 0) + 1);
+      return race(all);
+    });
+    // The first chunk is being synced until the last but two has arrived.
+    const slow = Promise.withResolvers<void>();
+    const store = rig.plane.storeChunk.bind(rig.plane);
+    rig.plane.storeChunk = async (access, chunk) => {
+      const stored = await store(access, chunk);
+      if (chunk.index === 40) slow.resolve();
+      if (chunk.index === 0) await slow.promise;
+      return stored;
+    };
+    try {
+      const answer = await rig.ask("PUT", "/put/long", { body: drip(new Uint8Array(42 * KIB64), KIB64) });
+      expect(answer.status).toBe(201);
+    } finally {
+      spy.mockRestore();
+    }
+    expect(Math.max(0, ...races.values())).toBeLessThanOrEqual(WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX);
+  });
+
+  test("a key whose file was deleted since is no success: the bytes are not there", async () => {
+    await using rig = await Rig.start();
+    const put = () => rig.ask("PUT", "/put/film.mp4", { body: drip(BYTES, 4_099), headers: { "idempotency-key": "once" } });
+    expect((await put()).status).toBe(201);
+    const [held] = rig.uploads.values();
+    if (held === undefined) throw new Error("no upload");
+    held.record = { ...held.record, sizeBytes: BYTES.length, digests: digestsOf(BYTES) };
+    await rig.loseSession(held.record.uploadId);
+    expect((await rig.ask("DELETE", `/api/v1/files/${held.record.fileId}`)).status).toBe(204);
+    const again = await put();
+    expect([again.status, again.json["code"]]).toEqual([404, "FILE_NOT_FOUND"]);
+    expect(again.json["detail"]).toContain("take a new key");
   });
 
   test("a retry with the same key goes on with the same upload", async () => {

@@ -8,6 +8,7 @@ import type { Bus } from "../../core/ports/bus.ts";
 import type { Cache } from "../../core/ports/cache.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { Random } from "../../core/ports/random.ts";
+import { showBlobState } from "./blob-state.ts";
 import { commitFile } from "./commit.ts";
 import type { catalog } from "./contract.ts";
 import { deleteFile } from "./delete.ts";
@@ -20,7 +21,6 @@ import type { CatalogPorts } from "./ports.ts";
 import { Purge } from "./purge.ts";
 import type { CatalogDatabase, OutboxKind } from "./tables.ts";
 import { claimUpload, endUpload, listHostedUploads, listUploads, registerUpload, showUpload } from "./uploads.ts";
-import { showBlobState } from "./blob-state.ts";
 
 export interface CatalogOptions {
   readonly database: CatalogDatabase;

@@ -97,7 +97,13 @@ export const catalog = defineContract({
     }),
     endUpload: request({
       doc: "An upload ended without becoming a file. The same again gives the same answer. One whose creation was never answered is forgotten, with its operation.",
-      input: z.object({ uploadId: identity, epoch, state: z.enum(["cancelled", "expired", "failed"]), lastError: lastError.optional(), isForgotten: z.boolean().default(false) }),
+      input: z.object({
+        uploadId: identity,
+        epoch,
+        state: z.enum(["cancelled", "expired", "failed"]),
+        lastError: lastError.optional(),
+        isForgotten: z.boolean().default(false),
+      }),
       output: z.object({}),
       errors: ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_MERGED"],
     }),

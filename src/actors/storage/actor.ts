@@ -6,12 +6,10 @@ import { join } from "node:path";
 import type { Activation, Handlers, HostedActor } from "../../bus/actor.ts";
 import { type Client, client } from "../../bus/client.ts";
 import { host } from "../../bus/host.ts";
+import type { BlobPlace } from "../../core/blob-path.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { FileIdMaker } from "../../core/file-id.ts";
-import type { BlobPlace } from "../../core/blob-path.ts";
 import { CHUNKS_IN_FLIGHT_PER_NODE_MAX, LEAF_BYTES } from "../../core/limits.ts";
-import { withRetry } from "../../core/retry.ts";
-import type { BlobRecord } from "./blob-record.ts";
 import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
 import type { ByteStream } from "../../core/ports/byte-stream.ts";
@@ -20,6 +18,7 @@ import type { BlobRange, ChunkBody, ChunkStored } from "../../core/ports/data-pl
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
 import type { Random } from "../../core/ports/random.ts";
+import { withRetry } from "../../core/retry.ts";
 import type { ByteService } from "../../data-plane/byte-service.ts";
 import type { TokenMint } from "../../data-plane/token.ts";
 import { catalog } from "../catalog/contract.ts";
@@ -28,6 +27,7 @@ import { tracker } from "../tracker/contract.ts";
 import type { SessionNode } from "../upload/ports.ts";
 import { BlobAllocation } from "./blob-allocation.ts";
 import { BlobReader } from "./blob-reader.ts";
+import type { BlobRecord } from "./blob-record.ts";
 import { BlobStore, type SyncedBlob } from "./blob-store.ts";
 import { Capacity } from "./capacity.ts";
 import { storage } from "./contract.ts";
@@ -153,11 +153,13 @@ class Node implements StorageNode {
   async #raise(highest: number): Promise<void> {
     const answers = await this.#allocator.raise({ key: BLOB_KEY, highest }, { answersMax: 1 });
     const refused = answers.find((answer) => !answer.ok);
-    if (!answers.some((answer) => answer.ok)) throw refused?.ok === false ? refused.error : new TroupeError("UNAVAILABLE", "No ID allocator answers.");
+    if (!answers.some((answer) => answer.ok))
+      throw refused?.ok === false ? refused.error : new TroupeError("UNAVAILABLE", "No ID allocator answers.");
   }
 
   async storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
-    if (this.#arrivingCount >= CHUNKS_IN_FLIGHT_PER_NODE_MAX) throw new TroupeError("TOO_MANY", `${CHUNKS_IN_FLIGHT_PER_NODE_MAX} chunks are arriving at this node already.`);
+    if (this.#arrivingCount >= CHUNKS_IN_FLIGHT_PER_NODE_MAX)
+      throw new TroupeError("TOO_MANY", `${CHUNKS_IN_FLIGHT_PER_NODE_MAX} chunks are arriving at this node already.`);
     this.#arrivingCount += 1;
     try {
       return await this.#sessions.find(chunk.uploadId).storeChunk(chunk);
@@ -258,7 +260,8 @@ class Node implements StorageNode {
       allocateBlob: () => allocation.next(),
       publishBlob: (place, synced, { sizeBytes, digests, file }) =>
         this.#blobs.publish(place, synced, { blobId: place.blobId, group, sizeBytes, leafBytes: LEAF_BYTES, digests, files: [file] }),
-      mendBlob: (place, synced, { sizeBytes, digests, file }) => this.#mendBlob(place, synced, { blobId: place.blobId, group, sizeBytes, leafBytes: LEAF_BYTES, digests, files: [file] }),
+      mendBlob: (place, synced, { sizeBytes, digests, file }) =>
+        this.#mendBlob(place, synced, { blobId: place.blobId, group, sizeBytes, leafBytes: LEAF_BYTES, digests, files: [file] }),
       addFile: (place, file) => this.#blobs.addFile(place, file),
       discardBlob: (place) => this.#blobs.discard(place),
       discardUnlessKnown: (place) => this.#discardUnlessKnown(place),
@@ -272,7 +275,10 @@ class Node implements StorageNode {
     // What is on the disk now, not what was when it was opened.
     this.#reader.forget(place.blobId);
     if (await this.#reader.isIntact(place, record.sizeBytes)) return await this.#blobs.ensureRecord(place, record);
-    this.#ports.log.warn({ blobId: place.blobId, path: place.path }, "A damaged blob is mended with bytes of the same content that were uploaded again.");
+    this.#ports.log.warn(
+      { blobId: place.blobId, path: place.path },
+      "A damaged blob is mended with bytes of the same content that were uploaded again.",
+    );
     await this.#blobs.replace(place, synced, record);
     this.#reader.forget(place.blobId);
   }
@@ -285,7 +291,11 @@ class Node implements StorageNode {
   /** The database may have been lost while the disk was kept. Nothing is removed for that; somebody has to know. */
   async #warnOfLostCatalog(highestBlobId: number): Promise<void> {
     const { state } = await this.#catalog.blobState({ blobId: highestBlobId });
-    if (state === "unknown") this.#ports.log.error({ highestBlobId }, "The catalog does not know the newest blob on this disk. Was the database lost or replaced? No blob is removed; restore the database from a backup.");
+    if (state === "unknown")
+      this.#ports.log.error(
+        { highestBlobId },
+        "The catalog does not know the newest blob on this disk. Was the database lost or replaced? No blob is removed; restore the database from a backup.",
+      );
   }
 
   #becomeSuspect(error: unknown): void {

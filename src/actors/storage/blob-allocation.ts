@@ -7,7 +7,6 @@ import { type BlobPlace, blobPath } from "../../core/blob-path.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import { BLOB_KEY, type ids } from "../ids/contract.ts";
 
-
 const LEASE_COUNT = 32;
 
 export class BlobAllocation {

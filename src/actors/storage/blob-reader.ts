@@ -10,6 +10,7 @@
  */
 
 import { LRUCache } from "lru-cache";
+import type { BlobPlace } from "../../core/blob-path.ts";
 import { readFully } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { LEAF_BYTES, LEAF_DIGEST_BYTES, OPEN_BLOBS_MAX, READ_BLOCK_BYTES, VERIFY_AGE_MS_DEFAULT } from "../../core/limits.ts";
@@ -19,7 +20,6 @@ import type { Clock } from "../../core/ports/clock.ts";
 import type { BlobRange } from "../../core/ports/data-plane.ts";
 import type { Disk, DiskFile } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
-import type { BlobPlace } from "../../core/blob-path.ts";
 import type { BlobStore } from "./blob-store.ts";
 import { leavesPath } from "./layout.ts";
 import { LeafStamps } from "./leaf-stamps.ts";

@@ -7,9 +7,9 @@
  */
 import { type Client, client, isNoResponders } from "../../bus/client.ts";
 import type { InputOf, OutputOf } from "../../bus/contract.ts";
+import type { BlobPlace } from "../../core/blob-path.ts";
 import { chooseChunkBytes } from "../../core/chunk-plan.ts";
 import { isRetryable, TroupeError } from "../../core/errors.ts";
-import type { BlobPlace } from "../../core/blob-path.ts";
 import type { FileIdMaker } from "../../core/file-id.ts";
 import { isIdentity } from "../../core/identity.ts";
 import { SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
@@ -113,7 +113,9 @@ export class Sessions {
       }
     };
     await Promise.all(Array.from({ length: RECOVER_AT_ONCE }, next));
-    await this.#endLost().catch((error: unknown) => this.#ports.log.warn({ err: error }, "Uploads whose folders are gone could not be looked for; the next start does."));
+    await this.#endLost().catch((error: unknown) =>
+      this.#ports.log.warn({ err: error }, "Uploads whose folders are gone could not be looked for; the next start does."),
+    );
     if (recovered > 0) log.info({ recovered }, "Uploads go on after a restart.");
   }
 
@@ -231,7 +233,12 @@ export class Sessions {
   }
 
   async #host(uploadId: string, epoch: number): Promise<void> {
-    const session = await this.#options.hostSession(this.#ports, { uploadId, epoch, idleExpiryMs: this.#options.idleExpiryMs, fileBytesMax: this.#options.fileBytesMax });
+    const session = await this.#options.hostSession(this.#ports, {
+      uploadId,
+      epoch,
+      idleExpiryMs: this.#options.idleExpiryMs,
+      fileBytesMax: this.#options.fileBytesMax,
+    });
     this.#hosted.set(uploadId, session);
   }
 
@@ -242,7 +249,11 @@ export class Sessions {
     } catch (error) {
       if (error instanceof TroupeError && error.code === "FORMAT_TOO_NEW") throw error;
       if (isRetryable(error) && !isUnreadable(error)) this.#takeUpLater(uploadId, error);
-      else this.#ports.log.error({ uploadId, err: error }, "An upload cannot be taken up again; its folder is left as it is, and everything else goes on.");
+      else
+        this.#ports.log.error(
+          { uploadId, err: error },
+          "An upload cannot be taken up again; its folder is left as it is, and everything else goes on.",
+        );
       return false;
     }
   }
@@ -252,7 +263,8 @@ export class Sessions {
     const later = withRetry(RECOVER_RETRY, this.#ports, () => this.#takeUp(uploadId), isRetryable, this.#stopping.signal)
       .then(() => undefined)
       .catch((error: unknown) => {
-        if (!this.#stopping.signal.aborted) this.#ports.log.error({ uploadId, err: error }, "An upload cannot be taken up again; its folder is left as it is.");
+        if (!this.#stopping.signal.aborted)
+          this.#ports.log.error({ uploadId, err: error }, "An upload cannot be taken up again; its folder is left as it is.");
       })
       .finally(() => this.#ending.delete(later));
     this.#ending.add(later);
@@ -277,7 +289,12 @@ export class Sessions {
       const detail = "The upload's journal on its node can no longer be read.";
       log.error({ uploadId }, "An upload cannot go on: its journal cannot be read. What is left of it stays in its folder.");
       if (claimed !== undefined) {
-        await this.#catalog.endUpload({ uploadId, epoch: claimed.epoch, state: "failed", lastError: { code: "DISK_FAILED", detail, retryable: false } });
+        await this.#catalog.endUpload({
+          uploadId,
+          epoch: claimed.epoch,
+          state: "failed",
+          lastError: { code: "DISK_FAILED", detail, retryable: false },
+        });
         await disk.remove(folder);
       }
       return false;
@@ -298,7 +315,10 @@ export class Sessions {
   async #endLost(): Promise<void> {
     const { node, disk } = this.#ports;
     for (let cursor: string | undefined, isMore = true; isMore; ) {
-      const page: OutputOf<typeof catalog, "hostedUploads"> = await this.#catalog.hostedUploads({ host: node.nodeId, ...(cursor === undefined ? {} : { cursor }) });
+      const page: OutputOf<typeof catalog, "hostedUploads"> = await this.#catalog.hostedUploads({
+        host: node.nodeId,
+        ...(cursor === undefined ? {} : { cursor }),
+      });
       for (const uploadId of page.uploadIds) {
         if ((await disk.status(node.folderOf(uploadId))) !== undefined) continue;
         const { epoch } = await this.#catalog.claimUpload({ uploadId, host: node.nodeId });

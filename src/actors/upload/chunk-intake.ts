@@ -102,7 +102,8 @@ export class ChunkIntake {
     // I4
     if (this.#spoilt !== undefined) throw this.#spoilt;
     const lengths = ledger.lengthsOf(chunk.index);
-    if (isSealed() && !ledger.isReceived(chunk.index)) throw new TroupeError("UPLOAD_COMMITTING", "The file is being committed with the chunks it has; merge again to learn the outcome.");
+    if (isSealed() && !ledger.isReceived(chunk.index))
+      throw new TroupeError("UPLOAD_COMMITTING", "The file is being committed with the chunks it has; merge again to learn the outcome.");
     const claim = ledger.claim(chunk.index);
     if (claim === "write") apply({ type: "chunk.claimed" });
     return { claim, offset: ledger.offsetOf(chunk.index), ...lengths };

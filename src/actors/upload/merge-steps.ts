@@ -158,13 +158,20 @@ export class MergeSteps {
     const { blob: existing, ...record } = file;
     try {
       if (existing.nodeIds.includes(ports.node.nodeId)) {
-        await ports.node.mendBlob(existing, { dataPath: paths.data, leavesPath: paths.leaves }, { sizeBytes: file.sizeBytes, digests: file.digests, file: record });
+        await ports.node.mendBlob(
+          existing,
+          { dataPath: paths.data, leavesPath: paths.leaves },
+          { sizeBytes: file.sizeBytes, digests: file.digests, file: record },
+        );
         await ports.node.addFile(existing, record);
       }
       await ports.node.discardBlob(plan);
       return true;
     } catch (error) {
-      ports.log.error({ uploadId: this.#session.plan.uploadId, err: error }, "A second copy of known content could not be put away; it is tried again at the next start.");
+      ports.log.error(
+        { uploadId: this.#session.plan.uploadId, err: error },
+        "A second copy of known content could not be put away; it is tried again at the next start.",
+      );
       return false;
     }
   }

@@ -1,6 +1,7 @@
 /** What a session needs from the node that hosts it. Type-only: the storage node imports this, and composition hands the session in. */
-import type { BlobPlace } from "../../core/blob-path.ts";
+
 import type { Client } from "../../bus/client.ts";
+import type { BlobPlace } from "../../core/blob-path.ts";
 import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
 import type { Clock } from "../../core/ports/clock.ts";

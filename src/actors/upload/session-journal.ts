@@ -35,7 +35,8 @@ export async function openSessionJournal(
   let promisedBytes: number | undefined;
   const received = new Set<number>();
   const journal = await Journal.open(disk, path, hasher, ({ entry, offset }) => {
-    if (entry.kind === "plan") begun = { plan: entry.plan, owner: entry.owner, ledger: new ChunkLedger({ ...entry.plan, sizeBytesMax: fileBytesMax }) };
+    if (entry.kind === "plan")
+      begun = { plan: entry.plan, owner: entry.owner, ledger: new ChunkLedger({ ...entry.plan, sizeBytesMax: fileBytesMax }) };
     else if (entry.kind === "commit") commitPlan = entry;
     else if (entry.kind === "merge") promisedBytes = entry.sizeBytes;
     else if (entry.kind === "lost") {
@@ -46,7 +47,8 @@ export async function openSessionJournal(
       received.add(entry.index);
     }
   });
-  if (begun !== undefined) return { ...(begun as { plan: UploadPlan; owner: string; ledger: ChunkLedger }), commitPlan, promisedBytes, received, journal };
+  if (begun !== undefined)
+    return { ...(begun as { plan: UploadPlan; owner: string; ledger: ChunkLedger }), commitPlan, promisedBytes, received, journal };
   await journal.close();
   throw new TroupeError("DISK_FAILED", `${path} has no readable beginning.`, { facts: { errno: "NO_PLAN" } });
 }

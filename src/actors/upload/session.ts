@@ -91,7 +91,18 @@ export class Session {
     const folder = ports.node.folderOf(options.uploadId);
     const data = openData(ports.disk, folder);
     const paths = sessionPaths(folder);
-    this.#merge = new MergeSteps({ ports, plan, owner, epoch: options.epoch, ledger, journal, data, paths, commitPlan, doubtful: received });
+    this.#merge = new MergeSteps({
+      ports,
+      plan,
+      owner,
+      epoch: options.epoch,
+      ledger,
+      journal,
+      data,
+      paths,
+      commitPlan,
+      doubtful: received,
+    });
     this.#intake = new ChunkIntake({
       ports,
       plan,
@@ -213,22 +224,34 @@ export class Session {
   #entered(state: UploadState): void {
     const { lastError } = this.#snapshot.context;
     this.#sinceMs = this.#ports.clock.wallMs();
-    this.#ports.log.info({ uploadId: this.plan.uploadId, state, ...(lastError === undefined ? {} : { lastError }) }, "The upload entered a state.");
+    this.#ports.log.info(
+      { uploadId: this.plan.uploadId, state, ...(lastError === undefined ? {} : { lastError }) },
+      "The upload entered a state.",
+    );
     this.#announce("state");
     const code = lastError?.code ?? "UPLOAD_BUSY";
-    if (state === "receiving" || state === "failed") this.#mergeWaiters.reject(new TroupeError(isErrorCode(code) ? code : "INTERNAL", lastError?.detail));
+    if (state === "receiving" || state === "failed")
+      this.#mergeWaiters.reject(new TroupeError(isErrorCode(code) ? code : "INTERNAL", lastError?.detail));
     if (state === "cancelled" || state === "expired") this.#mergeWaiters.reject(new TroupeError(ENDED_CODES[state]));
   }
 
   #perform(action: SessionAction): void {
     switch (action) {
       case "startVerifying":
-        return this.#effect("verify", (signal) => this.#merge.verify(signal), (digests) => this.#apply({ type: "file.verified", digests }));
+        return this.#effect(
+          "verify",
+          (signal) => this.#merge.verify(signal),
+          (digests) => this.#apply({ type: "file.verified", digests }),
+        );
       case "startReplicating":
         // One copy: what is synced here is all there is to do.
         return this.#self.post("replicated", () => this.#apply({ type: "file.replicated", copies: 1 }));
       case "startCommitting":
-        return this.#effect("commit", (signal) => this.#commit(signal), (committed) => this.#committed(committed));
+        return this.#effect(
+          "commit",
+          (signal) => this.#commit(signal),
+          (committed) => this.#committed(committed),
+        );
       case "stopWriters": {
         const state = stateOf(this.#snapshot);
         return this.#intake.stop(new TroupeError(isEnded(state) ? ENDED_CODES[state] : "STOPPING"));
@@ -236,7 +259,11 @@ export class Session {
       case "endUpload":
         return this.#endUpload();
       case "endMerged":
-        return this.#effect("clean", () => this.#removeFolder(), () => this.#finish());
+        return this.#effect(
+          "clean",
+          () => this.#removeFolder(),
+          () => this.#finish(),
+        );
     }
   }
 
@@ -251,7 +278,10 @@ export class Session {
   #committed({ file, isTidy }: Committed): void {
     const { copies } = this.#snapshot.context;
     const { fileId, name, sizeBytes, digests } = file;
-    this.#merged = { state: "merged", file: { fileId, name, sizeBytes, digests, copies, durability: copies > 1 ? "complete" : "single-copy" } };
+    this.#merged = {
+      state: "merged",
+      file: { fileId, name, sizeBytes, digests, copies, durability: copies > 1 ? "complete" : "single-copy" },
+    };
     this.#isTidy = isTidy;
     this.#apply({ type: "file.committed" });
   }
@@ -260,7 +290,12 @@ export class Session {
   #endUpload(): void {
     const ended = new TroupeError("STOPPING", "The upload has ended.");
     void this.#effects.stop(ended).then(() => {
-      if (!this.#self.signal.aborted) this.#effect("end", (signal) => this.#end(signal), () => this.#finish());
+      if (!this.#self.signal.aborted)
+        this.#effect(
+          "end",
+          (signal) => this.#end(signal),
+          () => this.#finish(),
+        );
     });
   }
 
@@ -392,7 +427,8 @@ export class Session {
   }
 
   #checkEpoch(epoch: number): void {
-    if (epoch !== this.#options.epoch) throw new TroupeError("EPOCH_STALE", `This host has epoch ${this.#options.epoch}, the request ${epoch}.`);
+    if (epoch !== this.#options.epoch)
+      throw new TroupeError("EPOCH_STALE", `This host has epoch ${this.#options.epoch}, the request ${epoch}.`);
   }
 
   #refuse(command: SessionCommand): void {

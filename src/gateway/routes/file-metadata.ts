@@ -7,6 +7,7 @@ import type { HttpResponse } from "../../core/ports/http-exchange.ts";
 import { app, fileName, user } from "../../core/shapes.ts";
 import { callOptions, type Exchange, jsonResponse, param } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
+import { gatewayRoutes } from "../gateway-routes.ts";
 import { readJson } from "../json-body.ts";
 import { pageQuery } from "../page-query.ts";
 import type { Route } from "../router.ts";
@@ -16,22 +17,12 @@ const filter = z.object({ app: app.optional(), user: user.optional(), prefix: z.
 const renaming = z.object({ name: fileName });
 
 export function fileMetadataRoutes(gateway: Gateway): Route[] {
-  const route = (
-    method: Route["method"],
-    path: string,
-    endpoint: (gateway: Gateway, exchange: Exchange) => Promise<HttpResponse>,
-  ): Route => ({
-    method,
-    path: `/api/v1/files${path}`,
-    access: "principal",
-    endpoint: (exchange) => endpoint(gateway, exchange),
-  });
-  return [
-    route("GET", "", list),
-    route("GET", "/:fileId", metadata),
-    route("PATCH", "/:fileId", rename),
-    route("DELETE", "/:fileId", remove),
-  ];
+  return gatewayRoutes(gateway, "/api/v1/files", [
+    ["GET", "", list],
+    ["GET", "/:fileId", metadata],
+    ["PATCH", "/:fileId", rename],
+    ["DELETE", "/:fileId", remove],
+  ]);
 }
 
 async function list(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {

@@ -9,17 +9,18 @@ import { isIdentity } from "../../core/identity.ts";
 import { CHUNK_COUNT_MAX, FILE_BYTES_LIMIT } from "../../core/limits.ts";
 import type { ChunkStored } from "../../core/ports/data-plane.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
-import { app, contentType, digestClaim, fileName, idempotencyKey, uploadState, user } from "../../core/shapes.ts";
+import { app, contentType, digestClaim, ENDED_CODES, fileName, idempotencyKey, uploadState, user } from "../../core/shapes.ts";
 import { idempotencyKeyOf, refuseEncodedBody } from "../body-fields.ts";
 import { typeOfUpload } from "../content-type.ts";
 import { callOptions, declaredLength, type Exchange, jsonResponse, param } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
+import { gatewayRoutes } from "../gateway-routes.ts";
 import { readJson } from "../json-body.ts";
 import { mergeUpload } from "../merging.ts";
 import { pageQuery } from "../page-query.ts";
 import type { Route } from "../router.ts";
 import { createUpload } from "../upload-creation.ts";
-import { ENDED_CODES, endedError, type LiveUpload } from "../upload-directory.ts";
+import { endedError, type LiveUpload } from "../upload-directory.ts";
 import { mergedView, recordView } from "../views.ts";
 
 const creation = z.object({
@@ -41,25 +42,15 @@ const CREATION_CODES = { name: "BAD_NAME", digest: "BAD_DIGEST", chunkBytes: "BA
 const REMEMBERED_WRONGLY: ReadonlySet<ErrorCode> = new Set(["FORBIDDEN", "HOST_UNAVAILABLE", "UPLOAD_NOT_FOUND", "EPOCH_STALE"]);
 
 export function uploadRoutes(gateway: Gateway): Route[] {
-  const route = (
-    method: Route["method"],
-    path: string,
-    endpoint: (gateway: Gateway, exchange: Exchange) => Promise<HttpResponse>,
-  ): Route => ({
-    method,
-    path: `/api/v1/uploads${path}`,
-    access: "principal",
-    endpoint: (exchange) => endpoint(gateway, exchange),
-  });
-  return [
-    route("POST", "", create),
-    route("GET", "", list),
-    route("GET", "/:uploadId", status),
-    route("DELETE", "/:uploadId", cancel),
-    route("PUT", "/:uploadId/chunks/:index", putChunk),
-    route("POST", "/:uploadId/merge", merge),
-    route("GET", "/:uploadId/events", events),
-  ];
+  return gatewayRoutes(gateway, "/api/v1/uploads", [
+    ["POST", "", create],
+    ["GET", "", list],
+    ["GET", "/:uploadId", status],
+    ["DELETE", "/:uploadId", cancel],
+    ["PUT", "/:uploadId/chunks/:index", putChunk],
+    ["POST", "/:uploadId/merge", merge],
+    ["GET", "/:uploadId/events", events],
+  ]);
 }
 
 async function create(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {

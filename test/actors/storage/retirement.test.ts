@@ -20,10 +20,15 @@ it("F3: a file deleted on a full disk gives its bytes back, though its mark find
   };
   const place = { blobId: blob.blobId, path: blob.path };
   for (let time = 0; time < 2; time += 1) await expect(troupe.storage.retireBlob(place)).rejects.toMatchObject({ code: "DISK_FULL" });
-  await expect(troupe.node.readBlob({ ...place, sizeBytes: 100, offset: 0, lengthBytes: 1 })).rejects.toMatchObject({ code: "BLOB_NOT_FOUND" });
+  await expect(troupe.node.readBlob({ ...place, sizeBytes: 100, offset: 0, lengthBytes: 1 })).rejects.toMatchObject({
+    code: "BLOB_NOT_FOUND",
+  });
   await clock.advance(61_000);
   await expect
-    .poll(async () => (await readdir(join(directory.path, "blobs"), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).length)
+    .poll(
+      async () =>
+        (await readdir(join(directory.path, "blobs"), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).length,
+    )
     .toBe(0);
 });
 

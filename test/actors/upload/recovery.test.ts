@@ -71,7 +71,8 @@ describe("an upload after a restart", () => {
     const { uploadId } = await createUpload(before, { sizeBytes: bytes.length, chunkBytes: CHUNK });
     for (const index of [0, 2]) await sendChunk(before, uploadId, index, part(bytes, index));
     await before.stop();
-    for (const suffix of ["", "-wal", "-shm"]) await rm(join(directory.path, "database", `troupe_storage.sqlite${suffix}`), { force: true });
+    for (const suffix of ["", "-wal", "-shm"])
+      await rm(join(directory.path, "database", `troupe_storage.sqlite${suffix}`), { force: true });
     await using troupe = await startTroupe({ root: directory.path });
     const { missing, epoch } = await troupe.upload(uploadId).status({}, AS_LOCAL);
     expect(missing).toEqual([[1, 1]]);
@@ -96,7 +97,12 @@ describe("an upload after a restart", () => {
     const kept = await uploadFile(before, someBytes(10));
     const created = await Promise.all(Array.from({ length: 4 }, () => createUpload(before, { sizeBytes: CHUNK, chunkBytes: CHUNK })));
     await before.stop();
-    const [noJournal, folderJournal, empty, file] = created.map(({ uploadId }) => join(directory.path, "uploads", uploadId)) as [string, string, string, string];
+    const [noJournal, folderJournal, empty, file] = created.map(({ uploadId }) => join(directory.path, "uploads", uploadId)) as [
+      string,
+      string,
+      string,
+      string,
+    ];
     await rm(join(noJournal, "journal"));
     await rm(join(folderJournal, "journal"));
     await mkdir(join(folderJournal, "journal"));
@@ -201,63 +207,64 @@ describe("a commit that is interrupted", () => {
     });
   }
 
-  for (const content of ["new", "known"] as const) it(`F1: of ${content} content, stopped at each call to the disk during merge and commit, it ends as one file with no orphan`, async () => {
-    // How many calls there are is found by running once with no limit.
-    let limit = Number.POSITIVE_INFINITY;
-    for (let stopAt = 0; stopAt <= limit; stopAt += 1) {
-      await using directory = await temporaryDirectory();
-      const disk = new FaultyDisk(new NodeDisk());
-      const bytes = someBytes(CHUNK + 1);
-      const before = await startTroupe({ root: directory.path, disk });
-      const fileCount = content === "known" ? 2 : 1;
-      if (content === "known") await uploadFile(before, bytes, { name: "first" });
-      const { uploadId, epoch } = await createUpload(before, { sizeBytes: bytes.length, chunkBytes: CHUNK });
-      for (const index of [0, 1]) await sendChunk(before, uploadId, index, part(bytes, index));
-      let calls = 0;
-      const reached = Promise.withResolvers<void>();
-      const gate = Promise.withResolvers<void>();
-      gate.promise.catch(() => undefined);
-      const counted = new Set<DiskCall>(["write", "sync", "link", "rename", "remove", "syncDirectory", "open", "truncate"]);
-      disk.intercept = (call) => {
-        if (!counted.has(call)) return;
-        calls += 1;
-        if (stopAt === 0 || calls < stopAt) return;
-        // Nothing reaches the disk any more, as after kill -9.
-        reached.resolve();
-        return gate.promise;
-      };
-      const merged = before.upload(uploadId).merge({ epoch }, AS_LOCAL);
-      merged.catch(() => undefined);
-      if (stopAt === 0) {
-        await merged;
-        await expect.poll(async () => await readdir(join(directory.path, "uploads"))).toEqual([]);
-        limit = calls;
+  for (const content of ["new", "known"] as const)
+    it(`F1: of ${content} content, stopped at each call to the disk during merge and commit, it ends as one file with no orphan`, async () => {
+      // How many calls there are is found by running once with no limit.
+      let limit = Number.POSITIVE_INFINITY;
+      for (let stopAt = 0; stopAt <= limit; stopAt += 1) {
+        await using directory = await temporaryDirectory();
+        const disk = new FaultyDisk(new NodeDisk());
+        const bytes = someBytes(CHUNK + 1);
+        const before = await startTroupe({ root: directory.path, disk });
+        const fileCount = content === "known" ? 2 : 1;
+        if (content === "known") await uploadFile(before, bytes, { name: "first" });
+        const { uploadId, epoch } = await createUpload(before, { sizeBytes: bytes.length, chunkBytes: CHUNK });
+        for (const index of [0, 1]) await sendChunk(before, uploadId, index, part(bytes, index));
+        let calls = 0;
+        const reached = Promise.withResolvers<void>();
+        const gate = Promise.withResolvers<void>();
+        gate.promise.catch(() => undefined);
+        const counted = new Set<DiskCall>(["write", "sync", "link", "rename", "remove", "syncDirectory", "open", "truncate"]);
+        disk.intercept = (call) => {
+          if (!counted.has(call)) return;
+          calls += 1;
+          if (stopAt === 0 || calls < stopAt) return;
+          // Nothing reaches the disk any more, as after kill -9.
+          reached.resolve();
+          return gate.promise;
+        };
+        const merged = before.upload(uploadId).merge({ epoch }, AS_LOCAL);
+        merged.catch(() => undefined);
+        if (stopAt === 0) {
+          await merged;
+          await expect.poll(async () => await readdir(join(directory.path, "uploads"))).toEqual([]);
+          limit = calls;
+          await before.stop();
+          continue;
+        }
+        await reached.promise;
+        await using dead = await temporaryDirectory();
+        await cp(directory.path, dead.path, { recursive: true });
+        gate.reject(new TroupeError("DISK_FAILED", "dead"));
         await before.stop();
-        continue;
+        await using troupe = await startTroupe({ root: dead.path });
+        const record = await troupe.catalog.upload({ uploadId }, AS_LOCAL);
+        // What had begun to commit goes on by itself; anything else is merged again.
+        if (record.state !== "merged")
+          await troupe
+            .upload(uploadId)
+            .merge({ epoch: record.epoch }, AS_LOCAL)
+            .catch(() => undefined);
+        await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("merged");
+        const { files } = await troupe.catalog.files({}, AS_LOCAL);
+        expect(files.length, `stopped at call ${stopAt}`).toBe(fileCount);
+        expect((await readFile(troupe, files[0]?.fileId as string)).equals(bytes)).toBe(true);
+        await expect.poll(async () => await readdir(join(dead.path, "uploads"))).toEqual([]);
+        const names = (await readdir(join(dead.path, "blobs"), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+        expect(names.length, `files among the blobs when stopped at call ${stopAt}`).toBe(3);
       }
-      await reached.promise;
-      await using dead = await temporaryDirectory();
-      await cp(directory.path, dead.path, { recursive: true });
-      gate.reject(new TroupeError("DISK_FAILED", "dead"));
-      await before.stop();
-      await using troupe = await startTroupe({ root: dead.path });
-      const record = await troupe.catalog.upload({ uploadId }, AS_LOCAL);
-      // What had begun to commit goes on by itself; anything else is merged again.
-      if (record.state !== "merged")
-        await troupe
-          .upload(uploadId)
-          .merge({ epoch: record.epoch }, AS_LOCAL)
-          .catch(() => undefined);
-      await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("merged");
-      const { files } = await troupe.catalog.files({}, AS_LOCAL);
-      expect(files.length, `stopped at call ${stopAt}`).toBe(fileCount);
-      expect((await readFile(troupe, files[0]?.fileId as string)).equals(bytes)).toBe(true);
-      await expect.poll(async () => await readdir(join(dead.path, "uploads"))).toEqual([]);
-      const names = (await readdir(join(dead.path, "blobs"), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
-      expect(names.length, `files among the blobs when stopped at call ${stopAt}`).toBe(3);
-    }
-    expect(limit).toBeGreaterThan(10);
-  });
+      expect(limit).toBeGreaterThan(10);
+    });
 });
 
 describe("many uploads", () => {

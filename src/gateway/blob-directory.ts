@@ -28,7 +28,7 @@ const NEXT_NODE: ReadonlySet<ErrorCode> = new Set([
   "FORBIDDEN",
 ]);
 
-export class BlobReader {
+export class BlobDirectory {
   readonly #ports: GatewayPorts;
   readonly #grants: LRUCache<string, DataAccess>;
   /** The holder that served last is asked first: it has the blob open. */
@@ -60,7 +60,7 @@ export class BlobReader {
       } catch (error) {
         const troupeError = toTroupeError(error);
         if (!NEXT_NODE.has(troupeError.code) || signal.aborted) throw error;
-        this.#ports.log.warn({ nodeId, blobId: blob.blobId, code: troupeError.code }, "a node could not serve a blob");
+        this.#ports.log.warn({ nodeId, blobId: blob.blobId, code: troupeError.code }, "A node could not serve a blob; the next is asked.");
         // "Not here" is weaker than a holder that does not answer.
         if (failure === undefined || troupeError.code !== "BLOB_NOT_FOUND") failure = troupeError;
       }

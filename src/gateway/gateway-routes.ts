@@ -1,0 +1,21 @@
+/** Routes below one address that want a principal and share a gateway. */
+import type { HttpResponse } from "../core/ports/http-exchange.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Gateway } from "./gateway-parts.ts";
+import type { Route, RouteMethod } from "./router.ts";
+
+type GatewayEndpoint = (gateway: Gateway, exchange: Exchange) => Promise<HttpResponse>;
+
+/** @param rows method, path below `address`, and what answers */
+export function gatewayRoutes(
+  gateway: Gateway,
+  address: string,
+  rows: readonly (readonly [method: RouteMethod, path: string, endpoint: GatewayEndpoint])[],
+): Route[] {
+  return rows.map(([method, path, endpoint]) => ({
+    method,
+    path: `${address}${path}`,
+    access: "principal",
+    endpoint: (exchange) => endpoint(gateway, exchange),
+  }));
+}
