@@ -59,8 +59,12 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   const hasher = new BlakeHasher();
   undo.push(() => hasher.close());
 
+  const httpServer = new NodeHttpServer({ clock, log }, { bodyBytesMax: settings.fileBytesMax });
+  // Before anything is made on the disk: whoever cannot be reached need not begin.
+  if (settings.port !== 0) await (await httpServer.listen(settings, async () => ({ status: 503, headers: {} }))).close(0);
   const directory = await openDataDirectory({ disk, clock, random }, settings.dataDirectory, settings.nodeId);
   undo.push(() => directory.release());
+  if (directory.isNew) log.info({ nodeId: directory.nodeId, data: settings.dataDirectory }, "This is a new, empty store.");
   const databaseFolder = join(settings.dataDirectory, "database");
   await makeDurableDirectory(disk, databaseFolder);
   const open = async <Tables>(part: DatabasePart) => {
@@ -78,7 +82,6 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   undo.push(() => cache.close());
   const medium = new LoopbackMedium({ clock, random });
   const tokens = new TokenMint(clock, random);
-  const httpServer = new NodeHttpServer({ clock, log }, { bodyBytesMax: settings.fileBytesMax });
 
   // The node announces its data server's address when it joins, so it listens before; until the node has recovered it says so.
   let dataServer: HttpHandler = async () => ({ status: 503, headers: { "retry-after": "1" }, close: true });

@@ -15,6 +15,7 @@ import { type RunningServer, startEmbedded } from "./embedded.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+const SAME_SIGNAL_MS = 500;
 
 async function main(): Promise<void> {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
@@ -58,10 +59,12 @@ async function main(): Promise<void> {
 
 /** P2 */
 function stopOnSignals(server: RunningServer): void {
-  let isStopping = false;
+  let stoppingSinceMs: number | undefined;
   const onSignal = (): void => {
-    if (isStopping) process.exit(EXIT_FAILED);
-    isStopping = true;
+    // A terminal sends Ctrl-C to npm and to this process, and npm passes it on: the same one, twice.
+    if (stoppingSinceMs !== undefined && performance.now() - stoppingSinceMs < SAME_SIGNAL_MS) return;
+    if (stoppingSinceMs !== undefined) process.exit(EXIT_FAILED);
+    stoppingSinceMs = performance.now();
     setTimeout(() => process.exit(EXIT_FAILED), STOP_MS_MAX).unref();
     server.stop().then(
       () => process.exit(0),

@@ -5,7 +5,7 @@
  * L2: nobody else in this process opens the lock file. On POSIX systems, closing any handle on a file drops every lock the process
  *     has on it.
  */
-import { stat } from "node:fs/promises";
+import { access, constants } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { TroupeError } from "../core/errors.ts";
@@ -20,7 +20,8 @@ const held = new Set<DatabaseSync>();
 /** @throws {TroupeError} `DIRECTORY_IN_USE`; `DISK_FAILED` when there is no such directory or the lock file cannot be opened */
 export async function lockDirectory(directory: string): Promise<{ release(): Promise<void> }> {
   try {
-    await stat(directory);
+    // Asked first, for a reason in words: a database that cannot be opened says nothing of why.
+    await access(directory, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw diskError(error, directory);
   }

@@ -8,6 +8,7 @@
 import type { Dirent, Stats } from "node:fs";
 import { constants } from "node:fs";
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { DirectoryEntry, Disk, DiskFile, DiskSpace, FileStatus, OpenMode } from "../core/ports/disk.ts";
 import { lockDirectory } from "./directory-lock.ts";
 import { diskError, errnoOf } from "./disk-error.ts";
@@ -32,7 +33,17 @@ export class NodeDisk implements Disk {
   }
 
   async makeDirectory(path: string): Promise<void> {
-    await converted(path, mkdir(path, { recursive: true, mode: DIRECTORY_MODE }));
+    try {
+      await mkdir(path, { mode: DIRECTORY_MODE });
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "EEXIST" && (await this.status(path))?.kind === "directory") return;
+      const parent = dirname(path);
+      // Not Node's own way with parents: where a parent is there and takes no directory (/proc), that never ends.
+      if (errno !== "ENOENT" || parent === path || (await this.status(parent)) !== undefined) throw diskError(error, path);
+      await this.makeDirectory(parent);
+      await converted(path, mkdir(path, { mode: DIRECTORY_MODE }));
+    }
   }
 
   async readDirectory(path: string): Promise<DirectoryEntry[]> {

@@ -1,5 +1,7 @@
 /** Taking a data directory: one process owns it, and its marker says whose it is. */
+import { dirname } from "node:path";
 import { makeDurableDirectory } from "../../core/durable.ts";
+import { TroupeError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Random } from "../../core/ports/random.ts";
@@ -9,6 +11,8 @@ import { claimMarker } from "./marker.ts";
 export interface DataDirectory {
   readonly layout: Layout;
   readonly nodeId: string;
+  /** Nothing was there before. */
+  readonly isNew: boolean;
   release(): Promise<void>;
 }
 
@@ -18,12 +22,23 @@ export async function openDataDirectory(
   root: string,
   wantedNodeId: string | undefined,
 ): Promise<DataDirectory> {
+  const found = await ports.disk.status(root);
+  if (found !== undefined && found.kind !== "directory")
+    throw new TroupeError("SETTING_INVALID", `${root} is not a directory: give --data a folder.`);
+  // A folder is made, its parents are not: a missing one is most often a disk that is not mounted.
+  if (found === undefined && (await ports.disk.status(dirname(root))) === undefined) {
+    throw new TroupeError(
+      "SETTING_INVALID",
+      `${dirname(root)} does not exist, so ${root} cannot be made in it. Is the disk mounted? Make the folder if it is meant to be new.`,
+    );
+  }
   await makeDurableDirectory(ports.disk, root);
   const lock = await ports.disk.lock(root);
   try {
     const layout = layoutOf(root);
+    const isNew = (await ports.disk.status(layout.marker)) === undefined;
     const nodeId = await claimMarker(ports.disk, layout, ports, wantedNodeId);
-    return { layout, nodeId, release: () => lock.release() };
+    return { layout, nodeId, isNew, release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;

@@ -224,7 +224,7 @@ export class Session {
   #entered(state: UploadState): void {
     const { lastError } = this.#snapshot.context;
     this.#sinceMs = this.#ports.clock.wallMs();
-    this.#ports.log.info(
+    this.#ports.log.debug(
       { uploadId: this.plan.uploadId, state, ...(lastError === undefined ? {} : { lastError }) },
       "The upload entered a state.",
     );
@@ -372,12 +372,24 @@ export class Session {
 
   #finish(failure?: TroupeError): void {
     this.#isFinished = true;
+    this.#tellEnd();
     this.#settle(this.#reservedBytes);
     if (this.#merged !== undefined) this.#mergeWaiters.resolve(this.#merged);
     if (failure === undefined) this.#endWaiters.resolve({ state: stateOf(this.#snapshot) });
     else this.#endWaiters.reject(failure);
     this.#timer?.cancel();
     this.#ports.node.ended(this.plan.uploadId);
+  }
+
+  /** One line an upload: what the log of a busy server is read for. */
+  #tellEnd(): void {
+    const { uploadId, fileId, name, createdMs } = this.plan;
+    const state = stateOf(this.#snapshot);
+    const { lastError } = this.#snapshot.context;
+    const facts = { uploadId, name, owner: this.#owner, tookMs: this.#ports.clock.wallMs() - createdMs };
+    if (this.#merged !== undefined)
+      this.#ports.log.info({ ...facts, fileId, sizeBytes: this.#merged.file?.sizeBytes }, "An upload became a file.");
+    else this.#ports.log.info({ ...facts, state, ...(lastError === undefined ? {} : { lastError }) }, "An upload ended without a file.");
   }
 
   /** A chunk has been counted. */
