@@ -84,7 +84,7 @@ class Tracker {
         },
         leave: ({ nodeId }, turn) => {
           mustBeSystem(turn);
-          if (this.#membership.leave(nodeId)) this.#options.log.info({ nodeId }, "node left");
+          if (this.#membership.leave(nodeId)) this.#options.log.info({ nodeId }, "A node left.");
           return {};
         },
         place: (placing, turn) => turn.later(this.#whileActive(this.#placement.place(placing))),
@@ -118,10 +118,10 @@ class Tracker {
     const { nodeId, group } = announcement;
     const outcome = this.#membership.join(announcement, { nowMs: clock.nowMs(), wallMs: clock.wallMs() });
     if (outcome.kind === "refused") {
-      log.warn({ nodeId, group, code: outcome.error.code }, "join refused");
+      log.warn({ nodeId, group, code: outcome.error.code }, "A join was refused.");
       throw outcome.error;
     }
-    log.info({ nodeId, group, outcome: outcome.kind }, "node joined");
+    log.info({ nodeId, group, outcome: outcome.kind }, "A node joined.");
     return { heartbeatMs, offlineAfterMs };
   }
 
@@ -183,7 +183,7 @@ class Tracker {
     const { clock, log, heartbeatMs } = this.#options;
     this.#timer = clock.setTimer(heartbeatMs, () => {
       this.#self.post("check for silent nodes", () => {
-        for (const nodeId of this.#membership.check(clock.nowMs(), heartbeatMs)) log.warn({ nodeId }, "node is silent and now offline");
+        for (const nodeId of this.#membership.check(clock.nowMs(), heartbeatMs)) log.warn({ nodeId }, "A node is silent and counts as offline.");
       });
       this.#checkLater();
     });
