@@ -1,7 +1,8 @@
 /**
  * The `troupe` command: adapters for one run, and its exit code.
  *
- * Ctrl-C asks the command to stop, so that it can say how to go on; a second one ends it at once.
+ * Ctrl-C asks the command to stop, so that it can say how to go on; a second one ends it at once. npm, a terminal and the launcher may
+ * each pass the same one on, so one that comes right behind the first is the first.
  */
 import { readFileSync } from "node:fs";
 import { runCommandLine } from "../cli/program.ts";
@@ -14,10 +15,20 @@ import { SystemRandom } from "../store/system-random.ts";
 import { thisMachine } from "./this-machine.ts";
 
 const HOUR_MS = 3_600_000;
+const SAME_SIGNAL_MS = 500;
+/** As a shell tells it of a program that Ctrl-C ended. */
+const EXIT_INTERRUPTED = 130;
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
 const interruption = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interruption.abort());
+let interruptedMs: number | undefined;
+function interrupt(): void {
+  const nowMs = performance.now();
+  interruptedMs ??= nowMs;
+  if (nowMs - interruptedMs > SAME_SIGNAL_MS) process.exit(EXIT_INTERRUPTED);
+  interruption.abort();
+}
+for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, interrupt);
 // Timers of the Clock port keep no process alive, and between two attempts there is nothing else.
 const alive = setInterval(() => undefined, HOUR_MS);
 const http = new NodeHttpClient();

@@ -1,2 +1,2 @@
 export function nodeFault(version: string): string | undefined;
-export function launch(entry: URL): Promise<unknown> | undefined;
+export function launch(entry: URL, version?: string): Promise<unknown> | undefined;

@@ -7,6 +7,8 @@ import { pauseMs, type RetryPolicy } from "../core/retry.ts";
 export interface AgainPorts {
   readonly clock: Clock;
   readonly random: Random;
+  /** Told of each failure that is waited out, before the pause. */
+  readonly onPause?: ((error: unknown) => void) | undefined;
 }
 
 /** Something is being moved: a restart of the server, or a minute without a network, is waited out. */
@@ -23,6 +25,7 @@ export async function pauseOrGiveUp(
   signal?: AbortSignal,
 ): Promise<void> {
   if (signal?.aborted || !isRetryable(error) || attempt >= policy.attemptsMax) throw error;
+  ports.onPause?.(error);
   const wantedMs = error instanceof TroupeError ? error.facts["retryAfterMs"] : undefined;
   await sleepUnlessAborted(
     ports.clock,

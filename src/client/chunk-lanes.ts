@@ -1,7 +1,7 @@
 /**
  * Sends the missing chunks of an upload, several at a time.
  *
- * L1: after a failure the server is asked what it has; a chunk it has is never sent again.
+ * L1: after a failure the server is asked what it has; a chunk it has is sent again only to compare it.
  * L2: memory does not grow with the chunk's size: a body is read from the disk block by block as the connection takes it.
  * L3: when one chunk fails for good, the others are stopped, and all have ended before the failure is told.
  */
@@ -52,6 +52,18 @@ export class ChunkLanes {
     };
     await Promise.all(Array.from({ length: this.#options.parallel }, lane));
     if (failures.length > 0) throw failures[0];
+  }
+
+  /**
+   * Sends a chunk the server has once more.
+   * @throws {TroupeError} `CHUNK_CONFLICT` when it has other bytes
+   */
+  async compare(index: number): Promise<void> {
+    const { client, ports, uploadId, signal } = this.#options;
+    const sizeBytes = this.lengthOf(index);
+    await again(MOVING_POLICY, ports, signal, () =>
+      client.chunk(uploadId, index, sizeBytes, this.#body(index, sizeBytes, () => undefined), signal),
+    );
   }
 
   /** Bytes of a chunk: all have `chunkBytes`, the last one the rest. */

@@ -3,23 +3,19 @@
  *
  * N1: after a break the rest is asked for with `If-Range`, so that bytes of two versions are never joined.
  * N2: a file under its final name is whole: bytes go to `<file>.part`, are synced and, when they are all of the file, compared with the
- *     server's BLAKE3 before the rename. After a failure no part is left.
+ *     server's BLAKE3 before the rename. After a failure no part is left, unless the caller stopped it and wants to keep what came.
  */
 import { dirname } from "node:path";
 import { writeFully } from "../core/durable.ts";
 import { TroupeError } from "../core/errors.ts";
-import type { Clock } from "../core/ports/clock.ts";
 import type { Disk, DiskFile } from "../core/ports/disk.ts";
 import type { Hasher } from "../core/ports/hasher.ts";
-import type { Random } from "../core/ports/random.ts";
-import { MOVING_POLICY, pauseOrGiveUp, throwIfCancelled } from "./again.ts";
+import { type AgainPorts, MOVING_POLICY, pauseOrGiveUp, throwIfCancelled } from "./again.ts";
 import type { StoredFile } from "./answers.ts";
 import { spanOf, type WantedRange } from "./byte-range.ts";
 import type { TroupeClient } from "./troupe-client.ts";
 
-export interface DownloaderPorts {
-  readonly clock: Clock;
-  readonly random: Random;
+export interface DownloaderPorts extends AgainPorts {
   readonly hasher: Hasher;
 }
 
@@ -35,6 +31,8 @@ export interface DownloadTarget {
   readonly path: string;
   /** Replace what is there. */
   readonly overwrite: boolean;
+  /** What had come when the signal stopped it stays in `<file>.part`; the error's `facts.part` names it. */
+  readonly keepPart?: boolean;
 }
 
 /**
@@ -48,12 +46,12 @@ export async function downloadToFile(
   target: DownloadTarget,
 ): Promise<number> {
   const { disk } = ports;
-  const { path, overwrite } = target;
+  const { path, overwrite, keepPart = false } = target;
   const partPath = `${path}.part`;
   await refuseTaken(disk, path, overwrite);
   const part = await createPart(disk, partPath, overwrite);
+  let offset = 0;
   try {
-    let offset = 0;
     try {
       for await (const block of downloadBlocks(client, ports, plan)) {
         await writeFully(part, block, offset);
@@ -68,6 +66,8 @@ export async function downloadToFile(
     await disk.syncDirectory(dirname(path));
     return offset;
   } catch (error) {
+    if (keepPart && offset > 0 && error instanceof TroupeError && error.code === "CANCELLED")
+      throw new TroupeError("CANCELLED", undefined, { cause: error, facts: { ...error.facts, part: partPath } });
     await disk.remove(partPath);
     throw error;
   }

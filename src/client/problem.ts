@@ -7,7 +7,7 @@ import type { HttpHeaders } from "../core/ports/http-exchange.ts";
 const ENVELOPE = ["type", "title", "status", "code", "detail", "instance"];
 
 /**
- * `facts` holds what came with the problem (`missing`, `requestId`, …), and `httpStatus`; `retryAfterMs` when the server asked for a
+ * `facts` holds what came with the problem (`missing`, `requestId`, …), and `httpStatus`; `unexplained` when no code came; `retryAfterMs` when the server asked for a
  * pause. An answer that is not a problem (a proxy's page, say) gets the code that fits its status.
  */
 export function problemOf(status: number, headers: HttpHeaders, text: string): TroupeError {
@@ -19,7 +19,7 @@ export function problemOf(status: number, headers: HttpHeaders, text: string): T
   const facts = Object.fromEntries(Object.entries(problem).filter(([key]) => !ENVELOPE.includes(key)));
   const retryAfterMs = retryAfter(headers["retry-after"]);
   return new TroupeError(code, detail ?? (isKnown ? undefined : `The server answered ${status} without saying why.`), {
-    facts: { ...facts, httpStatus: status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+    facts: { ...facts, httpStatus: status, ...(isKnown ? {} : { unexplained: named === undefined }), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
   });
 }
 

@@ -204,9 +204,7 @@ export class TroupeClient {
     try {
       return { status, value: JSON.parse(text) };
     } catch (error) {
-      throw new TroupeError("NOT_IMPLEMENTED", `What answers at ${this.gateway} is not a Troupe gateway: ${path} is not JSON there.`, {
-        cause: error,
-      });
+      throw strangerError(this.gateway, error);
     }
   }
 
@@ -235,8 +233,11 @@ export class TroupeClient {
       watch.end();
       throw noAnswer(watch.explain(error, this.gateway), this.gateway);
     }
-    if (refuse && response.status >= 400)
-      throw problemOf(response.status, response.headers, await readText(watched(response.body, watch, this.gateway)));
+    if (refuse && response.status >= 400) {
+      const error = problemOf(response.status, response.headers, await readText(watched(response.body, watch, this.gateway)));
+      // A proxy may say on its own that nobody is behind it, but a path unknown to it never reached a gateway.
+      throw error.facts["unexplained"] === true && STRANGE_STATUSES.has(response.status) ? strangerError(this.gateway, error) : error;
+    }
     return { response, watch };
   }
 
@@ -249,6 +250,12 @@ export class TroupeClient {
       `${this.gateway} answered something this version does not understand (${fault?.path.join(".")}: ${fault?.message}).`,
     );
   }
+}
+
+const STRANGE_STATUSES: ReadonlySet<number> = new Set([404, 405, 501]);
+
+function strangerError(gateway: string, cause: unknown): TroupeError {
+  return new TroupeError("NOT_IMPLEMENTED", `What answers at ${gateway} is no Troupe gateway.`, { cause, facts: { stranger: true } });
 }
 
 const JSON_BODY: HttpHeaders = { "content-type": "application/json" };

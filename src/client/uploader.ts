@@ -1,7 +1,8 @@
 /**
  * Uploads one local file: creates an upload or takes one up again, sends what is missing, merges, and checks the result.
  *
- * U1: only chunks the server says it misses are sent.
+ * U1: only chunks the server says it misses are sent; of an upload taken up again the first and the last chunk it has go first, to be
+ *     compared, so that parts of two files are never joined.
  * U2: the merge is asked for without waiting, so that no connection has to outlast the verification of a large file.
  * U3: success means that the server's BLAKE3 is that of the local file, read separately; and the file did not change meanwhile.
  */
@@ -12,16 +13,14 @@ import { CHUNK_COUNT_MAX, CLIENT_PARALLEL_DEFAULT, CLIENT_PARALLEL_MAX, MISSING_
 import type { Clock } from "../core/ports/clock.ts";
 import type { Disk, DiskFile, FileStatus } from "../core/ports/disk.ts";
 import type { Hasher } from "../core/ports/hasher.ts";
-import { type Random, randomIdentity } from "../core/ports/random.ts";
+import { randomIdentity } from "../core/ports/random.ts";
 import { isEnded, type UploadState } from "../core/shapes.ts";
-import { again, MOVING_POLICY, pauseOrGiveUp, STARTING_POLICY, sleepUnlessAborted, throwIfCancelled } from "./again.ts";
+import { type AgainPorts, again, MOVING_POLICY, pauseOrGiveUp, STARTING_POLICY, sleepUnlessAborted, throwIfCancelled } from "./again.ts";
 import type { StoredFile } from "./answers.ts";
 import { ChunkLanes } from "./chunk-lanes.ts";
 import type { TroupeClient } from "./troupe-client.ts";
 
-export interface UploaderPorts {
-  readonly clock: Clock;
-  readonly random: Random;
+export interface UploaderPorts extends AgainPorts {
   readonly disk: Disk;
   readonly hasher: Hasher;
 }
@@ -47,7 +46,7 @@ export interface UploadPlan {
   readonly parallel?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** From here on the upload can be resumed or cancelled by its ID. */
-  readonly onUpload?: ((uploadId: string) => void) | undefined;
+  readonly onUpload?: ((uploadId: string, chunkCount: number) => void) | undefined;
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined;
 }
 
@@ -57,6 +56,8 @@ interface OpenUpload {
   readonly chunkBytes: number;
   readonly state: UploadState;
   readonly missing: readonly (readonly [number, number])[];
+  /** There may be more after the last of them. */
+  readonly missingTruncated: boolean;
 }
 
 /** One for each full list of missing ranges the largest upload can have, and some for chunks a server lost. */
@@ -116,7 +117,7 @@ async function store(
   const opened = await openUpload(client, ports, plan, before.sizeBytes);
   if ("file" in opened) return opened.file;
   const { uploadId, chunkBytes } = opened;
-  plan.onUpload?.(uploadId);
+  const chunkCount = Math.ceil(before.sizeBytes / chunkBytes);
   let doneBytes = 0;
   let state = opened.state;
   const report = (): void => plan.onProgress?.({ doneBytes, totalBytes: before.sizeBytes, state });
@@ -135,6 +136,9 @@ async function store(
     },
   });
   let { missing } = opened;
+  const { resume } = plan;
+  if (resume !== undefined && state === "receiving") await checkSameFile(lanes, resume, plan.path, opened, chunkCount);
+  plan.onUpload?.(uploadId, chunkCount);
   for (let round = 0; round < SEND_ROUNDS_MAX; round += 1) {
     const missingBytes = missing.reduce((sum, [first, last]) => sum + (last - first) * chunkBytes + lanes.lengthOf(last), 0);
     doneBytes = before.sizeBytes - missingBytes;
@@ -180,6 +184,35 @@ async function openUpload(
     return { file: await again(STARTING_POLICY, ports, signal, () => client.file(fileId, signal)) };
   if (isEnded(progress.state)) throw endedError(resume, progress.state, progress.lastError?.detail);
   return { ...progress, uploadId: resume };
+}
+
+/** @throws {TroupeError} `PRECONDITION_FAILED` when the upload has chunks of another file */
+async function checkSameFile(lanes: ChunkLanes, uploadId: string, path: string, opened: OpenUpload, chunkCount: number): Promise<void> {
+  for (const index of outermostReceived(opened, chunkCount)) {
+    try {
+      await lanes.compare(index);
+    } catch (error) {
+      if (!(error instanceof TroupeError) || error.code !== "CHUNK_CONFLICT") throw error;
+      throw new TroupeError(
+        "PRECONDITION_FAILED",
+        `${path} is not the file that upload ${uploadId} was begun with: chunk ${index} differs. Nothing was changed; upload it without --resume.`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** The first and the last chunk the server is known to have: none, one or two. */
+function outermostReceived({ missing, missingTruncated }: OpenUpload, chunkCount: number): number[] {
+  const found = new Set<number>();
+  const [head, tail] = [missing[0], missing.at(-1)];
+  const first = head?.[0] === 0 ? head[1] + 1 : 0;
+  // What comes after a list that was cut is not known.
+  const end = missingTruncated && tail !== undefined ? tail[1] + 1 : chunkCount;
+  const last = tail !== undefined && tail[1] === end - 1 ? tail[0] - 1 : end - 1;
+  if (first < end) found.add(first);
+  if (last >= first) found.add(last);
+  return [...found];
 }
 
 /** Asks for the merge and watches it (U2). Chunks still missing are an answer, not an error. */
