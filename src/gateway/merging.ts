@@ -1,23 +1,13 @@
 /** Asking for a merge, wherever the upload stands: its session, or its outcome in the catalog. The same again gives the same file. */
-import { upload } from "../actors/upload/contract.ts";
+import { type MergedFile, upload } from "../actors/upload/contract.ts";
 import { type CallOptions, client, isNoResponders } from "../bus/client.ts";
 import { TroupeError } from "../core/errors.ts";
 import { MERGE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Principal } from "../core/principal.ts";
-import type { FileDigests, UploadState } from "../core/shapes.ts";
+import type { UploadState } from "../core/shapes.ts";
 import { callOptions, type Exchange } from "./exchange.ts";
 import type { Gateway } from "./gateway-parts.ts";
 import { type EndedUpload, endedError } from "./upload-directory.ts";
-
-export interface MergedFile {
-  readonly fileId: string;
-  readonly name: string;
-  readonly sizeBytes: number;
-  readonly digests: FileDigests;
-  /** 0: it was deleted since. */
-  readonly copies: number;
-  readonly durability: "single-copy" | "complete";
-}
 
 export type MergeResult = { readonly kind: "file"; readonly file: MergedFile } | { readonly kind: "begun"; readonly state: UploadState };
 

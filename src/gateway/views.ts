@@ -1,8 +1,7 @@
 /** How uploads and files look at the HTTP edge: `size` and ISO times, whatever the actors call them. */
 import type { FileRecord, LocatedFile, UploadRecord } from "../actors/catalog/contract.ts";
-import type { UploadStatus } from "../actors/upload/contract.ts";
+import type { MergedFile, UploadStatus } from "../actors/upload/contract.ts";
 import { fileUrl } from "./file-url.ts";
-import type { MergedFile } from "./merging.ts";
 
 const isoTime = (wallMs: number): string => new Date(wallMs).toISOString();
 

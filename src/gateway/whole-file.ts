@@ -5,6 +5,8 @@
  *     with the same key goes on with it. A merge whose outcome is unknown is left alone: it may still become the file.
  * W2: memory is one block of the socket, however long the body is.
  */
+
+import type { MergedFile } from "../actors/upload/contract.ts";
 import { upload } from "../actors/upload/contract.ts";
 import { client } from "../bus/client.ts";
 import { type ErrorCode, TroupeError } from "../core/errors.ts";
@@ -12,7 +14,7 @@ import { WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX } from "../core/limits.ts";
 import { ChunkedBody } from "./chunked-body.ts";
 import { callOptions, type Exchange } from "./exchange.ts";
 import type { Gateway } from "./gateway-parts.ts";
-import { type MergedFile, mergeUpload } from "./merging.ts";
+import { mergeUpload } from "./merging.ts";
 import { type CreatedUpload, createUpload, type UploadWish } from "./upload-creation.ts";
 import type { LiveUpload } from "./upload-directory.ts";
 

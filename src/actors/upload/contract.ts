@@ -43,6 +43,17 @@ export const uploadStatus = z.object({
 });
 export type UploadStatus = z.output<typeof uploadStatus>;
 
+/** What an upload has become. */
+export const mergedFile = z.object({
+  fileId,
+  name: fileName,
+  sizeBytes: fileBytes,
+  digests: fileDigests,
+  copies: count,
+  durability: z.enum(["single-copy", "complete"]),
+});
+export type MergedFile = z.output<typeof mergedFile>;
+
 const MERGE_ERRORS = [
   "UPLOAD_NOT_FOUND",
   "UPLOAD_INCOMPLETE",
@@ -83,17 +94,8 @@ export const upload = defineContract({
       input: z.object({ epoch, wait: z.boolean().default(true) }),
       output: z.object({
         state: uploadState,
-        /** Present once merged. */
-        file: z
-          .object({
-            fileId,
-            name: fileName,
-            sizeBytes: fileBytes,
-            digests: fileDigests,
-            copies: count,
-            durability: z.enum(["single-copy", "complete"]),
-          })
-          .optional(),
+
+        file: mergedFile.optional(),
       }),
       errors: MERGE_ERRORS,
     }),

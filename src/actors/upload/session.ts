@@ -13,7 +13,6 @@ import { eventSubject, type OutputOf } from "../../bus/contract.ts";
 import { isDiskLost } from "../../core/durable.ts";
 import { isErrorCode, TroupeError } from "../../core/errors.ts";
 import { MISSING_RANGES_MAX } from "../../core/limits.ts";
-import type { Timer } from "../../core/ports/clock.ts";
 import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
 import { withRetry } from "../../core/retry.ts";
 import { ENDED_CODES, isEnded, type UploadState } from "../../core/shapes.ts";
@@ -22,6 +21,7 @@ import { ChunkIntake } from "./chunk-intake.ts";
 import type { ChunkLedger } from "./chunk-ledger.ts";
 import type { UploadStatus, upload } from "./contract.ts";
 import { Effects } from "./effects.ts";
+import { IdleWatch } from "./idle-watch.ts";
 import type { Journal } from "./journal.ts";
 import {
   initialSnapshot,
@@ -37,12 +37,11 @@ import { type Committed, DamagedChunks, MergeSteps } from "./merge-steps.ts";
 import type { SessionOptions, SessionPorts, SessionSummary } from "./ports.ts";
 import { openData, sessionPaths } from "./session-files.ts";
 import { openSessionJournal, type Recorded } from "./session-journal.ts";
+import { Turns } from "./turns.ts";
 import { Waiters } from "./waiters.ts";
 
 type MergeAnswer = OutputOf<typeof upload, "merge">;
 
-/** Idle for this long, a session gives its descriptors back. */
-const REST_AFTER_MS = 30_000;
 const PROGRESS_EVERY_MS = 500;
 /** Telling the catalog how an upload ended is not given up while the session lives. */
 const END_RETRY = { attemptsMax: Number.POSITIVE_INFINITY, pauseMinMs: 100, pauseMaxMs: 10_000 };
@@ -71,11 +70,10 @@ export class Session {
   readonly #mergeWaiters = new Waiters<MergeAnswer>();
   readonly #endWaiters = new Waiters<{ state: UploadState }>();
   readonly #effects = new Effects();
-  readonly #pendingTurns = new Set<(error: unknown) => void>();
+  readonly #turns: Turns;
+  readonly #idle: IdleWatch;
   #reservedBytes = 0;
-  #activeMs: number;
   #progressMs = 0;
-  #timer: Timer | undefined;
 
   private constructor(ports: SessionPorts, options: SessionOptions, self: Self, recorded: Recorded & { readonly journal: Journal }) {
     const { plan, owner, ledger, journal, commitPlan, received } = recorded;
@@ -87,7 +85,8 @@ export class Session {
     this.#ledger = ledger;
     this.#journal = journal;
     this.#sinceMs = ports.clock.wallMs();
-    this.#activeMs = ports.clock.nowMs();
+    this.#turns = new Turns(self);
+    this.#idle = new IdleWatch(ports.clock, options.idleExpiryMs, () => this.#turns.post("idle", () => this.#lookIfIdle()));
     const folder = ports.node.folderOf(options.uploadId);
     const data = openData(ports.disk, folder);
     const paths = sessionPaths(folder);
@@ -109,7 +108,7 @@ export class Session {
       ledger,
       journal,
       data,
-      turn: (name, work) => this.#turn(name, work),
+      turn: (name, work) => this.#turns.run(name, work),
       apply: (event) => this.#apply(event),
       refuse: (command) => this.#refuse(command),
       isSealed: () => this.#merge.isSealed,
@@ -138,14 +137,14 @@ export class Session {
   }
 
   storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
-    this.#touch();
+    this.#idle.touch();
     return this.#intake.store(chunk);
   }
 
   /** The process is stopping: whoever waits is told so now, and asks again later. */
   refuseWaiters(): void {
     const stopping = new TroupeError("STOPPING");
-    for (const reject of this.#pendingTurns) reject(stopping);
+    this.#turns.refuse(stopping);
     this.#mergeWaiters.reject(stopping);
     this.#endWaiters.reject(stopping);
   }
@@ -170,7 +169,7 @@ export class Session {
     }
     const isCommitUncertain = commitPlan !== undefined;
     this.#apply({ type: "session.opened", receivedCount: this.#ledger.receivedCount, isCommitUncertain });
-    this.#schedule();
+    this.#idle.watch();
     // Nobody may ask again for a merge that was promised, or whose commit may have happened.
     const { completeBytes } = this.#ledger;
     if (completeBytes !== undefined && (isCommitUncertain || promisedBytes === completeBytes)) {
@@ -181,7 +180,7 @@ export class Session {
   async #requestMerge({ epoch, wait }: { epoch: number; wait: boolean }, turn: Turn) {
     this.#checkEpoch(epoch);
     this.#refuse("merge");
-    this.#touch();
+    this.#idle.touch();
     if (this.#merged !== undefined) return this.#merged;
     if (stateOf(this.#snapshot) === "receiving") {
       const { completeBytes } = this.#ledger;
@@ -271,7 +270,7 @@ export class Session {
     const { digests } = this.#snapshot.context;
     if (digests === undefined) throw new Error("a file is committed after it was verified");
     const plan = await this.#merge.prepareCommit(digests, signal);
-    await this.#turn("commit.sent", () => this.#apply({ type: "commit.sent" }));
+    await this.#turns.run("commit.sent", () => this.#apply({ type: "commit.sent" }));
     return await this.#merge.commit(plan, signal);
   }
 
@@ -303,8 +302,8 @@ export class Session {
   #effect<T>(name: string, work: (signal: AbortSignal) => Promise<T>, then: (result: T) => void): void {
     this.#effects.run(
       work,
-      (result) => this.#post(name, () => then(result)),
-      (error) => this.#post(name, () => this.#effectFailed(name, error)),
+      (result) => this.#turns.post(name, () => then(result)),
+      (error) => this.#turns.post(name, () => this.#effectFailed(name, error)),
     );
   }
 
@@ -377,7 +376,7 @@ export class Session {
     if (this.#merged !== undefined) this.#mergeWaiters.resolve(this.#merged);
     if (failure === undefined) this.#endWaiters.resolve({ state: stateOf(this.#snapshot) });
     else this.#endWaiters.reject(failure);
-    this.#timer?.cancel();
+    this.#idle.stop();
     this.#ports.node.ended(this.plan.uploadId);
   }
 
@@ -394,7 +393,7 @@ export class Session {
 
   /** A chunk has been counted. */
   #received(): void {
-    this.#touch();
+    this.#idle.touch();
     this.#merge.advance(this.#ledger.prefixBytes);
     const nowMs = this.#ports.clock.nowMs();
     if (nowMs - this.#progressMs < PROGRESS_EVERY_MS) return;
@@ -467,38 +466,23 @@ export class Session {
     this.#ports.node.settle(settled);
   }
 
-  #touch(): void {
-    this.#activeMs = this.#ports.clock.nowMs();
-  }
-
-  #schedule(): void {
-    if (this.#self.signal.aborted || isEnded(stateOf(this.#snapshot))) return;
-    const idleMs = this.#ports.clock.nowMs() - this.#activeMs;
-    const untilRestMs = REST_AFTER_MS - idleMs;
-    const untilExpiryMs = this.#options.idleExpiryMs - idleMs;
-    // Never at once: past its time, an upload may still be waiting for a body to end.
-    const waitMs = Math.max(1_000, untilRestMs > 0 ? Math.min(untilRestMs, untilExpiryMs) : untilExpiryMs);
-    this.#timer = this.#ports.clock.setTimer(waitMs, () => this.#post("idle", () => this.#idle()));
-  }
-
-  async #idle(): Promise<void> {
-    const idleMs = this.#ports.clock.nowMs() - this.#activeMs;
+  async #lookIfIdle(): Promise<void> {
     if (stateOf(this.#snapshot) === "receiving" && this.#ledger.inFlightCount === 0) {
-      if (idleMs >= REST_AFTER_MS) {
+      if (this.#idle.isResting) {
         await this.#intake.rest();
         await this.#journal.rest();
       }
-      if (idleMs >= this.#options.idleExpiryMs) {
-        this.#touch();
+      if (this.#idle.isExpired) {
+        this.#idle.touch();
         this.#apply(this.#snapshot.context.isCommitUncertain ? { type: "merge.requested", isComplete: true } : { type: "idle.expired" });
       }
     }
-    this.#schedule();
+    if (!isEnded(stateOf(this.#snapshot))) this.#idle.watch();
   }
 
   /** S4 */
   async #stop(): Promise<void> {
-    this.#timer?.cancel();
+    this.#idle.stop();
     const stopping = new TroupeError("STOPPING");
     this.#intake.stop(stopping);
     this.refuseWaiters();
@@ -509,26 +493,5 @@ export class Session {
     await this.#intake.close();
     await this.#journal.close();
     this.#settle(this.#reservedBytes);
-  }
-
-  /** Runs `work` as a turn and gives its result to the effect that asked for it. */
-  #turn<T>(name: string, work: () => T): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      if (this.#self.signal.aborted) return reject(new TroupeError("STOPPING"));
-      this.#pendingTurns.add(reject);
-      this.#self.post(name, () => {
-        this.#pendingTurns.delete(reject);
-        try {
-          resolve(work());
-        } catch (error) {
-          reject(error);
-          if (!(error instanceof TroupeError)) throw error;
-        }
-      });
-    });
-  }
-
-  #post(name: string, work: () => void | Promise<void>): void {
-    if (!this.#self.signal.aborted) this.#self.post(name, work);
   }
 }
