@@ -14,6 +14,8 @@ import { SystemClock } from "../store/system-clock.ts";
 import { SystemRandom } from "../store/system-random.ts";
 import { thisMachine } from "./this-machine.ts";
 
+/** As any program that saves a file: the umask decides. */
+const DOWNLOADED_FILE_MODE = 0o666;
 const HOUR_MS = 3_600_000;
 const SAME_SIGNAL_MS = 500;
 /** As a shell tells it of a program that Ctrl-C ended. */
@@ -41,7 +43,7 @@ try {
     hasher,
     clock: new SystemClock(),
     random: new SystemRandom(),
-    disk: new NodeDisk(),
+    disk: new NodeDisk(DOWNLOADED_FILE_MODE),
     environment: process.env,
     workingDirectory: process.cwd(),
     signal: interruption.signal,

@@ -43,6 +43,8 @@ export interface Terminal {
 
 export interface ProgressBar {
   update(doneBytes: number, note: string): void;
+  /** A line of its own above the bar. */
+  say(text: string): void;
   /** Leaves the line as it is. */
   stop(): void;
 }

@@ -6,7 +6,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof TroupeError)) return EXIT.failed;
-  if (error.facts["unreachable"] === true) return EXIT.unreachable;
+  if (error.facts["unreachable"] === true || error.facts["stranger"] === true) return EXIT.unreachable;
   // What was refused before anything was asked is a matter of how the command was written.
   if (error.facts["httpStatus"] === undefined && USAGE_CODES.has(error.code)) return EXIT.usage;
   if (error.status === 404) return EXIT.notFound;
@@ -33,6 +33,7 @@ export function failureJson(thrown: unknown): string {
 function adviceOf(error: TroupeError, gateway: string): string {
   const { code, facts } = error;
   if (facts["unreachable"] === true) return "Is the server started ('npm start')? Name another one with --gateway URL.";
+  if (facts["stranger"] === true) return "Name another one with --gateway URL.";
   if (code === "UNAUTHORIZED") return "Give --token owner:secret, or set TROUPE_TOKEN.";
   if (code === "FORBIDDEN") return "Another --token may.";
   if (code === "FILE_NOT_FOUND") return `(Asked ${gateway}; 'troupe ls' lists the files there.)`;

@@ -6,6 +6,7 @@
  * C3: no error is shown with a stack; each is one line, or with `--json` one object, on stderr.
  */
 import { Command, CommanderError } from "commander";
+import { TroupeError } from "../core/errors.ts";
 import { cancelCommand } from "./commands/cancel.ts";
 import { configCommand } from "./commands/config.ts";
 import { deleteCommand } from "./commands/delete.ts";
@@ -78,6 +79,10 @@ export async function runCommandLine(argv: readonly string[], context: CommandCo
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     if (error instanceof Told) return error.exitCode;
     const options = program.opts<GlobalOptions>();
+    if (options.json !== true && context.signal.aborted && error instanceof TroupeError && error.code === "CANCELLED") {
+      terminal.err("Stopped.\n");
+      return EXIT.failed;
+    }
     terminal.err(`${options.json === true ? failureJson(error) : failureLine(error, openSession(context, options).gateway)}\n`);
     return exitCodeOf(error);
   }

@@ -11,6 +11,8 @@ const LINE_EVERY_MS = 5_000;
 const SAMPLE_EVERY_MS = 250;
 /** The rate shown is that of the last samples: about ten seconds. */
 const SAMPLES_MAX = 40;
+/** One outage is told once, whichever of several connections meets it. */
+const LOST_EVERY_MS = 30_000;
 
 export class TransferDisplay {
   readonly #terminal: Terminal;
@@ -21,6 +23,7 @@ export class TransferDisplay {
   readonly #bar: ProgressBar | undefined;
   readonly #samples: { readonly atMs: number; readonly doneBytes: number }[] = [];
   #shownMs: number;
+  #lostMs = Number.NEGATIVE_INFINITY;
 
   constructor(terminal: Terminal, clock: Clock, label: string, totalBytes: number | undefined) {
     this.#terminal = terminal;
@@ -47,6 +50,16 @@ export class TransferDisplay {
     }
   }
 
+  /** The connection broke, and what was on it will be tried again. */
+  lost(): void {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#lostMs < LOST_EVERY_MS) return;
+    this.#lostMs = nowMs;
+    const text = `${this.#label}: connection lost, trying again`;
+    if (this.#bar === undefined) this.#terminal.err(`${text}\n`);
+    else this.#bar.say(text);
+  }
+
   end(): void {
     this.#bar?.stop();
   }
@@ -60,9 +73,10 @@ export class TransferDisplay {
   #note(doneBytes: number, state: string | undefined): string {
     if (state !== undefined) return state;
     const first = this.#samples[0];
-    const last = this.#samples.at(-1);
-    const elapsedMs = (last?.atMs ?? 0) - (first?.atMs ?? 0);
-    const bytesPerMs = elapsedMs === 0 ? 0 : Math.max(0, ((last?.doneBytes ?? 0) - (first?.doneBytes ?? 0)) / elapsedMs);
+    const elapsedMs = first === undefined ? 0 : this.#clock.nowMs() - first.atMs;
+    // Too soon for a rate that means anything.
+    if (first === undefined || elapsedMs < SAMPLE_EVERY_MS) return "starting";
+    const bytesPerMs = Math.max(0, doneBytes - first.doneBytes) / elapsedMs;
     if (bytesPerMs === 0) return "waiting";
     const rate = `${approximateSize(bytesPerMs * 1000)}/s`;
     if (this.#totalBytes === undefined) return rate;

@@ -47,6 +47,8 @@ function openBar(stream: NodeJS.WriteStream, label: string, totalBytes: number):
   bar.start(Math.max(1, totalBytes), totalBytes === 0 ? 1 : 0, { label: shown, note: "" });
   return {
     update: (doneBytes, note) => bar.update(totalBytes === 0 ? 1 : doneBytes, { label: shown, note }),
+    // The bar's line is wiped for the text, and drawn again below it.
+    say: (text) => void stream.write(`\r\u001b[K${text}\n`),
     stop: () => bar.stop(),
   };
 }

@@ -62,7 +62,13 @@ export class ChunkLanes {
     const { client, ports, uploadId, signal } = this.#options;
     const sizeBytes = this.lengthOf(index);
     await again(MOVING_POLICY, ports, signal, () =>
-      client.chunk(uploadId, index, sizeBytes, this.#body(index, sizeBytes, () => undefined), signal),
+      client.chunk(
+        uploadId,
+        index,
+        sizeBytes,
+        this.#body(index, sizeBytes, () => undefined),
+        signal,
+      ),
     );
   }
 

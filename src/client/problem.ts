@@ -19,7 +19,12 @@ export function problemOf(status: number, headers: HttpHeaders, text: string): T
   const facts = Object.fromEntries(Object.entries(problem).filter(([key]) => !ENVELOPE.includes(key)));
   const retryAfterMs = retryAfter(headers["retry-after"]);
   return new TroupeError(code, detail ?? (isKnown ? undefined : `The server answered ${status} without saying why.`), {
-    facts: { ...facts, httpStatus: status, ...(isKnown ? {} : { unexplained: named === undefined }), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+    facts: {
+      ...facts,
+      httpStatus: status,
+      ...(isKnown ? {} : { unexplained: named === undefined }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    },
   });
 }
 

@@ -10,7 +10,6 @@
 import { readFully } from "../core/durable.ts";
 import { TroupeError } from "../core/errors.ts";
 import { CHUNK_COUNT_MAX, CLIENT_PARALLEL_DEFAULT, CLIENT_PARALLEL_MAX, MISSING_RANGES_MAX, READ_BLOCK_BYTES } from "../core/limits.ts";
-import type { Clock } from "../core/ports/clock.ts";
 import type { Disk, DiskFile, FileStatus } from "../core/ports/disk.ts";
 import type { Hasher } from "../core/ports/hasher.ts";
 import { randomIdentity } from "../core/ports/random.ts";
@@ -95,7 +94,8 @@ export async function uploadFile(client: TroupeClient, ports: UploaderPorts, pla
     if (stored.digest.blake3 !== digest) {
       throw new TroupeError(
         "DIGEST_MISMATCH",
-        `The server's file ${stored.fileId} is not ${plan.path}: its BLAKE3 differs. Delete it and upload again.`,
+        // What was begun with another file may well be that file, whole.
+        `The server's file ${stored.fileId} is not ${plan.path}: its BLAKE3 differs. ${plan.resume === undefined ? "Delete it and upload again." : `Look what upload ${plan.resume} was begun with.`}`,
         {
           facts: { fileId: stored.fileId },
         },

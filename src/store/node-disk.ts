@@ -28,8 +28,15 @@ const SYNC = process.platform === "darwin" ? "sync" : "datasync";
 const SYNCS_DIRECTORIES = process.platform !== "win32";
 
 export class NodeDisk implements Disk {
+  readonly #fileMode: number;
+
+  /** @param fileMode of new files, before the process's umask; the store's own are nobody else's business */
+  constructor(fileMode = FILE_MODE) {
+    this.#fileMode = fileMode;
+  }
+
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
-    return new NodeDiskFile(path, await converted(path, open(path, FLAGS[mode], FILE_MODE)));
+    return new NodeDiskFile(path, await converted(path, open(path, FLAGS[mode], this.#fileMode)));
   }
 
   async makeDirectory(path: string): Promise<void> {

@@ -71,6 +71,9 @@ export async function commandRig() {
             bars.push(bar);
             return {
               update: (doneBytes, note) => void bar.updates.push({ doneBytes, note }),
+              say: (text) => {
+                err += `${text}\n`;
+              },
               stop: () => {
                 bar.stopped = true;
               },

@@ -2,13 +2,17 @@
 import { access, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { shortTime } from "../../src/cli/time-text.ts";
 import { TroupeError } from "../../src/core/errors.ts";
 import { CHUNK_BYTES_MIN } from "../../src/core/limits.ts";
-import { fileIdNumber, json, MemoryGateway, problem } from "../client/memory-gateway.ts";
+import { broken, fileIdNumber, json, MemoryGateway, once, problem } from "../client/memory-gateway.ts";
 import { commandRig } from "./command-rig.ts";
 
 const ID = fileIdNumber(1);
 const urlOf = (number: number, name: string): string => `${MemoryGateway.url}/files/${fileIdNumber(number)}/${name}\n`;
+/** When everything there was made, on this machine's clock. */
+const MADE = shortTime("2026-01-31T12:34:56.789Z");
+const BEGUN = "Upload u1 of a.bin; if it is broken off, go on with\n  troupe upload --resume u1 a.bin\n";
 const isThere = (path: string): Promise<boolean> =>
   access(path).then(
     () => true,
@@ -20,7 +24,11 @@ describe("upload", () => {
     await using rig = await commandRig();
     await rig.file("a.bin", 100_000);
     await rig.file("b.bin", 10);
-    expect(await rig.run(["upload", "a.bin", "b.bin"])).toEqual({ code: 0, out: urlOf(1, "a.bin") + urlOf(2, "b.bin"), err: "" });
+    expect(await rig.run(["upload", "a.bin", "b.bin"])).toEqual({
+      code: 0,
+      out: urlOf(1, "a.bin") + urlOf(2, "b.bin"),
+      err: "2 of 2 uploaded.\n",
+    });
   });
 
   it("prints one JSON object a file with --json", async () => {
@@ -34,7 +42,7 @@ describe("upload", () => {
     await using rig = await commandRig();
     await rig.file("a.bin", 200_000);
     await rig.run(["upload", "a.bin", "--name", "x/y.bin", "--app", "p", "--user", "u", "--chunk", "128KiB", "--parallel", "2"]);
-    expect(JSON.parse(String(rig.gateway.requests[0]?.body))).toMatchObject({
+    expect(JSON.parse(String(rig.gateway.requests.find(({ method }) => method === "POST")?.body))).toMatchObject({
       name: "x/y.bin",
       app: "p",
       user: "u",
@@ -64,8 +72,10 @@ describe("upload", () => {
     await using rig = await commandRig();
     await rig.file("a.bin", 3 * CHUNK_BYTES_MIN);
     const said = await rig.run(["upload", "a.bin", "--chunk", "64KiB"], { isTerminal: true });
-    expect(said.err).toBe("");
+    expect(said.err).toBe(BEGUN);
     expect(rig.bars).toMatchObject([{ label: "a.bin", totalBytes: 3 * CHUNK_BYTES_MIN, stopped: true }]);
+    // No time passes here, so there is no rate; but nothing waits.
+    expect(rig.bars[0]?.updates.map(({ note }) => note)).not.toContain("waiting");
     expect(rig.bars[0]?.updates.at(-1)).toMatchObject({ doneBytes: 3 * CHUNK_BYTES_MIN, note: "merged" });
   });
 
@@ -76,7 +86,8 @@ describe("upload", () => {
     rig.gateway.before = (seen) =>
       seen.endsWith("chunks/1") && failures-- > 0 ? problem(503, "BUSY", {}, { "retry-after": "6" }) : undefined;
     const { err } = await rig.run(["upload", "a.bin", "--chunk", "64KiB", "--parallel", "1"]);
-    const lines = err.trim().split("\n");
+    expect(err.startsWith(BEGUN)).toBe(true);
+    const lines = err.slice(BEGUN.length).trim().split("\n");
     expect(lines.length).toBeGreaterThanOrEqual(2);
     expect(lines.every((line) => /^a\.bin: [\d.]+ (B|KiB) of 192 KiB \(\d+ %\), .+$/.test(line))).toBe(true);
   });
@@ -106,7 +117,8 @@ describe("upload", () => {
     rig.gateway.before = () => undefined;
     rig.gateway.seen.length = 0;
     expect(await rig.run(["upload", "--resume", "u1", "a.bin"])).toMatchObject({ code: 0, out: urlOf(1, "a.bin") });
-    expect(rig.gateway.count(/^PUT/)).toBe(2);
+    // The first and the last chunk it had were compared.
+    expect(rig.gateway.count(/^PUT/)).toBe(4);
   });
 
   it("goes on with the other files after one that failed, but not after an error all of them would meet", async () => {
@@ -120,8 +132,90 @@ describe("upload", () => {
     expect(rig.gateway.seen).toHaveLength(1);
   });
 
+  it.each(["npm_execpath", "npm_command", "npm_lifecycle_event"])(
+    "its hints can be pasted where %s tells that npm began it",
+    async (name) => {
+      await using rig = await commandRig();
+      await rig.file("a.bin", 2 * CHUNK_BYTES_MIN);
+      const said = await rig.run(["upload", "a.bin", "--chunk", "64KiB"], { environment: { [name]: "x" } });
+      expect(said.err).toContain("\n  npx troupe upload --resume u1 a.bin\n");
+    },
+  );
+
+  it("says that an upload of this name and size is not finished, and begins a new one", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 2 * CHUNK_BYTES_MIN);
+    for (const [name, size] of [
+      ["a.bin", 2 * CHUNK_BYTES_MIN],
+      ["b.bin", 2 * CHUNK_BYTES_MIN],
+      ["a.bin", 7],
+    ] as const)
+      await rig.client.create({ name, size, idempotencyKey: name + size });
+    const said = await rig.run(["upload", "a.bin", "--chunk", "64KiB"]);
+    expect(said).toMatchObject({
+      code: 0,
+      err: expect.stringMatching(/^Upload u1 of this name and size .*\n {2}troupe upload --resume u1 a\.bin\nUpload u4 /),
+    });
+    expect(said.err).not.toMatch(/u[23]/);
+    expect(rig.gateway.uploads.get("u4")?.state).toBe("merged");
+  });
+
+  it("refuses to go on with another file of the same size, without advice to cancel", async () => {
+    await using rig = await commandRig();
+    await rig.file("b.bin", 2 * CHUNK_BYTES_MIN);
+    await rig.client.create({ name: "a.bin", size: 2 * CHUNK_BYTES_MIN, chunkBytes: CHUNK_BYTES_MIN, idempotencyKey: "k" });
+    rig.gateway.uploads.get("u1")?.chunks.set(0, Buffer.alloc(CHUNK_BYTES_MIN));
+    const said = await rig.run(["upload", "--resume", "u1", "b.bin"]);
+    expect(said).toMatchObject({ code: 1, out: "", err: expect.stringContaining("is not the file that upload u1 was begun with") });
+    expect(said.err).not.toContain("cancel");
+    expect(rig.gateway.files.size).toBe(0);
+  });
+
+  it("of several files names those with errors and those not begun, and counts", async () => {
+    await using rig = await commandRig();
+    for (const name of ["a.bin", "b.bin", "c d.bin"]) await rig.file(name, 10);
+    rig.gateway.before = (_, { body }) => (String(body).includes("b.bin") ? problem(413, "TOO_LARGE") : undefined);
+    const some = await rig.run(["upload", "a.bin", "b.bin", "c d.bin"]);
+    expect(some).toMatchObject({ code: 1, err: "troupe: b.bin: TOO_LARGE as told.\n2 of 3 uploaded.\n" });
+    const controller = new AbortController();
+    rig.gateway.before = (_, { body }) => {
+      if (String(body).includes("b.bin")) controller.abort();
+      return undefined;
+    };
+    const stopped = await rig.run(["upload", "a.bin", "b.bin", "c d.bin"], { signal: controller.signal });
+    expect(stopped.err).toMatch(/^Stopped: b\.bin is not uploaded\.\n(?: {2}to .*\n)*Not begun: 'c d\.bin'\n1 of 3 uploaded\.\n$/);
+  });
+
+  it.each([true, false])("says at once, and once, that the connection is lost (terminal: %s)", async (isTerminal) => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 8 * CHUNK_BYTES_MIN);
+    let failures = 6;
+    rig.gateway.before = (seen) => {
+      if (/chunks\/[2-5]$/.test(seen) && failures-- > 0) throw new TroupeError("UNAVAILABLE", "connection reset");
+      return undefined;
+    };
+    const said = await rig.run(["upload", "a.bin", "--chunk", "64KiB"], { isTerminal });
+    expect(said.code).toBe(0);
+    expect(said.err.match(/a\.bin: connection lost, trying again\n/g)).toHaveLength(1);
+  });
+
+  it("says how large a file is for which there is no room", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 2048);
+    rig.gateway.before = () => problem(507, "DISK_FULL");
+    expect((await rig.run(["upload", "a.bin"])).err).toContain("no room for a.bin, which has 2.00 KiB.");
+  });
+
+  it.each(["100KiB", "1KiB", "128MiB"])("refuses --chunk %s in its own words", async (size) => {
+    await using rig = await commandRig();
+    expect((await rig.run(["upload", "a.bin", "--chunk", size])).err).toContain("--chunk is a multiple of 64KiB from 64KiB to 64MiB.");
+  });
+
   it.each([
     [["upload"]],
+    [["upload", "a", "--chunk", "100KiB"]],
+    [["upload", "a", "--name", ""]],
+    [["upload", "a", "--name", "../x"]],
     [["upload", "a", "b", "--name", "x"]],
     [["upload", "a", "b", "--resume", "u1"]],
     [["upload", "-", "--resume", "u1"]],
@@ -190,6 +284,43 @@ describe("download", () => {
     expect(await rig.run(["download", ID])).toMatchObject({ code, out: "", err: expect.stringContaining("-o FILE") });
   });
 
+  it("stopped by Ctrl-C it keeps what came and says how curl goes on", async () => {
+    await using rig = await downloadRig("my film.mkv");
+    rig.gateway.add(ID, "my film.mkv", Buffer.alloc(100_000, 7));
+    const controller = new AbortController();
+    rig.gateway.after = (seen, response) => {
+      if (!seen.startsWith("GET /files/")) return response;
+      const { body } = response;
+      async function* stopping(): AsyncGenerator<Uint8Array> {
+        let count = 0;
+        for await (const block of body) {
+          if (++count === 4) controller.abort();
+          yield block;
+        }
+      }
+      return { ...response, body: stopping() };
+    };
+    const said = await rig.run(["download", ID], { signal: controller.signal });
+    expect(said).toMatchObject({ code: 1, out: "" });
+    expect(said.err).toBe(
+      `Stopped. What came is in ${rig.path("my film.mkv.part")}.\n` +
+        `  to go on    curl -C - -o 'my film.mkv.part' '${MemoryGateway.url}/files/${ID}/my film.mkv' && mv 'my film.mkv.part' 'my film.mkv'\n`,
+    );
+    expect((await readFile(rig.path("my film.mkv.part"))).equals(Buffer.alloc(30_000, 7))).toBe(true);
+    expect(await isThere(rig.path("my film.mkv"))).toBe(false);
+  });
+
+  it("says at once that the connection is lost", async () => {
+    await using rig = await downloadRig();
+    let isFirst = true;
+    rig.gateway.after = (seen, response) => {
+      if (!seen.startsWith("GET /files/") || !isFirst) return response;
+      isFirst = false;
+      return { ...response, body: broken(response.body, 5) };
+    };
+    expect(await rig.run(["download", ID])).toMatchObject({ code: 0, err: "a.bin: connection lost, trying again\n" });
+  });
+
   it("ends with 3 for no such file, and leaves nothing", async () => {
     await using rig = await commandRig();
     expect(await rig.run(["download", ID, "-o", "x"])).toMatchObject({ code: 3, out: "" });
@@ -210,11 +341,32 @@ describe("looking", () => {
     rig.gateway.add(fileIdNumber(2), "b", Buffer.alloc(3));
     expect((await rig.run(["ls"])).out.split("\n")).toEqual([
       `${"ID".padEnd(36)}       SIZE  CREATED           NAME`,
-      `${fileIdNumber(1)}   2.00 KiB  2026-01-31 12:34  a/x`,
-      `${fileIdNumber(2)}        3 B  2026-01-31 12:34  b`,
+      `${fileIdNumber(1)}   2.00 KiB  ${MADE}  a/x`,
+      `${fileIdNumber(2)}        3 B  ${MADE}  b`,
       "",
     ]);
     expect(JSON.parse((await rig.run(["ls", "a/", "--json"])).out).files).toMatchObject([{ name: "a/x", size: 2048 }]);
+  });
+
+  it("lists with nothing in them say so on stderr, and only there", async () => {
+    await using rig = await commandRig();
+    expect(await rig.run(["ls"])).toEqual({ code: 0, out: "", err: "There is no file yet.\n" });
+    expect((await rig.run(["ls", "x/"])).err).toBe("No file's name begins with x/.\n");
+    expect(await rig.run(["ls", "--json"])).toEqual({ code: 0, out: '{"files":[]}\n', err: "" });
+    const nothing = "No upload is under way; --all shows those that ended.\n";
+    expect(await rig.run(["uploads"])).toEqual({ code: 0, out: "", err: nothing });
+    expect((await rig.run(["uploads", "--all"])).err).toBe("There has been no upload yet.\n");
+  });
+
+  it("uploads --all shows the file of a merged one, and its size where only the file has it", async () => {
+    await using rig = await commandRig();
+    rig.gateway.add(ID, "in.txt", Buffer.alloc(2048));
+    const upload = { uploadId: "u1", name: "in.txt", state: "merged", since: "2026-01-31T12:34:56.789Z", fileId: ID };
+    const deleted = { ...upload, uploadId: "u2", fileId: fileIdNumber(9) };
+    rig.gateway.before = (seen) => (seen === "GET /api/v1/uploads" ? json(200, { uploads: [upload, deleted] }) : undefined);
+    const { out } = await rig.run(["uploads", "--all"]);
+    expect(out).toContain(`2.00 KiB  ${ID}  in.txt\n`);
+    expect(out).toContain(`?  ${fileIdNumber(9)}  in.txt\n`);
   });
 
   it("ls follows the cursor, up to a limit", async () => {
@@ -259,7 +411,7 @@ describe("looking", () => {
     await using rig = await commandRig();
     await rig.client.create({ name: "a.bin", size: 5 * CHUNK_BYTES_MIN, chunkBytes: CHUNK_BYTES_MIN, idempotencyKey: "k" });
     rig.gateway.uploads.get("u1")?.chunks.set(1, Buffer.alloc(0));
-    expect((await rig.run(["uploads"])).out).toMatch(/^UPLOAD .*\nu1 +receiving +2026-01-31 12:34 +320 KiB {2}a\.bin\n$/);
+    expect((await rig.run(["uploads"])).out).toMatch(new RegExp(`^UPLOAD .*\\nu1 +receiving +${MADE} +320 KiB {2}a\\.bin\\n$`));
     expect(rig.gateway.requests.at(-1)?.url).toContain("state=receiving");
     const { out } = await rig.run(["uploads", "u1"]);
     expect(out).toMatch(/chunks +1 of 5 received/);
@@ -318,6 +470,34 @@ describe("exit codes and errors", () => {
     expect(said.err).toMatch(/^troupe: [^\n]+\n$/);
     const asJson = await rig.run(["size", ID, "--json"]);
     expect(JSON.parse(asJson.err)).toMatchObject({ error: { exitCode: code, code: expect.stringMatching(/^[A-Z_]+$/) } });
+  });
+
+  it.each([
+    [404, "<html>not here</html>"],
+    [501, "Unsupported method"],
+    [200, "<html>welcome</html>"],
+    [404, '{"error":"not found"}'],
+  ])("another HTTP server, which answers %i, ends with 5 and is said to be none of ours", async (status, text) => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 10);
+    rig.gateway.before = () => ({ status, headers: {}, body: once(text) });
+    for (const argv of [["ls"], ["upload", "a.bin"], ["size", ID]])
+      expect(await rig.run(argv)).toMatchObject({
+        code: 5,
+        out: "",
+        err: expect.stringContaining("is no Troupe gateway. Name another one"),
+      });
+  });
+
+  it.each(["127.0.0.1:8080", "nas:8080", "[::1]:8080"])("a gateway %s is one that speaks http", async (gateway) => {
+    await using rig = await commandRig();
+    expect((await rig.run(["--gateway", gateway, "ls"])).code).toBe(0);
+    expect(rig.gateway.requests[0]?.url).toBe(`http://${gateway}/api/v1/files`);
+  });
+
+  it("Ctrl-C is said in a word", async () => {
+    await using rig = await commandRig();
+    expect(await rig.run(["ls"], { signal: AbortSignal.abort() })).toMatchObject({ code: 1, out: "", err: "Stopped.\n" });
   });
 
   it("wrong usage ends with 2 and a suggestion", async () => {

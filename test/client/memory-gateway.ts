@@ -88,7 +88,9 @@ export class MemoryGateway implements HttpClient {
     if (request.method === "POST" && id === "") return this.#create(JSON.parse((await readAll(request.body)).toString()));
     if (id === "")
       return json(200, {
-        uploads: [...this.uploads].map(([uploadId, { name, size, state }]) => ({ uploadId, name, size, state, since: CREATED })),
+        uploads: [...this.uploads]
+          .filter(([, { state }]) => url.searchParams.get("state") !== "receiving" || !["merged", "cancelled"].includes(state))
+          .map(([uploadId, { name, size, state, fileId }]) => ({ uploadId, name, size, state, since: CREATED, fileId })),
       });
     const upload = this.uploads.get(id);
     if (upload === undefined) return problem(404, "UPLOAD_NOT_FOUND");

@@ -68,7 +68,7 @@ describe("an error answer", () => {
 describe("an answer", () => {
   it("that is not of this interface says that it is not a gateway", async () => {
     expect((await failureOf(clientOf(() => ({ status: 200, headers: {}, body: once("<html>") })).client.cluster())).detail).toMatch(
-      /not a Troupe gateway/,
+      /no Troupe gateway/,
     );
     expect((await failureOf(clientOf(() => json(200, { groups: 5 })).client.cluster())).detail).toMatch(/does not understand/);
   });

@@ -151,7 +151,7 @@ describe("after a failure", () => {
     for (const index of [1, 3, 5, 7]) rig.gateway.uploads.get("u1")?.chunks.set(index, bytes.subarray(index * CHUNK, (index + 1) * CHUNK));
     expect(opened.kind).toBe("upload");
     await uploadFile(rig.client, rig.ports, { path, name: "a", resume: "u1" });
-    expect(rig.gateway.seen.filter((seen) => CHUNK_PUT.test(seen)).sort()).toEqual([0, 2, 4, 6, 8].map(chunkPut));
+    expect(rig.gateway.seen.filter((seen) => CHUNK_PUT.test(seen)).sort()).toEqual([0, 1, 2, 4, 6, 8].map(chunkPut));
     expect(storedBytes(rig.gateway)?.equals(bytes)).toBe(true);
   });
 
@@ -214,7 +214,7 @@ describe("after a failure", () => {
     rig.gateway.before = () => undefined;
     rig.gateway.seen.length = 0;
     await uploadFile(rig.client, rig.ports, { ...plan, resume: ids[0] });
-    expect(rig.gateway.seen.filter((seen) => CHUNK_PUT.test(seen))).toEqual([3, 4, 5].map(chunkPut));
+    expect(rig.gateway.seen.filter((seen) => CHUNK_PUT.test(seen))).toEqual([0, 2, 3, 4, 5].map(chunkPut));
     expect(storedBytes(rig.gateway)?.equals(bytes)).toBe(true);
   });
 });
@@ -228,6 +228,45 @@ describe("a resumed upload", () => {
     rig.gateway.seen.length = 0;
     expect(await uploadFile(rig.client, rig.ports, { ...plan, resume: "u1" })).toMatchObject({ fileId: file.fileId });
     expect(rig.gateway.seen.some((seen) => seen.startsWith("PUT"))).toBe(false);
+  });
+
+  it.each([
+    ["the first chunk", [0, 1], 0],
+    ["the last chunk the server has", [0, 1], CHUNK],
+    ["the only chunk, in the middle", [2], 2 * CHUNK],
+    ["the first of a whole upload that was never merged", [0, 1, 2, 3], 5],
+  ])("is refused for a file of the same size that differs in %s, and nothing is sent or merged", async (_, received, offset) => {
+    await using rig = await clientRig();
+    const { path, bytes } = await rig.file("a.bin", 4 * CHUNK);
+    await rig.client.create({ name: "a", size: bytes.length, chunkBytes: CHUNK, idempotencyKey: "k" });
+    for (const index of received)
+      rig.gateway.uploads.get("u1")?.chunks.set(index, Buffer.from(bytes.subarray(index * CHUNK, (index + 1) * CHUNK)));
+    bytes[offset] = (bytes[offset] ?? 0) ^ 1;
+    await writeFile(path, bytes);
+    const error = await failureOf(uploadFile(rig.client, rig.ports, { path, name: "a", resume: "u1" }));
+    expect(error).toMatchObject({ code: "PRECONDITION_FAILED", detail: expect.stringContaining("is not the file that upload u1") });
+    expect(rig.gateway.uploads.get("u1")).toMatchObject({ state: "receiving", chunks: { size: received.length } });
+    expect(rig.gateway.count(/merge$/)).toBe(0);
+  });
+
+  it("that has become another file is told, without advice to delete it", async () => {
+    await using rig = await clientRig();
+    const { path } = await rig.file("a.bin", CHUNK);
+    await uploadFile(rig.client, rig.ports, { path, name: "a" });
+    await writeFile(path, Buffer.alloc(CHUNK));
+    const error = await failureOf(uploadFile(rig.client, rig.ports, { path, name: "a", resume: "u1" }));
+    expect(error).toMatchObject({ code: "DIGEST_MISMATCH", detail: expect.stringContaining("what upload u1 was begun with") });
+    expect(error.detail).not.toContain("Delete");
+  });
+
+  it("is compared again after a comparison that got no answer", async () => {
+    await using rig = await clientRig();
+    const { path, bytes } = await rig.file("a.bin", 2 * CHUNK);
+    await rig.client.create({ name: "a", size: bytes.length, chunkBytes: CHUNK, idempotencyKey: "k" });
+    rig.gateway.uploads.get("u1")?.chunks.set(0, Buffer.alloc(CHUNK));
+    let failures = 2;
+    rig.gateway.before = (seen) => (seen === chunkPut(0) && failures-- > 0 ? problem(503, "BUSY") : undefined);
+    expect((await failureOf(uploadFile(rig.client, rig.ports, { path, name: "a", resume: "u1" }))).code).toBe("PRECONDITION_FAILED");
   });
 
   it("is refused for a file of another size, and after it was cancelled", async () => {

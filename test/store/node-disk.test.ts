@@ -151,3 +151,20 @@ describe("NodeDisk's files", () => {
     await expect(new NodeDisk().open(path, "read")).rejects.toMatchObject({ code: "DISK_FAILED", facts: { errno: "EACCES" } });
   });
 });
+
+it.skipIf(process.platform === "win32")("new files have the mode that is asked for, less the umask", async () => {
+  await using directory = await temporaryDirectory();
+  const umask = process.umask();
+  for (const [mode, expected] of [
+    [0o666, 0o666 & ~umask],
+    [undefined, 0o640 & ~umask],
+  ] as const) {
+    const path = join(directory.path, String(mode));
+    await (await new NodeDisk(mode).open(path, "create")).close();
+    expect((await stat(path)).mode & 0o777).toBe(expected);
+  }
+});
+
+it.skipIf(process.platform !== "linux")("a folder below one that takes none is an error, and not a search without end", async () => {
+  await expect(new NodeDisk().makeDirectory("/proc/nothing/here")).rejects.toMatchObject({ code: "DISK_FAILED" });
+});

@@ -183,7 +183,8 @@ class Tracker {
     const { clock, log, heartbeatMs } = this.#options;
     this.#timer = clock.setTimer(heartbeatMs, () => {
       this.#self.post("check for silent nodes", () => {
-        for (const nodeId of this.#membership.check(clock.nowMs(), heartbeatMs)) log.warn({ nodeId }, "A node is silent and counts as offline.");
+        for (const nodeId of this.#membership.check(clock.nowMs(), heartbeatMs))
+          log.warn({ nodeId }, "A node is silent and counts as offline.");
       });
       this.#checkLater();
     });

@@ -69,7 +69,7 @@ export class Placement {
     const rooms = membership.groups().flatMap((group) => roomOf(membership, group, bytes) ?? []);
     if (rooms.length > 0) return rooms;
     const takesAny = membership.groups().some((group) => membership.live(group).length > 0);
-    if (takesAny) throw new TroupeError("DISK_FULL", `No storage node has ${bytes} bytes free for a new upload.`);
+    if (takesAny) throw new TroupeError("DISK_FULL", `No storage node has ${(bytes / 1024 ** 3).toFixed(1)} GiB free for a new upload.`);
     throw new TroupeError("NO_NODES");
   }
 

@@ -1,13 +1,15 @@
 /** `troupe download ID`: into a file of its own name, or where -o says. */
-import { basename, join, resolve } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import type { StoredFile } from "../../client/answers.ts";
 import { parseWantedRange, type WantedRange } from "../../client/byte-range.ts";
 import { downloadBlocks, downloadToFile } from "../../client/downloader.ts";
 import { fileIdOf } from "../../client/file-address.ts";
 import { TroupeError } from "../../core/errors.ts";
+import { EXIT } from "../exit-code.ts";
 import { TransferDisplay } from "../progress.ts";
-import type { Definition, Session } from "../session.ts";
+import { type Definition, quoted, type Session } from "../session.ts";
 import { printable } from "../table.ts";
+import { Told } from "../told.ts";
 
 interface DownloadOptions {
   readonly output?: string;
@@ -51,10 +53,23 @@ async function download(session: Session, [word = ""]: readonly string[], { outp
     display ??= new TransferDisplay(context.terminal, context.clock, basename(path), totalBytes);
     display.update(doneBytes);
   };
+  const { clock, random, disk, hasher } = context;
+  const onPause = (error: unknown): void => {
+    if (error instanceof TroupeError && error.facts["unreachable"] === true) display?.lost();
+  };
   let sizeBytes: number;
   try {
     const plan = { file, range: wanted, signal: context.signal, onProgress };
-    sizeBytes = await downloadToFile(client, context, plan, { path, overwrite: force === true });
+    // The beginning of a range is no beginning of the file: nothing could go on with it.
+    const target = { path, overwrite: force === true, keepPart: wanted === undefined };
+    sizeBytes = await downloadToFile(client, { clock, random, disk, hasher, onPause }, plan, target);
+  } catch (error) {
+    const part = error instanceof TroupeError ? error.facts["part"] : undefined;
+    if (json || typeof part !== "string") throw error;
+    display?.end();
+    display = undefined;
+    context.terminal.err(stoppedText(session, file, path, part));
+    throw new Told(EXIT.failed);
   } finally {
     display?.end();
   }
@@ -63,6 +78,13 @@ async function download(session: Session, [word = ""]: readonly string[], { outp
       ? `${JSON.stringify({ fileId: file.fileId, path, size: sizeBytes, ...(wanted === undefined ? { digest: file.digest } : {}) })}\n`
       : `${path}\n`,
   );
+}
+
+function stoppedText({ token, context }: Session, { url }: StoredFile, path: string, part: string): string {
+  const [from, to] = [part, path].map((each) => quoted(relative(context.workingDirectory, each)));
+  // The secret is not repeated.
+  const access = token === undefined || token === "" ? "" : "-u OWNER:SECRET ";
+  return `Stopped. What came is in ${printable(part)}.\n  to go on    curl -C - ${access}-o ${from} ${quoted(url)} && mv ${from} ${to}\n`;
 }
 
 async function toOutput({ client, context }: Session, file: StoredFile, range: WantedRange | undefined): Promise<void> {

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "commander";
 import type { StoredFile } from "../../client/answers.ts";
 import { approximateSize } from "../../config/size.ts";
 import type { Definition } from "../session.ts";
-import { type Column, table } from "../table.ts";
+import { type Column, printable, table } from "../table.ts";
 import { shortTime } from "../time-text.ts";
 
 interface ListOptions {
@@ -37,16 +37,22 @@ export const listCommand: Definition = (program, act) => {
           const page = await client.files({ prefix, app, user, cursor }, context.signal);
           const files = page.files.slice(0, limit - count);
           if (json) kept.push(...files);
-          else context.terminal.out(table(COLUMNS, files.map(rowOf), count === 0));
+          else if (files.length > 0) context.terminal.out(table(COLUMNS, files.map(rowOf), count === 0));
           count += files.length;
           cursor = page.cursor;
         } while (cursor !== undefined && count < limit);
         if (json) context.terminal.out(`${JSON.stringify({ files: kept })}\n`);
+        else if (count === 0) context.terminal.err(noneSentence(prefix, app !== undefined || user !== undefined));
       }),
     );
 };
 
 const rowOf = ({ fileId, size, created, name }: StoredFile): string[] => [fileId, approximateSize(size), shortTime(created), name];
+
+function noneSentence(prefix: string | undefined, isFiltered: boolean): string {
+  if (prefix !== undefined) return `No file's name begins with ${printable(prefix)}${isFiltered ? " and has these labels" : ""}.\n`;
+  return isFiltered ? "No file has these labels.\n" : "There is no file yet.\n";
+}
 
 function readCount(text: string): number {
   const count = Number(text);

@@ -4,13 +4,22 @@ import { InvalidArgumentError } from "commander";
 import type { StoredFile } from "../../client/answers.ts";
 import { fileIdOf } from "../../client/file-address.ts";
 import { uploadFile } from "../../client/uploader.ts";
-import { parseSize } from "../../config/size.ts";
+import { approximateSize, parseSize, sizeText } from "../../config/size.ts";
 import { type ErrorCode, TroupeError } from "../../core/errors.ts";
 import { checkIdentity } from "../../core/identity.ts";
-import { CLIENT_PARALLEL_DEFAULT, CLIENT_PARALLEL_MAX } from "../../core/limits.ts";
+import {
+  CHUNK_BYTES_DEFAULT,
+  CHUNK_BYTES_MAX,
+  CHUNK_BYTES_MIN,
+  CHUNK_COUNT_MAX,
+  CLIENT_PARALLEL_DEFAULT,
+  CLIENT_PARALLEL_MAX,
+  LEAF_BYTES,
+} from "../../core/limits.ts";
+import { nameFault } from "../../core/shapes.ts";
 import { EXIT, type ExitCode, exitCodeOf, failureJson, failureLine } from "../exit-code.ts";
 import { TransferDisplay } from "../progress.ts";
-import type { Definition, Session } from "../session.ts";
+import { type Definition, quoted, type Session } from "../session.ts";
 import { printable } from "../table.ts";
 import { Told } from "../told.ts";
 
@@ -61,13 +70,20 @@ export const uploadCommand: Definition = (program, act) => {
     .action(
       act<UploadOptions>(async (session, words, options) => {
         checkUsage(words, options);
+        const { context, json } = session;
         let worst: ExitCode = EXIT.done;
-        for (const word of words) {
-          const ended = await uploadOne(session, word, options);
-          if (worst === EXIT.done) worst = ended;
+        let uploadedCount = 0;
+        for (const [index, word] of words.entries()) {
+          const ended = await uploadOne(session, word, options, words.length > 1);
+          if (ended === EXIT.done) uploadedCount += 1;
+          else if (worst === EXIT.done) worst = ended;
           // What the next file would meet as well.
-          if (ended === EXIT.refused || ended === EXIT.unreachable || session.context.signal.aborted) break;
+          if (ended !== EXIT.refused && ended !== EXIT.unreachable && !context.signal.aborted) continue;
+          const left = words.slice(index + 1);
+          if (left.length > 0 && !json) context.terminal.err(`Not begun: ${left.map((name) => printable(quoted(name))).join(" ")}\n`);
+          break;
         }
+        if (words.length > 1 && !json) context.terminal.err(`${uploadedCount} of ${words.length} uploaded.\n`);
         if (worst !== EXIT.done) throw new Told(worst);
       }),
     );
@@ -76,6 +92,8 @@ export const uploadCommand: Definition = (program, act) => {
 function checkUsage(words: readonly string[], { name, resume }: UploadOptions): void {
   if (name !== undefined && words.length > 1)
     throw new TroupeError("BAD_REQUEST", "--name is for one file; each of several keeps its own name.");
+  const fault = name === undefined ? undefined : nameFault(name);
+  if (fault !== undefined) throw new TroupeError("BAD_REQUEST", `--name is not a file's name: ${fault}.`);
   if (resume !== undefined && words.length > 1) throw new TroupeError("BAD_REQUEST", "--resume is for one file.");
   if (resume !== undefined && words[0] === "-") throw new TroupeError("BAD_REQUEST", "An upload from stdin cannot be resumed.");
   if (resume !== undefined) checkIdentity(resume, "The upload to resume");
@@ -83,7 +101,7 @@ function checkUsage(words: readonly string[], { name, resume }: UploadOptions): 
 }
 
 /** Uploads one file and says how that went. */
-async function uploadOne(session: Session, word: string, options: UploadOptions): Promise<ExitCode> {
+async function uploadOne(session: Session, word: string, options: UploadOptions, isOneOfMany: boolean): Promise<ExitCode> {
   const { context, json, gateway } = session;
   let uploadId: string | undefined;
   try {
@@ -100,7 +118,9 @@ async function uploadOne(session: Session, word: string, options: UploadOptions)
       context.terminal.err(`${failureJson(error)}\n`);
     } else {
       context.terminal.err(
-        context.signal.aborted ? `Stopped: ${printable(word)} is not uploaded.\n` : `${printable(failureLine(error, gateway))}\n`,
+        context.signal.aborted
+          ? `Stopped: ${printable(word)} is not uploaded.\n`
+          : `${printable(failureLine(isOneOfMany ? named(error, word) : error, gateway))}\n`,
       );
       context.terminal.err(hint(session, word, uploadId, error));
     }
@@ -114,33 +134,75 @@ async function uploadPath(
   options: UploadOptions,
   onUpload: (uploadId: string) => void,
 ): Promise<StoredFile> {
-  const { context, client } = session;
+  const { context, client, json } = session;
   const { disk, clock, terminal, workingDirectory, signal } = context;
   const path = resolve(workingDirectory, word);
   const { app, user, parallel, chunk, resume } = options;
+  const name = options.name ?? basename(path);
+  const sizeBytes = (await disk.status(path))?.sizeBytes ?? 0;
+  if (chunk !== undefined && sizeBytes / chunk > CHUNK_COUNT_MAX)
+    throw new TroupeError(
+      "BAD_REQUEST",
+      `With --chunk ${sizeText(chunk)}, ${word} has more than ${CHUNK_COUNT_MAX} chunks; give a larger one.`,
+    );
+  // Of a single chunk nothing is there to go on with.
+  if (resume === undefined && !json && sizeBytes > (chunk ?? CHUNK_BYTES_DEFAULT)) await tellUnfinished(session, word, name, sizeBytes);
   let display: TransferDisplay | undefined;
+  let isOpen = false;
+  const onPause = (error: unknown): void => {
+    if (!isOpen || !(error instanceof TroupeError) || error.facts["unreachable"] !== true) return;
+    display?.lost();
+  };
   try {
     return await uploadFile(
       client,
-      { disk, clock, random: context.random, hasher: context.hasher },
+      { disk, clock, random: context.random, hasher: context.hasher, onPause },
       {
         path,
-        name: options.name ?? basename(path),
+        name,
         app,
         user,
         parallel,
         chunkBytes: chunk,
         resume,
         signal,
-        onUpload,
+        onUpload: (uploadId, chunkCount) => {
+          isOpen = true;
+          onUpload(uploadId);
+          if (resume === undefined && !json && chunkCount > 1)
+            terminal.err(
+              `Upload ${uploadId} of ${printable(word)}; if it is broken off, go on with\n  ${resumeLine(session, uploadId, word)}\n`,
+            );
+        },
         onProgress: ({ doneBytes, totalBytes, state }) => {
           display ??= new TransferDisplay(terminal, clock, basename(path), totalBytes);
           display.update(doneBytes, state === "receiving" || state === "init" ? undefined : state);
         },
       },
     );
+  } catch (error) {
+    if (!(error instanceof TroupeError) || error.code !== "DISK_FULL") throw error;
+    const detail = `The server has no room for ${word}, which has ${approximateSize(sizeBytes)}.`;
+    throw new TroupeError("DISK_FULL", detail, { cause: error, facts: error.facts });
   } finally {
     display?.end();
+  }
+}
+
+/** Uploads of what may be the same file that were broken off: somebody may rather go on with one. */
+async function tellUnfinished(session: Session, word: string, name: string, sizeBytes: number): Promise<void> {
+  const { client, context } = session;
+  try {
+    const { uploads } = await client.uploads({ state: "receiving" }, context.signal);
+    for (const { uploadId, ...found } of uploads) {
+      if (found.name === name && found.size === sizeBytes)
+        context.terminal.err(
+          `Upload ${uploadId} of this name and size is not finished; instead of a new one you can go on with it:\n  ${resumeLine(session, uploadId, word)}\n`,
+        );
+    }
+  } catch (error) {
+    // Whatever it is, beginning the upload meets it again.
+    if (!(error instanceof TroupeError)) throw error;
   }
 }
 
@@ -177,14 +239,18 @@ async function uploadInput(session: Session, { name = "stdin", app, user, chunk,
 function hint(session: Session, word: string, uploadId: string | undefined, error: unknown): string {
   const code = error instanceof TroupeError ? error.code : undefined;
   if (uploadId === undefined || (code !== undefined && ENDED.has(code))) return "";
-  const giveUp = `  to give up  troupe ${session.gatewayFlag}cancel ${uploadId}\n`;
+  const giveUp = `  to give up  ${session.program} ${session.gatewayFlag}cancel ${uploadId}\n`;
   if (code !== undefined && SPOILT.has(code)) return giveUp;
-  return `  to go on    troupe ${session.gatewayFlag}upload --resume ${uploadId} ${quoted(word)}\n${giveUp}`;
+  return `  to go on    ${resumeLine(session, uploadId, word)}\n${giveUp}`;
 }
 
-/** As a shell reads it back. */
-function quoted(word: string): string {
-  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+const resumeLine = ({ program, gatewayFlag }: Session, uploadId: string, word: string): string =>
+  `${program} ${gatewayFlag}upload --resume ${uploadId} ${printable(quoted(word))}`;
+
+/** Of several files, the one an error is about. */
+function named(error: unknown, word: string): unknown {
+  if (!(error instanceof TroupeError) || error.detail.includes(word)) return error;
+  return new TroupeError(error.code, `${word}: ${error.detail}`, { cause: error, facts: error.facts });
 }
 
 function readParallel(text: string): number {
@@ -195,9 +261,15 @@ function readParallel(text: string): number {
 }
 
 function readChunk(text: string): number {
+  let bytes: number;
   try {
-    return parseSize(text);
+    bytes = parseSize(text);
   } catch (error) {
     throw new InvalidArgumentError(error instanceof TroupeError ? error.detail : String(error));
   }
+  if (bytes < CHUNK_BYTES_MIN || bytes > CHUNK_BYTES_MAX || bytes % LEAF_BYTES !== 0)
+    throw new InvalidArgumentError(
+      `--chunk is a multiple of ${sizeText(LEAF_BYTES)} from ${sizeText(CHUNK_BYTES_MIN)} to ${sizeText(CHUNK_BYTES_MAX)}.`,
+    );
+  return bytes;
 }

@@ -1,6 +1,8 @@
 /** `troupe uploads [ID]`: uploads that have not ended, or one of them in detail. */
 import type { UploadProgress, UploadSummary } from "../../client/answers.ts";
+import type { TroupeClient } from "../../client/troupe-client.ts";
 import { approximateSize } from "../../config/size.ts";
+import { TroupeError } from "../../core/errors.ts";
 import { checkIdentity } from "../../core/identity.ts";
 import type { Definition, Session } from "../session.ts";
 import { type Column, printable, table } from "../table.ts";
@@ -17,6 +19,7 @@ const COLUMNS: readonly Column[] = [
   { title: "SIZE", align: "right", widthMin: 9 },
   { title: "NAME" },
 ];
+const COLUMNS_ALL: readonly Column[] = [...COLUMNS.slice(0, -1), { title: "FILE", widthMin: 36 }, { title: "NAME" }];
 const RANGES_SHOWN_MAX = 10;
 
 export const uploadsCommand: Definition = (program, act) => {
@@ -36,17 +39,23 @@ export const uploadsCommand: Definition = (program, act) => {
 
 async function list({ client, context, json }: Session, all: boolean): Promise<void> {
   const kept: UploadSummary[] = [];
-  let isFirst = true;
+  let count = 0;
   let cursor: string | undefined;
   do {
     // `receiving` stands for every state that is not an end.
     const page = await client.uploads({ state: all ? undefined : "receiving", cursor }, context.signal);
-    if (json) kept.push(...page.uploads);
-    else context.terminal.out(table(COLUMNS, page.uploads.map(rowOf), isFirst));
-    isFirst = false;
+    if (json) {
+      kept.push(...page.uploads);
+    } else if (page.uploads.length > 0) {
+      const sized = all ? await Promise.all(page.uploads.map((upload) => withSize(client, upload, context.signal))) : page.uploads;
+      context.terminal.out(table(all ? COLUMNS_ALL : COLUMNS, all ? sized.map(rowOfAll) : sized.map(rowOf), count === 0));
+    }
+    count += page.uploads.length;
     cursor = page.cursor;
   } while (cursor !== undefined);
   if (json) context.terminal.out(`${JSON.stringify({ uploads: kept })}\n`);
+  else if (count === 0)
+    context.terminal.err(all ? "There has been no upload yet.\n" : "No upload is under way; --all shows those that ended.\n");
 }
 
 async function show({ client, context, json }: Session, uploadId: string): Promise<void> {
@@ -61,6 +70,20 @@ const rowOf = ({ uploadId, state, since, size, name }: UploadSummary): string[] 
   size === undefined ? "?" : approximateSize(size),
   name,
 ];
+
+const rowOfAll = (upload: UploadSummary): string[] => rowOf(upload).toSpliced(-1, 0, upload.fileId ?? "");
+
+/** An upload whose size nobody had said before has it from the file it became. */
+async function withSize(client: TroupeClient, upload: UploadSummary, signal: AbortSignal): Promise<UploadSummary> {
+  if (upload.size !== undefined || upload.fileId === undefined) return upload;
+  try {
+    return { ...upload, size: (await client.file(upload.fileId, signal)).size };
+  } catch (error) {
+    // Deleted since.
+    if (error instanceof TroupeError && error.status === 404) return upload;
+    throw error;
+  }
+}
 
 function describe(uploadId: string, upload: UploadProgress): string {
   const { state, since, name, size, chunkBytes, chunkCount, receivedCount, missing, lastError, fileId } = upload;
