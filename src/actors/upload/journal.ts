@@ -5,7 +5,8 @@
  * of a body says what it is. Chunk entries are binary: index (4), length in bytes (4), leaf digests (16 each). The others are JSON.
  *
  * J1: an entry is answered for only after a sync that began when it had been written.
- * J2: the first entry that does not check ends the journal: a torn tail. What it held was never answered for.
+ * J2: an entry that does not check ends the journal, unless a right one follows it: then it has rotted, and only what it said is lost (a
+ *     chunk is missing again). A torn tail was never answered for.
  * J3: entries appended while a sync is under way share the next one.
  */
 import assert from "node:assert/strict";
@@ -89,25 +90,35 @@ export async function* readJournal(
   const sizeBytes = await file.sizeBytes();
   let offset = 0;
   while (offset < sizeBytes) {
-    const body = await readBody(file, offset, sizeBytes, hasher);
-    const entry = body === undefined ? undefined : decodeBody(body);
-    if (body === undefined || entry === undefined) return { endOffset: offset, isTorn: true };
-    yield { offset, entry };
-    offset += PREFIX_BYTES + body.length;
+    const found = await readEntry(file, offset, sizeBytes, hasher);
+    if (found.entry !== undefined) yield { offset, entry: found.entry };
+    const { nextOffset } = found;
+    // J2
+    const isTail =
+      nextOffset === undefined || (found.entry === undefined && (await readEntry(file, nextOffset, sizeBytes, hasher)).entry === undefined);
+    if (isTail) return { endOffset: offset, isTorn: true };
+    offset = nextOffset;
   }
   return { endOffset: offset, isTorn: false };
 }
 
-async function readBody(file: DiskFile, offset: number, sizeBytes: number, hasher: Hasher): Promise<Buffer | undefined> {
-  if (offset + PREFIX_BYTES > sizeBytes) return undefined;
+/** The entry at the offset, if it checks, and where the next one begins, if its length can be believed. */
+async function readEntry(file: DiskFile, offset: number, sizeBytes: number, hasher: Hasher): Promise<FoundEntry> {
+  if (offset + PREFIX_BYTES > sizeBytes) return {};
   const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
   await readFully(file, prefix, offset);
   const length = prefix.readUInt32LE(0);
-  if (length === 0 || length > BODY_BYTES_MAX || offset + PREFIX_BYTES + length > sizeBytes) return undefined;
+  const nextOffset = offset + PREFIX_BYTES + length;
+  if (length === 0 || length > BODY_BYTES_MAX || nextOffset > sizeBytes) return {};
   const body = Buffer.allocUnsafe(length);
   await readFully(file, body, offset + PREFIX_BYTES);
-  return prefix.subarray(4).equals(hasher.leafDigest(body)) ? body : undefined;
+  const entry = prefix.subarray(4).equals(hasher.leafDigest(body)) ? decodeBody(body) : undefined;
+  return entry === undefined ? { nextOffset } : { entry, nextOffset };
 }
+
+type FoundEntry =
+  | { readonly entry: JournalEntry; readonly nextOffset: number }
+  | { readonly entry?: undefined; readonly nextOffset?: number };
 
 interface Waiting {
   readonly bytes: Uint8Array;
@@ -184,8 +195,7 @@ export class Journal {
 
   /** Leaf digests of a received chunk. */
   async readLeafDigests(offset: number): Promise<Uint8Array> {
-    const body = await readBody(this.#file, offset, this.#endOffset, this.#hasher);
-    const entry = body === undefined ? undefined : decodeBody(body);
+    const { entry } = await readEntry(this.#file, offset, this.#endOffset, this.#hasher);
     if (entry?.kind !== "chunk")
       throw new TroupeError("DISK_FAILED", `The journal ${this.#file.path} no longer has its entry at ${offset}.`);
     return entry.leafDigests;

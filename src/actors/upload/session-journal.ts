@@ -4,7 +4,7 @@ import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
 import type { UploadPlan } from "../catalog/contract.ts";
 import { ChunkLedger } from "./chunk-ledger.ts";
-import { type CommitPlan, Journal } from "./journal.ts";
+import { type CommitPlan, Journal, type JournalEntry } from "./journal.ts";
 import { sessionPaths } from "./session-files.ts";
 
 export interface Recorded {
@@ -34,18 +34,20 @@ export async function openSessionJournal(
   let commitPlan: CommitPlan | undefined;
   let promisedBytes: number | undefined;
   const received = new Set<number>();
+  // An entry may have rotted: of two that belong together, either may stand alone.
+  const take = (entry: Extract<JournalEntry, { kind: "chunk" | "lost" }>, offset: number): void => {
+    if (begun?.ledger.isReceived(entry.index) === true) begun.ledger.lose(entry.index);
+    received.delete(entry.index);
+    if (entry.kind === "lost") return;
+    begun?.ledger.receive(entry.index, entry.lengthBytes, offset);
+    received.add(entry.index);
+  };
   const journal = await Journal.open(disk, path, hasher, ({ entry, offset }) => {
     if (entry.kind === "plan")
       begun = { plan: entry.plan, owner: entry.owner, ledger: new ChunkLedger({ ...entry.plan, sizeBytesMax: fileBytesMax }) };
     else if (entry.kind === "commit") commitPlan = entry;
     else if (entry.kind === "merge") promisedBytes = entry.sizeBytes;
-    else if (entry.kind === "lost") {
-      begun?.ledger.lose(entry.index);
-      received.delete(entry.index);
-    } else {
-      begun?.ledger.receive(entry.index, entry.lengthBytes, offset);
-      received.add(entry.index);
-    }
+    else take(entry, offset);
   });
   if (begun !== undefined)
     return { ...(begun as { plan: UploadPlan; owner: string; ledger: ChunkLedger }), commitPlan, promisedBytes, received, journal };

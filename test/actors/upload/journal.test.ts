@@ -1,8 +1,9 @@
 import { readFile, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Journal, type JournalEntry, type ReadEntry } from "../../../src/actors/upload/journal.ts";
+import { readSessionJournal } from "../../../src/actors/upload/session-journal.ts";
 import { NodeDisk } from "../../../src/store/node-disk.ts";
 import { diskFailed, diskFull, FaultyDisk } from "../../support/faulty-disk.ts";
 import { InlineHasher } from "../../support/inline-hasher.ts";
@@ -83,7 +84,26 @@ describe("an upload's journal", () => {
     );
   });
 
-  it("stops at an entry whose bytes have changed", async () => {
+  it("F7: loses only the entry that has rotted, not what follows it", async () => {
+    await using test = await fixture();
+    const journal = await test.create();
+    const offsets: number[] = [];
+    for (let index = 0; index < 4; index += 1) offsets.push(await journal.append(chunk(index)));
+    await journal.close();
+    const bytes = await readFile(test.path);
+    const at = (offsets[1] as number) + 30;
+    bytes[at] = (bytes[at] as number) ^ 1;
+    await writeFile(test.path, bytes);
+    const { journal: again, entries } = await test.reopen();
+    expect(entries.map(({ entry }) => (entry.kind === "chunk" ? entry.index : entry.kind))).toEqual(["plan", 0, 2, 3]);
+    await again.append(chunk(1));
+    await again.close();
+    const { journal: last, entries: all } = await test.reopen();
+    expect(all).toHaveLength(5);
+    await last.close();
+  });
+
+  it("ends at a last entry whose bytes have changed", async () => {
     await using test = await fixture();
     const journal = await test.create();
     await journal.append(chunk(0));
@@ -156,5 +176,30 @@ describe("an upload's journal", () => {
     const { journal, entries } = await test.reopen();
     expect(entries).toEqual([]);
     await journal.close();
+  });
+});
+
+describe("what a journal says of a session", () => {
+  it("is read whatever order of chunks, losses and rot it holds", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.record({ index: fc.nat(2), isLost: fc.boolean() }), { maxLength: 12 }), async (steps) => {
+        await using test = await fixture();
+        const journal = await test.create();
+        const expected = new Set<number>();
+        for (const { index, isLost } of steps) {
+          await journal.append(
+            isLost ? { kind: "lost", index } : { kind: "chunk", index, lengthBytes: 65_536, leafDigests: Buffer.alloc(16, index) },
+          );
+          if (isLost) expected.delete(index);
+          else expected.add(index);
+        }
+        await journal.close();
+        const recorded = await readSessionJournal(test.disk, test.hasher, dirname(test.path), 1e12);
+        expect(recorded.received).toEqual(expected);
+        expect(recorded.ledger.receivedCount).toBe(expected.size);
+        expect(recorded.ledger.receivedBytes).toBe(expected.size * 65_536);
+      }),
+      { numRuns: 40 },
+    );
   });
 });
