@@ -12,6 +12,7 @@ import { TroupeError } from "../core/errors.ts";
 import { STOP_MS_MAX } from "../core/limits.ts";
 import { createLog } from "../store/pino-log.ts";
 import { type RunningServer, startEmbedded } from "./embedded.ts";
+import { readFile } from "./this-machine.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -94,15 +95,6 @@ function welcome(settings: ServerSettings, server: RunningServer): string {
     "",
     "",
   ].join("\n");
-}
-
-function readFile(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
 }
 
 await main();

@@ -1,4 +1,4 @@
-/** The machine this process runs on, as the command line looks at it. */
+/** The machine this process runs on, as the command line and the server look at it. */
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { hostname } from "node:os";
@@ -29,7 +29,8 @@ function portState(host: string, port: number): ReturnType<Machine["portState"]>
   });
 }
 
-function readFile(path: string): string | undefined {
+/** `undefined` when there is none. */
+export function readFile(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
