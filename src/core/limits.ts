@@ -22,7 +22,7 @@ export const CHUNK_COUNT_MAX = 1_000_000;
 export const FILE_BYTES_LIMIT = CHUNK_BYTES_MAX * CHUNK_COUNT_MAX;
 /** `--max-file` unless set. */
 export const FILE_BYTES_MAX_DEFAULT = 5 * TIB;
-/** How many bytes of an upload may wait between the socket and the disk, a chunk being received. */
+/** The block in which a chunk's body is gathered before it is written; a body holds one, or two while few bodies arrive. */
 export const WRITE_BLOCK_BYTES = 256 * KIB;
 /** A chunk larger than this is synced while it arrives, every so many bytes. */
 export const EARLY_SYNC_BYTES = 2 * MIB;
@@ -102,6 +102,10 @@ export const CACHE_TOMBSTONE_MS = 60_000;
 export const CACHE_ENTRIES_MAX = 100_000;
 /** Keys and values of the cache in one process's memory. */
 export const CACHE_BYTES_MAX = 64 * MIB;
+
+/** How long a token of a node's data server is good, by the node's monotonic clock: for one blob, and for the chunks of one upload. */
+export const READ_TOKEN_MS = 6 * 3_600_000;
+export const WRITE_TOKEN_MS = 24 * 3_600_000;
 
 export const LOCATIONS_MAX = 3;
 export const GROUP_NODES_MAX = 64;
@@ -204,6 +208,7 @@ assert(CACHE_REFRESH_MS > 2 * REQUEST_TIMEOUT_DEFAULT_MS && CACHE_REFRESH_MS < O
 assert(OUTBOX_SWEEP_MS < DELETE_VISIBLE_MS_MAX && OUTBOX_BACKOFF_MIN_MS < OUTBOX_BACKOFF_MAX_MS && OUTBOX_PARALLEL_MAX <= OUTBOX_BATCH_MAX);
 assert(ID_KEYS_MAX * 4 < REPLY_ITEMS_MAX, "an allocator's state fits into one reply");
 assert(RESTART_BACKOFF_MIN_MS < RESTART_BACKOFF_MAX_MS);
+assert(READ_GRANT_KEPT_MS < READ_TOKEN_MS, "a gateway forgets a grant before it ends");
 assert(GATEWAY_DRAIN_MS + DATA_SERVER_DRAIN_MS + STOP_GRACE_MS < STOP_MS_MAX, "the gateway, then one actor's grace, fit into a stop");
 assert(ID_STEP_MIN <= ID_STEP_DEFAULT && ID_LEASE_COUNT_MAX < BLOB_ID_LIMIT);
 assert(CHUNKS_IN_FLIGHT_PER_SESSION_MAX <= CHUNKS_IN_FLIGHT_PER_NODE_MAX);

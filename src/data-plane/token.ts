@@ -6,6 +6,7 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { TroupeError } from "../core/errors.ts";
+import { READ_TOKEN_MS, WRITE_TOKEN_MS } from "../core/limits.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { Random } from "../core/ports/random.ts";
 
@@ -25,8 +26,6 @@ interface WriteGrant {
 
 export type Grant = ReadGrant | WriteGrant;
 
-export const READ_TOKEN_MS = 6 * 3_600_000;
-export const WRITE_TOKEN_MS = 24 * 3_600_000;
 const TOKEN_LENGTH_MAX = 512;
 const KEY_BYTES = 32;
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { READ_TOKEN_MS } from "../../src/core/limits.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import type { HttpResponse } from "../../src/core/ports/http-exchange.ts";
 import { createDataServer } from "../../src/data-plane/data-server.ts";
-import { READ_TOKEN_MS, TokenMint } from "../../src/data-plane/token.ts";
+import { TokenMint } from "../../src/data-plane/token.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { AS_LOCAL, createUpload, piecesOf, someBytes, startTroupe, type Troupe, uploadFile } from "../support/troupe.ts";

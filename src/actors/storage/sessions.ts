@@ -287,7 +287,7 @@ export class Sessions {
     if (recorded === undefined) {
       // Its journal is gone, and with it what it had received.
       const detail = "The upload's journal on its node can no longer be read.";
-      log.error({ uploadId }, "An upload cannot go on: its journal cannot be read. What is left of it stays in its folder.");
+      log.error({ uploadId }, "An upload cannot go on: it has no journal that can be read.");
       if (claimed !== undefined) {
         await this.#catalog.endUpload({
           uploadId,
@@ -344,7 +344,7 @@ export class Sessions {
   }
 }
 
-/** A folder without a journal, or with one that says nothing. */
+/** A folder without a journal, or with one that says nothing. A disk that cannot read says nothing of the kind: it is asked again. */
 function isUnreadable(error: unknown): boolean {
-  return error instanceof TroupeError && ["NO_PLAN", "ENOENT", "EISDIR", "ENOTDIR", "EIO"].includes(String(error.facts["errno"]));
+  return error instanceof TroupeError && ["NO_PLAN", "ENOENT", "EISDIR", "ENOTDIR"].includes(String(error.facts["errno"]));
 }

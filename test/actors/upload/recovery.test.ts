@@ -5,7 +5,7 @@ import type { CatalogTables } from "../../../src/actors/catalog/tables.ts";
 import { TroupeError } from "../../../src/core/errors.ts";
 import type { Database } from "../../../src/core/ports/database.ts";
 import { NodeDisk } from "../../../src/store/node-disk.ts";
-import { type DiskCall, FaultyDisk } from "../../support/faulty-disk.ts";
+import { type DiskCall, diskFailed, FaultyDisk } from "../../support/faulty-disk.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { AS_LOCAL, createUpload, readFile, sendChunk, someBytes, startTroupe, uploadFile } from "../../support/troupe.ts";
 
@@ -113,6 +113,23 @@ describe("an upload after a restart", () => {
     await using troupe = await startTroupe({ root: directory.path });
     expect((await readFile(troupe, kept.fileId)).length).toBe(10);
     for (const { uploadId } of created) expect((await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("failed");
+  });
+
+  it("F4: whose journal the disk cannot read for a while is taken up when it can, and loses nothing", async () => {
+    await using directory = await temporaryDirectory();
+    const disk = new FaultyDisk(new NodeDisk());
+    const before = await startTroupe({ root: directory.path, disk });
+    const { uploadId } = await createUpload(before, { sizeBytes: 2 * CHUNK, chunkBytes: CHUNK });
+    await sendChunk(before, uploadId, 1, someBytes(CHUNK));
+    await before.stop();
+    disk.intercept = (call, path) => {
+      if (call === "read" && path.endsWith("/journal")) throw diskFailed(path);
+    };
+    await using troupe = await startTroupe({ root: directory.path, disk });
+    expect((await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("receiving");
+    disk.intercept = () => {};
+    await expect.poll(async () => (await troupe.storage.status({})).uploadCount).toBe(1);
+    expect(await troupe.upload(uploadId).status({}, AS_LOCAL)).toMatchObject({ receivedCount: 1, missing: [[0, 0]] });
   });
 
   it("F7: a chunk that rotted on the disk meanwhile is missing again, and not part of a file", async () => {
