@@ -12,7 +12,7 @@ import { type BodyFormat, bodyFormat, decodeBody } from "./codec.ts";
 import type { RequestDefinition } from "./contract.ts";
 import { DEAD_LETTER_REASONS, type DeadLetterReason } from "./dead-letters.ts";
 import { HEADERS } from "./headers.ts";
-import { INBOX_PREFIX, isSubject } from "./subject.ts";
+import { isInbox } from "./subject.ts";
 
 /** Where an answer goes, and how it is written. */
 export interface ReturnAddress {
@@ -43,7 +43,7 @@ const TRACE_CHARACTERS_MAX = 128;
 export function returnAddress(message: BusMessage): ReturnAddress | DeadLetterReason {
   const { reply, subject, payload } = message;
   if (reply === undefined || reply === "") return DEAD_LETTER_REASONS.noReply;
-  if (!reply.startsWith(INBOX_PREFIX) || !isSubject(reply)) return DEAD_LETTER_REASONS.foreignReply;
+  if (!isInbox(reply)) return DEAD_LETTER_REASONS.foreignReply;
   return { subject, reply, format: payload.length === 0 ? "json" : bodyFormat(payload) };
 }
 

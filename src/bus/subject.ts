@@ -7,8 +7,9 @@
 import { TroupeError } from "../core/errors.ts";
 import { SUBJECT_BYTES_MAX } from "../core/limits.ts";
 
-/** Where answers go. A reply subject that is not below this could be somebody's command. */
+/** Below this an inbox is anybody's. */
 export const INBOX_PREFIX = "_INBOX.";
+const INBOX = /^_INBOX(_[A-Za-z0-9-]+)?\./;
 
 // Visible ASCII without '.', '*' and '>': no space, no control character, one byte a character.
 const TOKEN = "[!-)+\\-/-=?-~]+";
@@ -24,6 +25,14 @@ export function isSubject(text: string): boolean {
 /** A subject in which a token may be `*` (any one token) and the last one `>` (one or more tokens). */
 export function isSubjectPattern(text: string): boolean {
   return text.length <= SUBJECT_BYTES_MAX && PATTERN.test(text);
+}
+
+/**
+ * Whether a subject is an inbox, where answers go: `_INBOX.…`, or `_INBOX_tracker.…` of users who may hear no other inbox than theirs. A
+ * reply subject that is none could be somebody's command.
+ */
+export function isInbox(text: string): boolean {
+  return INBOX.test(text) && isSubject(text);
 }
 
 /** @throws {TroupeError} `BAD_IDENTITY` */
