@@ -8,6 +8,7 @@ export default defineConfig({
   test: {
     environment: "node",
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/mariadb-on-demand.ts"],
     pool: "threads",
     testTimeout: 30_000,
     hookTimeout: 30_000,

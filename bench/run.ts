@@ -10,8 +10,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { startNatsServer } from "../src/bin/engines/nats-server.ts";
 import type { BodyRequest, LoadResult, RangeTask, UploadTask } from "./load.ts";
-import { findNginx, type Peer, startNginx } from "./peers/nginx.ts";
+import { findNginx, type Peer, startNginx, startNginxProxy } from "./peers/nginx.ts";
 
 const MIB = 1024 * 1024;
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -105,11 +106,46 @@ async function json<T>(response: Response): Promise<T> {
 }
 
 async function benchRanges(url: string, folder: string, nginxProgram: string): Promise<Comparison[]> {
+  const nginx = await startNginx(nginxProgram, folder);
+  try {
+    return await compareRanges("range GET", url, "nginx", nginx.url, folder);
+  } finally {
+    await nginx.stop();
+  }
+}
+
+/** A gateway in front of a storage node, each a process of its own, beside nginx in front of nginx. */
+async function benchHop(folder: string, nginxProgram: string): Promise<Comparison[]> {
+  const stops: (() => Promise<void>)[] = [];
+  const started = <Part extends { stop(): Promise<void> }>(part: Part): Part => {
+    stops.push(() => part.stop());
+    return part;
+  };
+  try {
+    const [natsFolder, proxyFolder] = [join(folder, "nats"), join(folder, "proxy")];
+    await mkdir(natsFolder);
+    await mkdir(proxyFolder);
+    const nats = started(await startNatsServer({ directory: natsFolder }));
+    const server = (role: string) => {
+      const argv = ["--role", role, "--nats", nats.url, "--port", "0", "--data", join(folder, `hop-${role}`), "--log-level", "warn"];
+      return startProgram([here("../src/bin/start.js"), ...argv]);
+    };
+    started(await server("all"));
+    const gateway = started(await server("gateway"));
+    const nginx = started(await startNginx(nginxProgram, folder));
+    const proxy = started(await startNginxProxy(nginxProgram, proxyFolder, nginx.url));
+    return await compareRanges("range GET over a hop", gateway.url, "nginx, nginx", proxy.url, folder);
+  } finally {
+    for (const stop of stops.reverse()) await stop();
+  }
+}
+
+/** @param peerUrl serves what lies in `folder` */
+async function compareRanges(name: string, url: string, peer: string, peerUrl: string, folder: string): Promise<Comparison[]> {
   const sizeBytes = 512 * MIB;
   const path = join(folder, "film.bin");
   await fill(path, sizeBytes);
   const stored = await json<{ url: string; fileId: string }>(await putFile(`${url}/api/v1/files?name=film.bin`, path, sizeBytes));
-  const nginx = await startNginx(nginxProgram, folder);
   try {
     const measure = (target: string, rangeBytes: number) => async (): Promise<number> => {
       const { count, seconds } = await load({
@@ -128,12 +164,11 @@ async function benchRanges(url: string, folder: string, nginxProgram: string): P
       ["64 KiB", MIB / 16],
     ] as const) {
       comparisons.push(
-        await compare(`range GET, ${label}`, "1/s", "nginx", measure(stored.url, rangeBytes), measure(`${nginx.url}/film.bin`, rangeBytes)),
+        await compare(`${name}, ${label}`, "1/s", peer, measure(stored.url, rangeBytes), measure(`${peerUrl}/film.bin`, rangeBytes)),
       );
     }
     return comparisons;
   } finally {
-    await nginx.stop();
     await fetch(`${url}/api/v1/files/${stored.fileId}`, { method: "DELETE" });
     await rm(path);
   }
@@ -236,7 +271,7 @@ async function putFile(url: string, path: string, sizeBytes: number): Promise<Re
 
 async function main(): Promise<void> {
   if (options.help) {
-    process.stdout.write("npm run bench -- [--rounds 5] [--seconds 2] [--connections 8] [--upload-mib 256] [--only ranges|uploads]\n");
+    process.stdout.write("npm run bench -- [--rounds 5] [--seconds 2] [--connections 8] [--upload-mib 256] [--only ranges|hop|uploads]\n");
     return;
   }
   const folder = await mkdtemp(join(tmpdir(), "troupe-bench-"));
@@ -253,13 +288,17 @@ async function main(): Promise<void> {
   ]);
   try {
     const comparisons: Comparison[] = [];
-    if (options.only !== "uploads") {
+    const isWanted = (part: string): boolean => options.only === "" || options.only === part;
+    if (isWanted("ranges") || isWanted("hop")) {
       const nginx = await findNginx();
       if (nginx === undefined)
         process.stdout.write("nginx is not installed: ranges are not compared (npm run setup -- --bench installs it).\n");
-      else comparisons.push(...(await benchRanges(server.url, folder, nginx)));
+      else {
+        if (isWanted("ranges")) comparisons.push(...(await benchRanges(server.url, folder, nginx)));
+        if (isWanted("hop")) comparisons.push(...(await benchHop(folder, nginx)));
+      }
     }
-    if (options.only !== "ranges") comparisons.push(...(await benchUploads(server.url, folder)));
+    if (isWanted("uploads")) comparisons.push(...(await benchUploads(server.url, folder)));
     const results = here("results/");
     await mkdir(results, { recursive: true });
     const report = {

@@ -1,12 +1,13 @@
 /**
- * Makes `docs/ERRORS.md` from the table of errors and `docs/PROTOCOL.md` from the contracts. With `--check` it writes nothing and fails
- * when a file on disk differs.
+ * Makes `docs/ERRORS.md` from the table of errors, `docs/PROTOCOL.md` from the contracts, and the users of `deploy/nats.conf` from the table
+ * of who asks whom. With `--check` it writes nothing and fails when a file on disk differs.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { z } from "zod";
+import { appUsersText } from "../src/bin/cluster/nats-users.ts";
 import { COMMON_ERRORS, type Contract, type RequestDefinition } from "../src/bus/contract.ts";
 import { ERRORS, type Retry } from "../src/core/errors.ts";
 
@@ -23,6 +24,7 @@ export async function generateDocuments(root: string = ROOT): Promise<GeneratedD
   return [
     { path: "docs/ERRORS.md", text: errorsDocument() },
     { path: "docs/PROTOCOL.md", text: protocolDocument(await loadContracts(root)) },
+    { path: "deploy/nats.conf", text: natsConfiguration(readFileSync(join(root, "deploy/nats.conf"), "utf8")) },
   ];
 }
 
@@ -40,6 +42,15 @@ export async function loadContracts(root: string): Promise<Contract[]> {
 
 function isContract(value: unknown): value is Contract {
   return typeof value === "object" && value !== null && "subject" in value && "requests" in value && "doc" in value;
+}
+
+/** The rest of the file is written by hand. */
+function natsConfiguration(text: string): string {
+  const made = /^( *)# begin: made by .*\n(?:.*\n)*?(?= *# end$)/m;
+  const [found, indent] = made.exec(text) ?? [];
+  if (found === undefined || indent === undefined) throw new Error("deploy/nats.conf has no lines between which its users stand");
+  const begin = found.slice(0, found.indexOf("\n") + 1);
+  return text.replace(found, () => begin + appUsersText(indent));
 }
 
 const RETRY_WORDS: Readonly<Record<Retry, string>> = { never: "no", changed: "changed", later: "yes, later" };

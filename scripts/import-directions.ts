@@ -115,8 +115,8 @@ const DRIVERS: readonly { readonly packages: RegExp; readonly places: readonly s
   { packages: /^@napi-rs\/blake-hash$/, places: ["src/store/.+"] },
   { packages: /^node:child_process$/, places: [ROOTS, "src/cli/.+"] },
   { packages: /^(commander|cli-progress)$/, places: ["src/cli/.+", "src/config/.+", ROOTS] },
-  // `createRequire` reaches what Node has no ordinary import for: the system call that moves a file into a socket.
-  { packages: /^node:(module|ffi)$/, places: ["src/gateway/node-http-send-file\\.ts"] },
+  // `createRequire` reaches what Node has no ordinary import for: the system calls that move a file, or another socket's bytes, into a socket.
+  { packages: /^node:(module|ffi)$/, places: ["src/gateway/node-http-send-file\\.ts", "src/data-plane/node-splice\\.ts"] },
   { packages: /^find-my-way$/, places: ["src/gateway/.+"] },
   { packages: /^pino$/, places: ["src/store/.+", ROOTS] },
 ];

@@ -8,7 +8,8 @@ import process from "node:process";
 
 /**
  * @typedef {object} Program
- * @property {string} name what is looked for on PATH
+ * @property {string} name as people call it, and what is looked for on PATH
+ * @property {readonly string[]} [programs] other names it may have there, any of which will do
  * @property {string} purpose
  * @property {"tests" | "optional" | "bench"} need `tests`: they fail without it; `optional`: what would use it says that it is
  * missing; `bench`: installed only upon `npm run setup -- --bench`
@@ -22,6 +23,16 @@ const PROGRAMS = [
   { name: "wget", purpose: "reads ranges and resumes as a player does", need: "tests", apt: "wget", brew: "wget" },
   { name: "ffmpeg", purpose: "makes the films that are uploaded, and seeks in them", need: "tests", apt: "ffmpeg", brew: "ffmpeg" },
   { name: "ffprobe", purpose: "reads a film's header over HTTP", need: "tests", apt: "ffmpeg", brew: "ffmpeg" },
+  { name: "nats-server", purpose: "the bus of a cluster", need: "tests", apt: "nats-server", brew: "nats-server" },
+  {
+    name: "mariadbd",
+    programs: ["mysqld"],
+    purpose: "the databases of a cluster",
+    need: "tests",
+    apt: "mariadb-server",
+    brew: "mariadb",
+  },
+  { name: "redis-server", purpose: "the cache of a cluster", need: "tests", apt: "redis-server", brew: "redis" },
   { name: "b3sum", purpose: "an independent BLAKE3 to compare with", need: "optional", apt: "b3sum", brew: "b3sum" },
   { name: "nginx", purpose: "the benchmark's measure", need: "bench", apt: "nginx-light", brew: "nginx" },
 ];
@@ -31,7 +42,7 @@ const PROGRAMS = [
  * @returns {boolean} whether PATH, or a place where servers are installed and users do not look, has it
  */
 function isInstalled(name) {
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"];
   return folders.some((folder) => folder !== "" && isExecutable(join(folder, name)));
 }
 
@@ -40,7 +51,7 @@ function isInstalled(name) {
  * @returns {Program[]}
  */
 export function missingPrograms(...needs) {
-  return PROGRAMS.filter((program) => needs.includes(program.need) && !isInstalled(program.name));
+  return PROGRAMS.filter((program) => needs.includes(program.need) && ![program.name, ...(program.programs ?? [])].some(isInstalled));
 }
 
 /** @returns {"apt" | "brew" | undefined} how programs are installed here */

@@ -1,4 +1,4 @@
-/** The range peer: nginx with one worker, serving one folder. */
+/** The range peer: nginx with one worker, serving one folder, or passing on what another server has. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { access, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
@@ -24,7 +24,22 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
+/** @param folder holds what it serves, and its own files */
 export async function startNginx(program: string, folder: string): Promise<Peer> {
+  return await start(program, folder, "", `root ${folder};`);
+}
+
+/** One hop: connections to the other server are kept, and nothing waits in files. @param folder for its own files */
+export async function startNginxProxy(program: string, folder: string, target: string): Promise<Peer> {
+  return await start(
+    program,
+    folder,
+    `upstream target { server ${new URL(target).host}; keepalive 64; keepalive_requests 1000000000; }`,
+    'location / { proxy_pass http://target; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_max_temp_file_size 0; }',
+  );
+}
+
+async function start(program: string, folder: string, upstream: string, place: string): Promise<Peer> {
   const port = await freePort();
   const configuration = join(folder, "nginx.conf");
   await writeFile(
@@ -35,7 +50,8 @@ events { worker_connections 512; }
 http {
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
   client_body_temp_path ${folder}/t1; proxy_temp_path ${folder}/t2; fastcgi_temp_path ${folder}/t3; uwsgi_temp_path ${folder}/t4; scgi_temp_path ${folder}/t5;
-  server { listen 127.0.0.1:${port}; root ${folder}; }
+  ${upstream}
+  server { listen 127.0.0.1:${port}; ${place} }
 }
 `,
   );

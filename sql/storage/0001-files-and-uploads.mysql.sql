@@ -1,18 +1,17 @@
 -- Files, blobs, uploads, operations and the outbox. Names, users and identities are bytes: they compare exactly, with case and
 -- trailing spaces. Our own words (states, kinds, paths) are text. Times are milliseconds since 1970.
--- Data definition is not transactional here: IF NOT EXISTS lets a starter that died half-way begin again.
 
 -- What was decided when this database was made: how many t_file_NN tables there are, and the version of what its JSON columns hold.
-CREATE TABLE IF NOT EXISTS t_meta (
+CREATE TABLE t_meta (
   name VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   value BIGINT NOT NULL,
   PRIMARY KEY (name)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
-INSERT IGNORE INTO t_meta (name, value) VALUES ('shard_count', 3), ('format', 1);
+INSERT INTO t_meta (name, value) VALUES ('shard_count', 3), ('format', 1);
 
 -- A file is a name for a blob; which table it is in follows from its user.
-CREATE TABLE IF NOT EXISTS t_file_01 (
+CREATE TABLE t_file_01 (
   file_id VARBINARY(36) NOT NULL,
   owner VARBINARY(256) NOT NULL,
   app VARBINARY(16) NOT NULL,
@@ -28,7 +27,7 @@ CREATE TABLE IF NOT EXISTS t_file_01 (
   KEY i_file_01_time (create_time, file_id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
-CREATE TABLE IF NOT EXISTS t_file_02 (
+CREATE TABLE t_file_02 (
   file_id VARBINARY(36) NOT NULL,
   owner VARBINARY(256) NOT NULL,
   app VARBINARY(16) NOT NULL,
@@ -44,7 +43,7 @@ CREATE TABLE IF NOT EXISTS t_file_02 (
   KEY i_file_02_time (create_time, file_id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
-CREATE TABLE IF NOT EXISTS t_file_03 (
+CREATE TABLE t_file_03 (
   file_id VARBINARY(36) NOT NULL,
   owner VARBINARY(256) NOT NULL,
   app VARBINARY(16) NOT NULL,
@@ -61,7 +60,7 @@ CREATE TABLE IF NOT EXISTS t_file_03 (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- A URL has only the file ID: this says in which table the file is.
-CREATE TABLE IF NOT EXISTS t_file_id (
+CREATE TABLE t_file_id (
   file_id VARBINARY(36) NOT NULL,
   app VARBINARY(16) NOT NULL,
   user VARBINARY(256) NOT NULL,
@@ -70,7 +69,7 @@ CREATE TABLE IF NOT EXISTS t_file_id (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- Stored content. Of all rows with one digest and size at most one is live (1); retired ones have NULL there and stay as tombstones.
-CREATE TABLE IF NOT EXISTS t_blob (
+CREATE TABLE t_blob (
   blob_id BIGINT NOT NULL,
   digest VARBINARY(32) NOT NULL,
   size_bytes BIGINT NOT NULL,
@@ -87,7 +86,7 @@ CREATE TABLE IF NOT EXISTS t_blob (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- Other digests of a blob than the BLAKE3 it is known by.
-CREATE TABLE IF NOT EXISTS t_digest (
+CREATE TABLE t_digest (
   algorithm VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   value VARBINARY(64) NOT NULL,
   blob_id BIGINT NOT NULL,
@@ -96,7 +95,7 @@ CREATE TABLE IF NOT EXISTS t_digest (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- Which nodes hold a blob.
-CREATE TABLE IF NOT EXISTS t_replica (
+CREATE TABLE t_replica (
   blob_id BIGINT NOT NULL,
   node_id VARBINARY(64) NOT NULL,
   verified_time BIGINT NOT NULL,
@@ -105,7 +104,7 @@ CREATE TABLE IF NOT EXISTS t_replica (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- Uploads: the plan, who hosts it (and since which epoch), and how it ended. last_error and result are JSON in UTF-8.
-CREATE TABLE IF NOT EXISTS t_upload (
+CREATE TABLE t_upload (
   upload_id VARBINARY(64) NOT NULL,
   file_id VARBINARY(36) NOT NULL,
   owner VARBINARY(256) NOT NULL,
@@ -134,7 +133,7 @@ CREATE TABLE IF NOT EXISTS t_upload (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- Idempotent operations: what was asked under a key, and what came of it.
-CREATE TABLE IF NOT EXISTS t_operation (
+CREATE TABLE t_operation (
   scope_name VARBINARY(288) NOT NULL,
   operation_key VARBINARY(128) NOT NULL,
   request_digest VARBINARY(32) NOT NULL,
@@ -145,7 +144,7 @@ CREATE TABLE IF NOT EXISTS t_operation (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- What is to be told or done after a commit. A row stays until it is done; it is due at due_time.
-CREATE TABLE IF NOT EXISTS t_outbox (
+CREATE TABLE t_outbox (
   outbox_id BIGINT NOT NULL AUTO_INCREMENT,
   kind VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   payload BLOB NOT NULL,

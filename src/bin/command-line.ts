@@ -12,6 +12,7 @@ import { BlakeHasher } from "../store/blake-hasher.ts";
 import { NodeDisk } from "../store/node-disk.ts";
 import { SystemClock } from "../store/system-clock.ts";
 import { SystemRandom } from "../store/system-random.ts";
+import { openActors } from "./actors.ts";
 import { thisMachine } from "./this-machine.ts";
 
 /** As any program that saves a file: the umask decides. */
@@ -34,15 +35,22 @@ for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, interrupt);
 // Timers of the Clock port keep no process alive, and between two attempts there is nothing else.
 const alive = setInterval(() => undefined, HOUR_MS);
 const http = new NodeHttpClient();
+const clock = new SystemClock();
+const random = new SystemRandom();
+let actors: ReturnType<typeof openActors> | undefined;
 const hasher = new BlakeHasher();
 try {
   process.exitCode = await runCommandLine(process.argv.slice(2), {
     terminal: processTerminal(),
     machine: thisMachine(),
     http,
+    openActors: (nats, owner) => {
+      actors ??= openActors(nats, owner, { clock, random, http });
+      return actors;
+    },
     hasher,
-    clock: new SystemClock(),
-    random: new SystemRandom(),
+    clock,
+    random,
     disk: new NodeDisk(DOWNLOADED_FILE_MODE),
     environment: process.env,
     workingDirectory: process.cwd(),
@@ -51,6 +59,7 @@ try {
   });
 } finally {
   clearInterval(alive);
+  await actors?.close();
   await http.close();
   await hasher.close();
 }

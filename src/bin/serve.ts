@@ -6,12 +6,13 @@
  */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { withoutPassword } from "../config/engine-url.ts";
 import { parseServerCommand } from "../config/server-command.ts";
-import { ROLES, type ServerSettings } from "../config/setting-table.ts";
+import { rolesText, type ServerSettings } from "../config/setting-table.ts";
 import { TroupeError } from "../core/errors.ts";
 import { STOP_MS_MAX } from "../core/limits.ts";
 import { createLog } from "../store/pino-log.ts";
-import { type RunningServer, startEmbedded } from "./embedded.ts";
+import { type RunningServer, startServer } from "./server.ts";
 import { readFile } from "./this-machine.ts";
 
 const EXIT_FAILED = 1;
@@ -47,7 +48,7 @@ async function main(): Promise<void> {
   });
   let server: RunningServer;
   try {
-    server = await startEmbedded(settings, version, log);
+    server = await startServer(settings, version, log);
   } catch (error) {
     log.debug({ err: error }, "Starting failed.");
     process.stderr.write(`troupe: ${error instanceof TroupeError ? error.detail : String(error)}\n`);
@@ -77,24 +78,24 @@ function stopOnSignals(server: RunningServer): void {
 }
 
 function readyLine(settings: ServerSettings, server: RunningServer): string {
-  const roles = settings.roles.length === ROLES.length ? "all" : settings.roles.join(",");
-  return `troupe ready ${server.gatewayUrl} roles=${roles} node=${server.nodeId}\n`;
+  return `troupe ready ${server.gatewayUrl ?? "-"} roles=${rolesText(settings.roles)} node=${server.nodeId}\n`;
 }
 
-function welcome(settings: ServerSettings, server: RunningServer): string {
-  const freeGiB = (server.freeBytes / 1024 ** 3).toFixed(1);
-  return [
-    "",
-    `  Address   ${server.gatewayUrl}/`,
-    `  Data      ${settings.dataDirectory} (${freeGiB} GiB free)`,
-    "  Copies    1 (single copy: this disk is the only place where files are)",
-    "",
-    `  Store a file      curl -T FILE ${server.gatewayUrl}/put/`,
-    "  or, resumably     npx troupe upload FILE",
-    "  Stop              Ctrl-C",
-    "",
-    "",
-  ].join("\n");
+/** What a person at a terminal wants to know. */
+function welcome(settings: ServerSettings, { gatewayUrl, freeBytes }: RunningServer): string {
+  const lines: string[] = [];
+  if (gatewayUrl !== undefined) lines.push(`Address   ${gatewayUrl}/`);
+  if (freeBytes !== undefined) {
+    lines.push(`Data      ${settings.dataDirectory} (${(freeBytes / 1024 ** 3).toFixed(1)} GiB free)`);
+    lines.push("Copies    1 (single copy: this disk is the only place where its files are)");
+  }
+  if (settings.nats !== undefined) lines.push(`Bus       ${withoutPassword(settings.nats)}`);
+  lines.push("");
+  if (gatewayUrl !== undefined) {
+    lines.push(`Store a file      curl -T FILE ${gatewayUrl}/put/`, "or, resumably     npx troupe upload FILE");
+  }
+  lines.push("Stop              Ctrl-C");
+  return `\n${lines.map((line) => (line === "" ? "\n" : `  ${line}\n`)).join("")}\n`;
 }
 
 await main();

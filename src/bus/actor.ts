@@ -11,6 +11,7 @@ import type { Random } from "../core/ports/random.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Contract, OutputOf, ReceivedOf, Verb } from "./contract.ts";
 import type { DeadLetter, DeadLetters } from "./dead-letters.ts";
+import type { RequestBooks } from "./request-book.ts";
 
 /** A reply that follows when an effect has ended; made by {@link Turn.later}. */
 export class Later<Output> {
@@ -61,6 +62,8 @@ export interface HostPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Where requests are counted, for the micro service of this role; absent, they are not. */
+  readonly requestBooks?: RequestBooks | undefined;
 }
 
 export interface HostOptions {

@@ -1,11 +1,21 @@
 /**
  * The typed client of a contract: one method a request, validated before it is sent and when the answer arrives.
  *
+ * A repeatable request to a queue group is asked once more when nobody answers: its first try has a part of the time only, so that a member
+ * that was killed costs a moment. Whoever got it and comes to it later does not begin it, and any answer, BUSY too, is the answer.
+ *
  * `client(bus, upload, { uploadId }).merge({ epoch }, { principal })` type-checks against the contract, as does its answer.
  */
 import { isErrorCode, TroupeError } from "../core/errors.ts";
-import { BUS_PAYLOAD_BYTES_MAX, REPLY_BYTES_MAX, REPLY_ITEMS_MAX, REQUEST_BYTES_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
-import type { Bus, BusMessage } from "../core/ports/bus.ts";
+import {
+  BUS_PAYLOAD_BYTES_MAX,
+  REPLY_BYTES_MAX,
+  REPLY_ITEMS_MAX,
+  REQUEST_BYTES_MAX,
+  REQUEST_FIRST_TRY_PERCENT,
+  REQUEST_TIMEOUT_DEFAULT_MS,
+} from "../core/limits.ts";
+import type { Bus, BusMessage, RequestOptions } from "../core/ports/bus.ts";
 import type { Principal } from "../core/principal.ts";
 import { decodeBody, encodeBody } from "./codec.ts";
 import {
@@ -43,21 +53,58 @@ export const SYSTEM_OWNER = "$system";
 
 /** @throws {TroupeError} `BAD_IDENTITY` for an identity that cannot stand in a subject */
 export function client<C extends Contract>(bus: Bus, contract: C, identity: SubjectIdentity = {}): Client<C> {
+  // An actor with an identity is one alone: there is nobody else to ask.
+  const isGroup = !contract.subject.includes("{");
   const methods = Object.entries(contract.requests).map(([verb, definition]) => {
     const subject = requestSubject(contract, identity, verb);
-    return [verb, (input: unknown, options: CallOptions = {}) => call(bus, subject, definition, input, options)];
+    const question = { subject, definition, asksAgain: isGroup && definition.repeatable };
+    return [verb, (input: unknown, options: CallOptions = {}) => call(bus, question, input, options)];
   });
   return Object.fromEntries(methods) as Client<C>;
 }
 
-async function call(bus: Bus, subject: string, definition: RequestDefinition, input: unknown, options: CallOptions): Promise<unknown> {
+interface Question {
+  readonly subject: string;
+  readonly definition: RequestDefinition;
+  readonly asksAgain: boolean;
+}
+
+async function call(bus: Bus, question: Question, input: unknown, options: CallOptions): Promise<unknown> {
+  const { subject, definition } = question;
   const checked = definition.input.safeParse(input);
   if (!checked.success) throw new TroupeError("BAD_REQUEST", `${subject}: ${issuesInWords(checked.error)}`);
   const payload = encodeBody(input, "msgpack");
   if (payload.length > REQUEST_BYTES_MAX)
     throw new TroupeError("PAYLOAD_TOO_LARGE", `${subject}: ${payload.length} bytes, more than ${REQUEST_BYTES_MAX}.`);
   const timeoutMs = options.timeoutMs ?? REQUEST_TIMEOUT_DEFAULT_MS;
-  const request = {
+  if (definition.to === "all") {
+    const request = busRequest(options, timeoutMs);
+    const replies = await bus.requestMany(
+      subject,
+      payload,
+      options.answersMax === undefined ? request : { ...request, repliesMax: options.answersMax },
+    );
+    return replies.map((reply) => readAnswer(subject, definition, reply));
+  }
+  const answer = readAnswer(subject, definition, await ask(bus, question, payload, options, timeoutMs));
+  if (!answer.ok) throw answer.error;
+  return answer.output;
+}
+
+async function ask(bus: Bus, question: Question, payload: Uint8Array, options: CallOptions, timeoutMs: number): Promise<BusMessage> {
+  const { subject, asksAgain } = question;
+  if (!asksAgain) return await bus.request(subject, payload, busRequest(options, timeoutMs));
+  const firstMs = Math.ceil((timeoutMs * REQUEST_FIRST_TRY_PERCENT) / 100);
+  try {
+    return await bus.request(subject, payload, busRequest(options, firstMs));
+  } catch (error) {
+    if (!(error instanceof TroupeError) || error.code !== "DEADLINE_EXCEEDED") throw error;
+  }
+  return await bus.request(subject, payload, busRequest(options, timeoutMs - firstMs));
+}
+
+function busRequest(options: CallOptions, timeoutMs: number): RequestOptions {
+  return {
     timeoutMs,
     headers: {
       [HEADERS.timeout]: String(Math.ceil(timeoutMs)),
@@ -66,17 +113,6 @@ async function call(bus: Bus, subject: string, definition: RequestDefinition, in
     },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
-  if (definition.to === "all") {
-    const replies = await bus.requestMany(
-      subject,
-      payload,
-      options.answersMax === undefined ? request : { ...request, repliesMax: options.answersMax },
-    );
-    return replies.map((reply) => readAnswer(subject, definition, reply));
-  }
-  const answer = readAnswer(subject, definition, await bus.request(subject, payload, request));
-  if (!answer.ok) throw answer.error;
-  return answer.output;
 }
 
 function readAnswer(subject: string, definition: RequestDefinition, reply: BusMessage): Answer<unknown> {

@@ -29,6 +29,8 @@ export interface RequestDefinition<
   readonly lane: Lane;
   /** Changes nothing; an observer may ask it, and `{}` is answered (if only with a typed error). */
   readonly readOnly: boolean;
+  /** Done twice is as good as done once: when the member of the queue group that got it stays silent, another is asked. Reads are. */
+  readonly repeatable: boolean;
 }
 
 /** What any request to any actor may be answered with. */
@@ -55,12 +57,14 @@ interface RequestOptions<Input, Output, To> {
   readonly to?: To;
   readonly lane?: Lane;
   readonly readOnly?: boolean;
+  readonly repeatable?: boolean;
 }
 
 export function request<Input extends z.ZodType, Output extends z.ZodType, To extends Audience = "one">(
   options: RequestOptions<Input, Output, To>,
 ): RequestDefinition<Input, Output, To> {
-  return { lane: "normal", readOnly: false, ...options, to: (options.to ?? "one") as To };
+  const { readOnly = false } = options;
+  return { lane: "normal", repeatable: readOnly, ...options, readOnly, to: (options.to ?? "one") as To };
 }
 
 export type Requests = Readonly<Record<string, RequestDefinition>>;

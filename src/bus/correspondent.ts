@@ -2,16 +2,20 @@
  * Sends a host's answers, and keeps account of what was not answered.
  *
  * C1: an output leaves only when it is what the contract says.
- * C2: of an unexpected error the caller learns nothing but that it happened; the log has the rest.
+ * C2: every question is counted once, when it is answered or given up.
+ * C3: of an unexpected error the caller learns nothing but that it happened; the log has the rest.
  */
 import { TroupeError } from "../core/errors.ts";
+import { ERROR_SENTENCE_CHARACTERS_MAX } from "../core/limits.ts";
 import type { Bus } from "../core/ports/bus.ts";
 import type { HostPorts } from "./actor.ts";
 import { answerBytesMax, errorAnswer, outputAnswer, type WireAnswer } from "./answers.ts";
 import { issuesInWords } from "./client.ts";
 import { COMMON_ERRORS } from "./contract.ts";
 import { DEAD_LETTER_REASONS, type DeadLetterReason, type DeadLetters } from "./dead-letters.ts";
-import type { IncomingRequest, ReturnAddress } from "./incoming.ts";
+import { headerText } from "./headers.ts";
+import type { IncomingRequest, Question, ReturnAddress } from "./incoming.ts";
+import type { RequestBook } from "./request-book.ts";
 
 const COMMON: ReadonlySet<string> = new Set(COMMON_ERRORS);
 
@@ -19,13 +23,15 @@ export class Correspondent {
   readonly #bus: Bus;
   readonly #ports: HostPorts;
   readonly #deadLetters: DeadLetters;
+  readonly #book: RequestBook | undefined;
   readonly #bytesMax: number;
   #buried = 0;
 
-  constructor(bus: Bus, ports: HostPorts, deadLetters: DeadLetters) {
+  constructor(bus: Bus, ports: HostPorts, deadLetters: DeadLetters, book: RequestBook | undefined) {
     this.#bus = bus;
     this.#ports = ports;
     this.#deadLetters = deadLetters;
+    this.#book = book;
     this.#bytesMax = answerBytesMax(bus.payloadBytesMax);
   }
 
@@ -43,6 +49,7 @@ export class Correspondent {
       this.answerFailure(request, error);
       return;
     }
+    this.#count(request);
     this.#send(request.address, answer);
   }
 
@@ -53,18 +60,31 @@ export class Correspondent {
     else if (!COMMON.has(error.code) && !request.definition.errors.includes(error.code)) {
       this.#ports.log.warn(facts, `The contract does not declare that this request may answer ${error.code}.`);
     }
-    this.answerError(request.address, error);
+    this.answerError(request, error);
   }
 
-  answerError(address: ReturnAddress, error: unknown): void {
+  answerError(question: Question, error: unknown): void {
+    const { address } = question;
     const typed = error instanceof TroupeError ? error : new TroupeError("INTERNAL");
+    this.#count(question, typed.message);
     this.#send(address, errorAnswer(typed, address.format, this.#bytesMax));
+  }
+
+  /** Its caller waits no longer: an answer would reach nobody. */
+  giveUp(request: IncomingRequest): void {
+    this.#count(request, `DEADLINE_EXCEEDED: ${DEAD_LETTER_REASONS.expired}`);
+    this.bury(request.address.subject, DEAD_LETTER_REASONS.expired);
   }
 
   bury(subject: string, reason: DeadLetterReason): void {
     this.#buried += 1;
     this.#deadLetters.add({ subject, reason, atMs: this.#ports.clock.wallMs() });
     this.#ports.log.debug({ subject, reason }, "A message was not answered.");
+  }
+
+  #count({ verb, arrivedMs }: Question, error?: string): void {
+    const sentence = error === undefined ? undefined : headerText(error, ERROR_SENTENCE_CHARACTERS_MAX);
+    this.#book?.count(verb, this.#ports.clock.nowMs() - arrivedMs, sentence);
   }
 
   #send(address: ReturnAddress, { payload, headers }: WireAnswer): void {

@@ -29,7 +29,7 @@ export class DeferredReplies {
   /** Answers all that are open without their effects. @returns how many there were */
   answerInstead(error: TroupeError): number {
     const requests = [...this.#open];
-    for (const request of requests) this.#end(request, () => this.#correspondent.answerError(request.address, error));
+    for (const request of requests) this.#end(request, () => this.#correspondent.answerError(request, error));
     return requests.length;
   }
 

@@ -24,7 +24,7 @@ import { actorSubject, type Contract, type SubjectIdentity, type Verb } from "./
 import { Correspondent } from "./correspondent.ts";
 import { DEAD_LETTER_REASONS, type DeadLetter, DeadLetters } from "./dead-letters.ts";
 import { DeferredReplies } from "./deferred-replies.ts";
-import { type IncomingRequest, type ReturnAddress, readRequest, returnAddress } from "./incoming.ts";
+import { type IncomingRequest, type Question, readRequest, returnAddress } from "./incoming.ts";
 import { Mailbox } from "./mailbox.ts";
 import { type Start, Supervisor } from "./supervisor.ts";
 
@@ -82,7 +82,7 @@ class ContractHost<C extends Contract> implements HostedActor {
     this.#configuration = configuration;
     this.#mailbox = new Mailbox(configuration.mailboxMax);
     this.#deadLetters = configuration.deadLetters ?? new DeadLetters();
-    this.#correspondent = new Correspondent(bus, this.#ports, this.#deadLetters);
+    this.#correspondent = new Correspondent(bus, this.#ports, this.#deadLetters, ports.requestBooks?.of(contract));
     this.#deferred = new DeferredReplies(this.#correspondent, () => this.#onEffectEnd());
     this.#supervisor = new Supervisor(
       this.#ports,
@@ -148,23 +148,25 @@ class ContractHost<C extends Contract> implements HostedActor {
       this.#correspondent.bury(message.subject, address);
       return;
     }
+    const verb = message.subject.slice(this.#subject.length + 1);
+    const question = { address, verb, arrivedMs: this.#ports.clock.nowMs() };
     try {
-      this.#accept(message, address);
+      this.#accept(message, question);
     } catch (error) {
       if (!(error instanceof TroupeError)) this.#ports.log.error({ err: error, subject: message.subject }, "A request broke its check.");
-      this.#correspondent.answerError(address, error);
+      this.#correspondent.answerError(question, error);
     }
   }
 
   /** @throws {TroupeError} what the caller is to be answered */
-  #accept(message: BusMessage, address: ReturnAddress): void {
-    const verb = message.subject.slice(this.#subject.length + 1);
+  #accept(message: BusMessage, question: Question): void {
+    const { verb } = question;
     const definition = Object.hasOwn(this.#contract.requests, verb) ? this.#contract.requests[verb] : undefined;
     if (definition === undefined) throw new TroupeError("NOT_FOUND", `A ${this.#contract.name} does not answer ${verb.slice(0, 64)}.`);
     if (this.#supervisor.isGivenUp) throw givenUp();
     // Full is answered before anything is decoded: shedding load costs next to nothing.
     if (!this.#mailbox.hasRoom(definition.lane)) throw new TroupeError("BUSY");
-    this.#mailbox.offer(definition.lane, readRequest(message, address, verb, definition, this.#ports.clock.nowMs()));
+    this.#mailbox.offer(definition.lane, readRequest(message, question, definition));
     this.#wake();
   }
 
@@ -241,14 +243,13 @@ class ContractHost<C extends Contract> implements HostedActor {
 
   /** The activation for a request that may still be begun; any other is answered, or buried when nobody waits for it any more. */
   async #admit(request: IncomingRequest): Promise<Activation<C> | undefined> {
-    const { address } = request;
     const activation = this.#isExpired(request) ? undefined : await this.#supervisor.revive();
     // H3: looked at again, because starting the actor may have taken long.
-    if (this.#isExpired(request)) this.#correspondent.bury(address.subject, DEAD_LETTER_REASONS.expired);
+    if (this.#isExpired(request)) this.#correspondent.giveUp(request);
     else if (activation === undefined) {
-      this.#correspondent.answerError(address, this.#supervisor.isGivenUp ? givenUp() : new TroupeError("STOPPING"));
+      this.#correspondent.answerError(request, this.#supervisor.isGivenUp ? givenUp() : new TroupeError("STOPPING"));
     } else if (this.#deferred.size >= this.#deferredMax(request)) {
-      this.#correspondent.answerError(address, new TroupeError("BUSY", "Too many effects of this actor are under way."));
+      this.#correspondent.answerError(request, new TroupeError("BUSY", "Too many effects of this actor are under way."));
     } else return activation;
     return undefined;
   }

@@ -22,9 +22,17 @@ export interface ReturnAddress {
   readonly format: BodyFormat;
 }
 
-export interface IncomingRequest {
+/** A message that waits for an answer. */
+export interface Question {
   readonly address: ReturnAddress;
+  /** Not always one of the contract's. */
   readonly verb: string;
+  /** Monotonic. */
+  readonly arrivedMs: number;
+}
+
+/** A question that was read, and found to be what the contract allows. */
+export interface IncomingRequest extends Question {
   readonly definition: RequestDefinition;
   readonly input: unknown;
   readonly principal: Principal;
@@ -48,20 +56,13 @@ export function returnAddress(message: BusMessage): ReturnAddress | DeadLetterRe
 }
 
 /** @throws {TroupeError} `BAD_REQUEST`, `MESSAGE_REFUSED` */
-export function readRequest(
-  message: BusMessage,
-  address: ReturnAddress,
-  verb: string,
-  definition: RequestDefinition,
-  nowMs: number,
-): IncomingRequest {
+export function readRequest(message: BusMessage, question: Question, definition: RequestDefinition): IncomingRequest {
   const { headers } = message;
-  const deadlineMs = nowMs + readTimeoutMs(headers);
+  const deadlineMs = question.arrivedMs + readTimeoutMs(headers);
   const principal = readPrincipal(headers);
   const trace = headers[HEADERS.trace];
   return {
-    address,
-    verb,
+    ...question,
     definition,
     input: readInput(message, definition.input),
     principal,

@@ -21,9 +21,9 @@ import type {
 } from "../core/ports/bus.ts";
 import type { Clock, Timer } from "../core/ports/clock.ts";
 import { type Random, randomIdentity } from "../core/ports/random.ts";
+import { BoundedSubscription, type Receiver } from "./bounded-subscription.ts";
 import { checkedHeaders, headerBytes } from "./headers.ts";
-import { LoopbackSubscription, type Receiver } from "./loopback-subscription.ts";
-import { checkQueue, checkSubject, checkSubjectPattern, INBOX_PREFIX } from "./subject.ts";
+import { checkQueue, checkSubject, checkSubjectPattern, INBOX_PREFIX, subjectMatches } from "./subject.ts";
 import { SubjectTrie } from "./subject-trie.ts";
 
 /** What a handler threw. It goes on with the next message; absent, the process prints a warning. */
@@ -128,7 +128,7 @@ interface Outcome {
 export class LoopbackBus implements Bus {
   readonly #medium: LoopbackMedium;
   readonly #onError: HandlerErrorListener;
-  readonly #subscriptions = new Set<LoopbackSubscription>();
+  readonly #subscriptions = new Set<BoundedSubscription>();
   /** How each open request ends when the connection does. */
   readonly #open = new Set<(error: TroupeError) => void>();
   readonly #inbox: string;
@@ -146,18 +146,25 @@ export class LoopbackBus implements Bus {
   }
 
   publish(subject: string, payload: Uint8Array, options: PublishOptions = {}): void {
-    this.#send(subject, payload, options);
+    const heard = this.#send(subject, payload, options);
+    if (heard > 0 || options.reply === undefined) return;
+    const unheard: BusMessage = { subject: options.reply, headers: {}, payload: new Uint8Array() };
+    for (const subscription of this.#subscriptions)
+      if (subjectMatches(subscription.subject, unheard.subject)) subscription.deliver(unheard);
   }
 
   subscribe(subject: string, handler: BusHandler, options: SubscribeOptions = {}): Subscription {
     if (this.#state !== "open") throw closed();
     checkSubjectPattern(subject);
     if (options.queue !== undefined) checkQueue(options.queue);
-    const subscription = new LoopbackSubscription(subject, handler, options, {
-      onClosed: (ended) => {
-        this.#medium.remove(subject, ended);
-        this.#subscriptions.delete(ended);
-      },
+    const remove = (ended: BoundedSubscription): void => {
+      this.#medium.remove(subject, ended);
+      this.#subscriptions.delete(ended);
+    };
+    const subscription = new BoundedSubscription(subject, handler, options, {
+      onClosed: remove,
+      // Publishing delivers at once: nothing is ever on its way.
+      onDraining: remove,
       onError: this.#onError,
       breathe: () => this.#medium.breathe(),
     });
@@ -177,6 +184,11 @@ export class LoopbackBus implements Bus {
   async requestMany(subject: string, payload: Uint8Array, options: RequestManyOptions): Promise<BusMessage[]> {
     const repliesMax = Math.min(options.repliesMax ?? BUS_PENDING_MESSAGES_MAX, BUS_PENDING_MESSAGES_MAX);
     return (await this.#ask(subject, payload, options, repliesMax)).replies;
+  }
+
+  inbox(): string {
+    this.#inboxCount += 1;
+    return `${this.#inbox}.${this.#inboxCount}`;
   }
 
   async flush(): Promise<void> {
@@ -217,8 +229,7 @@ export class LoopbackBus implements Bus {
     assert(options.timeoutMs >= 0 && Number.isFinite(options.timeoutMs), "a request waits for a time");
     if (this.#state !== "open") return Promise.reject(closed());
     if (options.signal?.aborted) return Promise.reject(cancelled(subject, options.signal));
-    this.#inboxCount += 1;
-    const inbox = `${this.#inbox}.${this.#inboxCount}`;
+    const inbox = this.inbox();
     return new Promise((resolve, reject) => {
       const replies: BusMessage[] = [];
       let timer: Timer | undefined;

@@ -12,6 +12,12 @@ export interface CommandContext {
   readonly terminal: Terminal;
   readonly machine: Machine;
   readonly http: HttpClient;
+  /**
+   * Speaks to the actors themselves; connects when it is first asked something.
+   * @param nats addresses of the bus
+   * @param owner whose files and uploads they are
+   */
+  readonly openActors: (nats: string, owner: string) => Actors;
   readonly clock: Clock;
   readonly random: Random;
   readonly disk: Disk;
@@ -23,6 +29,15 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** Of this package. */
   readonly version: string;
+}
+
+/** A gateway inside this program: the same requests, without a socket between. */
+export interface Actors {
+  readonly http: HttpClient;
+  /** What {@link http} wants its requests to carry. */
+  readonly token: string;
+  /** Where a gateway of the cluster answers, so that URLs can be printed; `undefined` when there is none. */
+  gatewayUrl(): Promise<string | undefined>;
 }
 
 export interface Terminal {

@@ -32,10 +32,11 @@ export function failureJson(thrown: unknown): string {
 
 function adviceOf(error: TroupeError, gateway: string): string {
   const { code, facts } = error;
+  if (facts["unreachable"] === true && /^(nats|tls):/.test(gateway)) return "";
   if (facts["unreachable"] === true) return "Is the server started ('npm start')? Name another one with --gateway URL.";
   if (facts["stranger"] === true) return "Name another one with --gateway URL.";
   if (code === "UNAUTHORIZED") return "Give --token owner:secret, or set TROUPE_TOKEN.";
-  if (code === "FORBIDDEN") return "Another --token may.";
+  if (code === "FORBIDDEN" && !/^(nats|tls):/.test(gateway)) return "Another --token may.";
   if (code === "FILE_NOT_FOUND") return `(Asked ${gateway}; 'troupe ls' lists the files there.)`;
   if (code === "UPLOAD_NOT_FOUND") return `(Asked ${gateway}; 'troupe uploads' lists the uploads there.)`;
   if (typeof facts["taken"] === "string") return "Use --force to replace it, or -o FILE to write elsewhere.";

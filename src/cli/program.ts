@@ -43,6 +43,7 @@ Examples:
   troupe download 6a1f…01 -o film.mkv
   troupe ls holidays/
   troupe --gateway http://nas:8080 --token alice:… uploads
+  troupe --nats nats://client:…@bus:4222 nodes
   troupe help upload                         more about one command
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 unreachable.
@@ -56,6 +57,8 @@ export async function runCommandLine(argv: readonly string[], context: CommandCo
     .description("Stores large files on a Troupe server and gets them back.")
     .version(context.version, "--version", "print the version")
     .option("--gateway <url>", `the server (default: ${GATEWAY_DEFAULT}, env: TROUPE_GATEWAY)`)
+    .option("--nats <url>", "speak to the actors on this bus, without a gateway (env: TROUPE_NATS)")
+    .option("--owner <name>", "with --nats: whose files and uploads (default: local, env: TROUPE_OWNER)")
     .option("--token <token>", "owner:secret, or the secret alone (env: TROUPE_TOKEN)")
     .option("--json", "print what is found, and errors, as JSON with exact numbers")
     .exitOverride()
@@ -83,7 +86,17 @@ export async function runCommandLine(argv: readonly string[], context: CommandCo
       terminal.err("Stopped.\n");
       return EXIT.failed;
     }
-    terminal.err(`${options.json === true ? failureJson(error) : failureLine(error, openSession(context, options).gateway)}\n`);
+    terminal.err(`${options.json === true ? failureJson(error) : failureLine(error, askedOf(context, options))}\n`);
     return exitCodeOf(error);
+  }
+}
+
+/** Who was asked, as far as the options say. */
+function askedOf(context: CommandContext, options: GlobalOptions): string {
+  try {
+    return openSession(context, options).gateway;
+  } catch {
+    // It is these options that are wrong, and that is being told.
+    return "";
   }
 }

@@ -1,12 +1,17 @@
 /** One run of a command: its context, the options every command has, and a client made from them. */
 import type { Command } from "commander";
 import { TroupeClient } from "../client/troupe-client.ts";
+import { parseEngineUrl, withoutPassword } from "../config/engine-url.ts";
+import { TroupeError } from "../core/errors.ts";
+import { LOCAL_PRINCIPAL } from "../core/principal.ts";
 import type { CommandContext } from "./context.ts";
 
 export const GATEWAY_DEFAULT = "http://127.0.0.1:8080";
 
 export interface GlobalOptions {
   readonly gateway?: string;
+  readonly nats?: string;
+  readonly owner?: string;
   readonly token?: string;
   readonly json?: boolean;
 }
@@ -14,8 +19,9 @@ export interface GlobalOptions {
 export interface Session {
   readonly context: CommandContext;
   readonly json: boolean;
+  /** Who is asked, in words for a person: the gateway's address, or that of the bus without its password. */
   readonly gateway: string;
-  /** What to put before other arguments so that a command in a hint reaches the same gateway. */
+  /** What to put before other arguments so that a command in a hint reaches the same gateway, or bus. */
   readonly gatewayFlag: string;
   /** The command as it can be typed again: `npx troupe` where npm has started it. */
   readonly program: string;
@@ -23,6 +29,8 @@ export interface Session {
   readonly client: TroupeClient;
   /** The value of `--token` or `TROUPE_TOKEN`. */
   readonly token: string | undefined;
+  /** The file's URL; its ID where no gateway is there to have one. */
+  addressOf(file: { readonly fileId: string; readonly url: string }): Promise<string>;
 }
 
 /** What a command does. Its words come as they were given; a thrown error ends it. */
@@ -44,21 +52,62 @@ function withScheme(gateway: string): string {
   return /^(?:[\w.-]+|\[[\da-f:]+\]):\d{1,5}(?:\/|$)/i.test(gateway) ? `http://${gateway}` : gateway;
 }
 
+/** @throws {TroupeError} `SETTING_INVALID` for options that contradict each other */
 export function openSession(context: CommandContext, options: GlobalOptions): Session {
-  const { environment, http, clock } = context;
-  const gateway = withScheme(options.gateway ?? (environment["TROUPE_GATEWAY"] || GATEWAY_DEFAULT));
+  const { environment } = context;
+  const nats = options.nats ?? (options.gateway === undefined ? environment["TROUPE_NATS"] || undefined : undefined);
+  const program = NPM_MARKS.some((name) => environment[name] !== undefined) ? "npx troupe" : "troupe";
+  const json = options.json === true;
   const token = options.token ?? environment["TROUPE_TOKEN"];
+  const common = { context, json, program, token };
+  return nats === undefined ? gatewaySession(common, options) : actorsSession(common, options, nats);
+}
+
+type Common = Pick<Session, "context" | "json" | "program" | "token">;
+
+function gatewaySession(common: Common, { gateway: named }: GlobalOptions): Session {
+  const { context, token } = common;
+  const { http, clock, environment } = context;
+  const gateway = withScheme(named ?? (environment["TROUPE_GATEWAY"] || GATEWAY_DEFAULT));
   let client: TroupeClient | undefined;
   return {
-    context,
-    json: options.json === true,
+    ...common,
     gateway,
-    gatewayFlag: options.gateway === undefined ? "" : `--gateway ${quoted(options.gateway)} `,
-    program: NPM_MARKS.some((name) => environment[name] !== undefined) ? "npx troupe" : "troupe",
-    token,
+    gatewayFlag: named === undefined ? "" : `--gateway ${quoted(named)} `,
     get client() {
       client ??= new TroupeClient({ http, clock, gateway, token });
       return client;
+    },
+    addressOf: async ({ url }) => url,
+  };
+}
+
+function actorsSession(common: Common, options: GlobalOptions, nats: string): Session {
+  const { context } = common;
+  const { environment, clock } = context;
+  if (options.gateway !== undefined)
+    throw new TroupeError("SETTING_INVALID", "--gateway and --nats are two ways to the same store: give one.");
+  if (options.token !== undefined)
+    throw new TroupeError(
+      "SETTING_INVALID",
+      "--token is a gateway's; with --nats, the bus knows who you are, and --owner says whose files are meant.",
+    );
+  parseEngineUrl(nats, ["nats:", "tls:"], "nats://user:password@host:4222");
+  const gateway = withoutPassword(nats);
+  const actors = context.openActors(nats, options.owner ?? (environment["TROUPE_OWNER"] || LOCAL_PRINCIPAL.owner));
+  let client: TroupeClient | undefined;
+  return {
+    ...common,
+    token: undefined,
+    gateway,
+    gatewayFlag: `${options.nats === undefined ? "" : `--nats ${quoted(gateway)} `}${options.owner === undefined ? "" : `--owner ${quoted(options.owner)} `}`,
+    get client() {
+      client ??= new TroupeClient({ http: actors.http, clock, gateway: "http://localhost", token: actors.token, name: gateway });
+      return client;
+    },
+    addressOf: async ({ fileId, url }) => {
+      const base = await actors.gatewayUrl();
+      return base === undefined ? fileId : new URL(new URL(url).pathname, base).href;
     },
   };
 }

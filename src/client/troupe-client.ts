@@ -9,6 +9,8 @@ import { TroupeError } from "../core/errors.ts";
 import { CLIENT_ANSWER_BYTES_MAX, CLIENT_SILENCE_MS_MAX, MERGE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { HttpClient, HttpClientRequest, HttpClientResponse, HttpHeaders } from "../core/ports/http-exchange.ts";
+import { problemOf } from "../core/received-problem.ts";
+import { SilenceWatch, touching } from "../core/silence-watch.ts";
 import {
   type ChunkAnswer,
   type ClusterReport,
@@ -25,8 +27,6 @@ import {
   uploadPage,
   uploadProgress,
 } from "./answers.ts";
-import { problemOf } from "./problem.ts";
-import { SilenceWatch } from "./silence-watch.ts";
 
 export interface TroupeClientOptions {
   readonly http: HttpClient;
@@ -35,6 +35,8 @@ export interface TroupeClientOptions {
   readonly gateway: string;
   /** `owner:secret`, or the secret alone. */
   readonly token?: string | undefined;
+  /** What errors call it; its address unless given. */
+  readonly name?: string;
 }
 
 export interface UploadRequest {
@@ -76,6 +78,7 @@ interface Ask {
 
 export class TroupeClient {
   readonly gateway: string;
+  readonly #name: string;
   readonly #http: HttpClient;
   readonly #clock: Clock;
   readonly #headers: HttpHeaders;
@@ -90,6 +93,7 @@ export class TroupeClient {
       );
     }
     this.gateway = url.href.replace(/\/+$/, "");
+    this.#name = options.name ?? this.gateway;
     this.#http = options.http;
     this.#clock = options.clock;
     this.#headers = authorization(options.token);
@@ -187,7 +191,7 @@ export class TroupeClient {
     const { response, watch } = await this.#exchange(`/files/${fileId}`, { headers, signal });
     const first = response.status === 206 ? firstOfContentRange(response.headers["content-range"]) : 0;
     const etag = response.headers["etag"];
-    return { first, etag: etag?.startsWith("W/") ? undefined : etag, body: watched(response.body, watch, this.gateway) };
+    return { first, etag: etag?.startsWith("W/") ? undefined : etag, body: watched(response.body, watch, this.#name) };
   }
 
   /** A GET for people who want to know whether and how something answers; no status is an error. */
@@ -196,7 +200,7 @@ export class TroupeClient {
     signal?: AbortSignal,
   ): Promise<{ readonly status: number; readonly headers: HttpHeaders; readonly text: string }> {
     const { response, watch } = await this.#exchange(path, { signal, silenceMs: 5_000 }, false);
-    return { status: response.status, headers: response.headers, text: await readText(watched(response.body, watch, this.gateway)) };
+    return { status: response.status, headers: response.headers, text: await readText(watched(response.body, watch, this.#name)) };
   }
 
   async #json(path: string, ask: Ask): Promise<{ readonly status: number; readonly value: unknown }> {
@@ -204,13 +208,13 @@ export class TroupeClient {
     try {
       return { status, value: JSON.parse(text) };
     } catch (error) {
-      throw strangerError(this.gateway, error);
+      throw strangerError(this.#name, error);
     }
   }
 
   async #text(path: string, ask: Ask): Promise<{ readonly status: number; readonly text: string }> {
     const { response, watch } = await this.#exchange(path, ask);
-    return { status: response.status, text: await readText(watched(response.body, watch, this.gateway)) };
+    return { status: response.status, text: await readText(watched(response.body, watch, this.#name)) };
   }
 
   async #discard(path: string, ask: Ask): Promise<void> {
@@ -231,12 +235,12 @@ export class TroupeClient {
       });
     } catch (error) {
       watch.end();
-      throw noAnswer(watch.explain(error, this.gateway), this.gateway);
+      throw noAnswer(watch.explain(error, this.#name), this.#name);
     }
     if (refuse && response.status >= 400) {
-      const error = problemOf(response.status, response.headers, await readText(watched(response.body, watch, this.gateway)));
+      const error = problemOf(response.status, response.headers, await readText(watched(response.body, watch, this.#name)));
       // A proxy may say on its own that nobody is behind it, but a path unknown to it never reached a gateway.
-      throw error.facts["unexplained"] === true && STRANGE_STATUSES.has(response.status) ? strangerError(this.gateway, error) : error;
+      throw error.facts["unexplained"] === true && STRANGE_STATUSES.has(response.status) ? strangerError(this.#name, error) : error;
     }
     return { response, watch };
   }
@@ -247,7 +251,7 @@ export class TroupeClient {
     const fault = result.error.issues[0];
     throw new TroupeError(
       "NOT_IMPLEMENTED",
-      `${this.gateway} answered something this version does not understand (${fault?.path.join(".")}: ${fault?.message}).`,
+      `${this.#name} answered something this version does not understand (${fault?.path.join(".")}: ${fault?.message}).`,
     );
   }
 }
@@ -284,22 +288,11 @@ function noAnswer(error: unknown, gateway: string): unknown {
   });
 }
 
-async function* touching(bytes: AsyncIterable<Uint8Array>, watch: SilenceWatch): AsyncGenerator<Uint8Array> {
-  watch.rest();
-  for await (const block of bytes) {
-    watch.touch();
-    yield block;
-    // Time the source takes is not the server's silence.
-    watch.rest();
-  }
-  watch.touch();
-}
-
 /** A body that keeps its watch awake, and errors that say what really happened. */
 async function* watched(body: AsyncIterable<Uint8Array>, watch: SilenceWatch, gateway: string): AsyncGenerator<Uint8Array> {
   try {
     for await (const block of body) {
-      // Nor is the time the reader takes.
+      // The time the reader takes is not the server's silence.
       watch.rest();
       yield block;
       watch.touch();

@@ -23,7 +23,7 @@ export type ServerCommand =
 const EXAMPLES = `
 Each option may also be set in the environment or in the configuration file, in that order of precedence:
   --data-port 9001      TROUPE_DATA_PORT=9001      { "dataPort": 9001 }
-A secret may be in a file of its own: TROUPE_TOKEN_FILE=/run/secrets/troupe (one owner:secret a line).
+A secret may be in a file of its own: TROUPE_TOKEN_FILE=/run/secrets/troupe (one owner:secret a line), TROUPE_MYSQL_FILE, TROUPE_NATS_FILE.
 After 'npm start', options follow two dashes, or npm keeps them for itself.
 
 Examples:
@@ -31,6 +31,10 @@ Examples:
   npm start -- --port 9000 --data /srv/troupe      another port, another place
   npm start -- --host 0.0.0.0 --token alice:…       for other machines as well
   npm start -- --idle-expiry 7d --max-file 500GB   other limits
+  npm start -- --nats local                        with a bus that the NATS CLI can ask
+  npm run cluster                                  a whole cluster on this machine
+  npm run node -- --role storage --group group001 --host 10.0.0.5 --nats nats://storage:…@bus:4222
+                                                   one storage node of a cluster
   npx troupe config print                          what is in effect, and where it was set
 `;
 
@@ -83,17 +87,17 @@ export function addServerOptions(command: Command, hostname: string, except: rea
  * `npm start --port 9000` reaches us as `npm_config_port=true` and a stray `9000`, or as `npm_config_port=9000`, and the server would
  * start on the wrong port in silence.
  */
-function swallowedByNpm(environment: Readonly<Record<string, string | undefined>>, argv: readonly string[]): string | undefined {
+export function swallowedByNpm(environment: Readonly<Record<string, string | undefined>>, argv: readonly string[]): string | undefined {
   const script = environment["npm_lifecycle_event"];
   if (script === undefined) return undefined;
   const settings = SETTING_NAMES.map((name) => SETTINGS[name] as Setting<unknown>);
   const flags = [CONFIG_FILE.flag, ...settings.map(({ flag }) => flag)];
   const kept = flags.filter((flag) => environment[npmVariable(flag)] !== undefined);
   if (kept.length === 0) return undefined;
-  const secrets = settings.filter(({ isSecret }) => isSecret).map(({ flag }) => flag);
+  const secrets = new Map(settings.filter(({ isSecret }) => isSecret).map(({ flag, argument }) => [flag, argument]));
   const written = kept.map((flag) => {
     const value = environment[npmVariable(flag)] as string;
-    if (secrets.includes(flag)) return `--${flag} owner:secret`;
+    if (secrets.has(flag)) return `--${flag} ${secrets.get(flag)}`;
     if (value !== "true" && value !== "") return `--${flag} ${value}`;
     return `--${flag} ${kept.length === 1 && argv.length === 1 ? argv[0] : "…"}`;
   });

@@ -17,7 +17,9 @@ import {
   VERIFY_AGE_MS_DEFAULT,
 } from "../core/limits.ts";
 import { owner as ownerShape } from "../core/shapes.ts";
+import { parseAdvertise } from "./advertise.ts";
 import { durationText, parseDuration } from "./duration.ts";
+import { parseEngineUrl, withoutPassword } from "./engine-url.ts";
 import { parseSize, sizeText } from "./size.ts";
 
 export const ROLES = ["tracker", "ids", "catalog", "storage", "gateway"] as const;
@@ -35,7 +37,7 @@ export interface OwnerToken {
 /** All settings of one server process, checked. */
 export interface ServerSettings {
   readonly roles: readonly Role[];
-  /** Absent: made at the first start and kept in the data directory. */
+  /** Absent: made at the first start and kept in the data directory; of a process without a storage node, made at each start. */
   readonly nodeId: string | undefined;
   readonly group: string;
   /** The failure domain: copies in one zone count as one. */
@@ -47,6 +49,17 @@ export interface ServerSettings {
   readonly port: number;
   /** Of the storage node's data server; 0 picks a free one. */
   readonly dataPort: number;
+  /** Where other machines reach the data server, as `parseAdvertise` gives it; absent: where it listens. */
+  readonly advertise: string | undefined;
+  /** Addresses of the bus, or `local` for a server of this process's own; absent: the bus is inside the process. */
+  readonly nats: string | undefined;
+  /** Absolute path of a NATS credentials file. */
+  readonly natsCredentials: string | undefined;
+  /** Absent: SQLite in the data directory. */
+  readonly mysql: string | undefined;
+  /** Absent: a cache inside the process. */
+  readonly redis: string | undefined;
+  readonly databasePrefix: string;
   /** An origin, without a slash at its end. */
   readonly publicUrl: string | undefined;
   /** None: there is one principal, `local`, and the gateway binds loopback only. */
@@ -84,20 +97,13 @@ export interface Setting<Value> {
 }
 
 export const SETTINGS: { readonly [Name in keyof ServerSettings]: Setting<ServerSettings[Name]> } = {
-  roles: one(
-    "role",
-    "roles",
-    "which actors this process plays; this version plays all of them in one process",
-    "all",
-    parseRoles,
-    () => "all",
-  ),
+  roles: one("role", "roles", `which actors this process plays: all, or some of ${ROLES.join(", ")}`, "all", parseRoles, rolesText),
   nodeId: optional(
     "node-id",
     "id",
-    "this node's identity; made at the first start and kept in the data directory",
+    "this node's identity; a storage node's is made at the first start and kept in the data directory",
     (text) => checkIdentity(text, "It"),
-    "(kept in the data directory)",
+    "(its own)",
   ),
   group: one("group", "id", "the group of storage nodes this one belongs to", "group001", (text) => checkIdentity(text, "It"), String),
   zone: one(
@@ -108,10 +114,31 @@ export const SETTINGS: { readonly [Name in keyof ServerSettings]: Setting<Server
     (text) => checkIdentity(text, "It"),
     String,
   ),
-  dataDirectory: one("data", "directory", "where files, journals and the database are kept", "./data", parseNotEmpty, String),
-  host: one("host", "address", "the address the gateway listens on", "127.0.0.1", parseHost, String),
+  dataDirectory: one("data", "directory", "where files, journals and the embedded database are kept", "./data", parseNotEmpty, String),
+  host: one("host", "address", "the address that the gateway and the data server listen on", "127.0.0.1", parseHost, String),
   port: one("port", "number", "the gateway's port; 0 picks a free one", "8080", parsePort, String),
   dataPort: one("data-port", "number", "the storage node's data port; 0 picks a free one", "0", parsePort, String),
+  advertise: optional(
+    "advertise",
+    "address",
+    "where other machines reach this node's data server; none: its bytes travel over the bus",
+    parseAdvertise,
+    "(where it listens)",
+  ),
+  nats: engine(
+    "nats",
+    "nats://user:password@host:4222",
+    "the bus, or 'local' to start one beside this process",
+    ["nats:", "tls:"],
+    ["local"],
+  ),
+  natsCredentials: optional("nats-creds", "file", "a NATS credentials file, instead of user and password", parseNotEmpty, "(none)"),
+  mysql: engine("mysql", "mysql://user:password@host:3306", "the MySQL or MariaDB server that trackers, allocators and catalogs share", [
+    "mysql:",
+    "mariadb:",
+  ]),
+  redis: engine("redis", "redis://:password@host:6379", "the cache that catalogs share", ["redis:", "rediss:"]),
+  databasePrefix: one("database-prefix", "prefix", "what the names of the databases begin with", "troupe_", parseDatabasePrefix, String),
   publicUrl: optional(
     "public-url",
     "url",
@@ -246,6 +273,20 @@ function optional(
   return { ...setting, initial: () => [] };
 }
 
+/** A server of somebody else's. Its URL may hold a password. */
+function engine(
+  flag: string,
+  argument: string,
+  help: string,
+  protocols: readonly string[],
+  words: readonly string[] = [],
+): Setting<string | undefined> {
+  const absent = `(none: ${flag === "nats" ? "the bus is" : flag === "mysql" ? "SQLite, and the database is" : "the cache is"} inside the process)`;
+  const parse = (text: string): string => (words.includes(text) ? text : parseEngineUrl(text, protocols, argument));
+  const setting = optional(flag, "url", help, parse, absent);
+  return { ...setting, isSecret: true, show: (value) => (value === undefined ? absent : withoutPassword(value)) };
+}
+
 function many<Value>(
   flag: string,
   argument: string,
@@ -268,9 +309,17 @@ function parseRoles(text: string): readonly Role[] {
   const words = text.split(",").map((word) => word.trim());
   const unknown = words.find((word) => word !== "all" && !(ROLES as readonly string[]).includes(word));
   if (unknown !== undefined) throw invalid(`${JSON.stringify(unknown)} is not a role; the roles are all, ${ROLES.join(", ")}`);
-  const roles = words.includes("all") ? ROLES : ROLES.filter((role) => words.includes(role));
-  if (roles.length !== ROLES.length) throw invalid("this version plays every role in one process: leave it out or say all");
-  return roles;
+  return words.includes("all") ? ROLES : ROLES.filter((role) => words.includes(role));
+}
+
+/** As it is written: `all`, or the names with commas between. */
+export function rolesText(roles: readonly Role[]): string {
+  return roles.length === ROLES.length ? "all" : roles.join(",");
+}
+
+function parseDatabasePrefix(text: string): string {
+  if (!/^[a-z][a-z0-9_]{0,31}$/.test(text)) throw invalid("it begins with a letter and has at most 32 lowercase letters, digits or '_'");
+  return text;
 }
 
 /** A hostname as an identity: `media-1.example.org` becomes `media-1-example-org`. */

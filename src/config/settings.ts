@@ -13,6 +13,9 @@ import {
   configKey,
   environmentVariable,
   isLoopback,
+  ROLES,
+  type Role,
+  rolesText,
   SETTING_NAMES,
   SETTINGS,
   type ServerSettings,
@@ -54,8 +57,10 @@ interface Given {
   readonly from: string;
 }
 
+/** Settings that name a file or a folder, from where the process was started. */
+const PATHS: readonly SettingName[] = ["dataDirectory", "natsCredentials"];
 /** Variables that the command-line client reads, which are nobody's mistake. */
-const CLIENT_VARIABLES = ["TROUPE_GATEWAY"];
+const CLIENT_VARIABLES = ["TROUPE_GATEWAY", "TROUPE_OWNER"];
 
 /** @throws {TroupeError} `SETTING_INVALID`; `facts.problems` lists all of them, one sentence each */
 export function resolveSettings(sources: SettingSources): ResolvedSettings {
@@ -68,7 +73,7 @@ export function resolveSettings(sources: SettingSources): ResolvedSettings {
     const given = find(setting, sources, file, problems);
     try {
       const value = setting.parse(given.texts);
-      values[name] = name === "dataDirectory" ? resolve(sources.workingDirectory, value as string) : value;
+      values[name] = PATHS.includes(name) && value !== undefined ? resolve(sources.workingDirectory, value as string) : value;
       reports.push({ key: configKey(setting.flag), flag: `--${setting.flag}`, value: setting.show(values[name]), from: given.from });
     } catch (error) {
       problems.push(fault(setting, given, toTroupeError(error)));
@@ -100,7 +105,7 @@ function findVariable(setting: Setting<unknown>, sources: SettingSources, proble
   if (direct !== undefined) return { texts: split(setting, direct), from: name };
   if (path === undefined) return undefined;
   const text = readText(sources, path, `${pathVariable} names ${path}`, problems);
-  return { texts: split(setting, text ?? ""), from: pathVariable };
+  return { texts: split(setting, (text ?? "").trim()), from: pathVariable };
 }
 
 /** Several values in one text are separated by white space, which neither a token nor an origin holds. */
@@ -181,8 +186,9 @@ function fault(setting: Setting<unknown>, given: Given, error: TroupeError): str
 
 /** Settings that are fine alone and not together. */
 function contradictions(settings: ServerSettings): string[] {
-  const found: string[] = [];
-  if (settings.tokens.length === 0 && !isLoopback(settings.host)) {
+  const found = [...missingEngines(settings)];
+  const hasGateway = settings.roles.includes("gateway");
+  if (hasGateway && settings.tokens.length === 0 && !isLoopback(settings.host)) {
     found.push(
       `--host ${settings.host} would let everyone who reaches this machine read and delete every file: give --token owner:secret as well, or listen on 127.0.0.1.`,
     );
@@ -191,6 +197,41 @@ function contradictions(settings: ServerSettings): string[] {
     found.push("--offline-after is not more than twice --heartbeat: one lost heartbeat would make a node count as offline.");
   }
   return found;
+}
+
+/** Roles apart meet on a bus and in a database. */
+function missingEngines({ roles, nats, natsCredentials, mysql, host, advertise }: ServerSettings): string[] {
+  const found: string[] = [];
+  const isPart = roles.length < ROLES.length;
+  const role = `--role ${rolesText(roles)}`;
+  if (isPart && nats === undefined) {
+    found.push(
+      `${role} plays with other processes, which meet on NATS, and there is no --nats: give its address, such as --nats nats://user:password@host:4222, also as TROUPE_NATS or in a file named by TROUPE_NATS_FILE.`,
+    );
+  } else if (isPart && nats === "local") {
+    found.push(
+      `${role} plays with other processes, and --nats local is for this one alone: give the address of a server that all of them reach.`,
+    );
+  }
+  if (isPart && mysql === undefined && roles.some((name) => DATABASE_ROLES.includes(name))) {
+    found.push(
+      `${role} shares its database with other processes, and there is no --mysql: give its address, such as --mysql mysql://user:password@host:3306, also as TROUPE_MYSQL or in a file named by TROUPE_MYSQL_FILE.`,
+    );
+  }
+  if (natsCredentials !== undefined && (nats === undefined || nats === "local"))
+    found.push("--nats-creds is for a server that --nats names, and none is named.");
+  if (nats !== undefined && nats !== "local" && roles.includes("storage") && isWildcard(host) && advertise === undefined) {
+    found.push(
+      `--host ${host} is every address of this machine: say with --advertise at which one other machines reach this node's data, such as --advertise 10.0.0.5 (or none: bytes then travel over the bus).`,
+    );
+  }
+  return found;
+}
+
+const DATABASE_ROLES: readonly Role[] = ["tracker", "ids", "catalog"];
+
+function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
 }
 
 function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {

@@ -30,6 +30,7 @@ export function isDigestHex(algorithm: DigestAlgorithm, value: string): boolean 
 const CONTENT_DIGEST_NAMES: Readonly<Record<string, DigestAlgorithm>> = {
   "sha-256": "sha256",
   "sha-512": "sha512",
+  sha: "sha1",
   md5: "md5",
   blake3: "blake3",
 };
@@ -52,4 +53,15 @@ export function parseContentDigest(field: string): ChunkDigest[] {
     digests.push({ algorithm, value });
   }
   return digests;
+}
+
+/** The field that {@link parseContentDigest} reads these from. */
+export function contentDigestField(digests: readonly ChunkDigest[]): string {
+  const names = Object.entries(CONTENT_DIGEST_NAMES);
+  return digests
+    .map(({ algorithm, value }) => {
+      const name = names.find(([, named]) => named === algorithm)?.[0];
+      return `${name}=:${Buffer.from(value, "hex").toString("base64")}:`;
+    })
+    .join(", ");
 }

@@ -78,7 +78,7 @@ export const ERRORS = {
   NOT_IMPLEMENTED: row(501, "never", "This server does not do that."),
   BUSY: row(503, "later", "The actor's mailbox is full; wait and try again."),
   UNAVAILABLE: row(503, "later", "The part of the system this needs is not there at the moment; try again."),
-  HOST_UNAVAILABLE: row(503, "later", "The node that holds this upload does not answer; it continues when the node is back."),
+  HOST_UNAVAILABLE: row(503, "later", "The node that holds these bytes does not answer; what was begun goes on when it is back."),
   NO_NODES: row(503, "later", "No storage node is up to take this; see 'troupe nodes'."),
   TOO_FEW_MEMBERS: row(503, "later", "The group has fewer members up than it must keep copies."),
   DATABASE_UNAVAILABLE: row(503, "later", "The database does not answer; try again."),

@@ -63,6 +63,30 @@ export const ERROR_DETAIL_CHARACTERS_MAX = 4 * KIB;
 export const BUS_BURST_MESSAGES = 64;
 export const BUS_BURST_MS_MAX = 5;
 
+/** A server whose messages are smaller than this cannot carry a request with its headers; nobody starts on it. */
+export const BUS_PAYLOAD_BYTES_MIN = REQUEST_BYTES_MAX + ANSWER_HEADER_BYTES_MAX;
+/** The first connection to a bus server, all addresses together; and one attempt at one address, also later. */
+export const BUS_CONNECT_MS_MAX = 10_000;
+export const BUS_DIAL_MS_MAX = 4_000;
+export const BUS_RECONNECT_PAUSE_MIN_MS = 50;
+export const BUS_RECONNECT_PAUSE_MAX_MS = 1_000;
+/** A server is asked this often whether it lives; with more than so many questions unanswered its connection counts as broken. */
+export const BUS_PING_MS = 3_000;
+export const BUS_PINGS_UNANSWERED_MAX = 2;
+/** Bytes handed to a connection that the server has not confirmed, or that wait for a server to come back. */
+export const BUS_UNCONFIRMED_BYTES_MAX = 32 * MIB;
+/** After this many unconfirmed bytes the server is asked to confirm them. */
+export const BUS_CONFIRM_BYTES = 256 * KIB;
+/** Requests that wait for a server to come back. */
+export const BUS_WAITING_REQUESTS_MAX = 4096;
+/** For this long after a server came back, nobody listening means that they are not back yet: asked again after a pause. */
+export const BUS_GATHER_MS = 3_000;
+export const BUS_GATHER_PAUSE_MS = 100;
+/** A closing connection waits this long for what is on its way. */
+export const BUS_GOODBYE_MS = 1_500;
+/** Subjects whose refusal a connection remembers to have told; then it tells them again. */
+export const BUS_REFUSALS_KEPT = 256;
+
 export const MAILBOX_MESSAGES_MAX = 1024;
 /** The lane for status and cancellation, which must work while the other is full. */
 export const MAILBOX_PRIORITY_MESSAGES_MAX = 256;
@@ -82,13 +106,23 @@ export const RESTART_WINDOW_MS = 60_000;
 export const STOP_GRACE_MS = 4_000;
 
 export const REQUEST_TIMEOUT_DEFAULT_MS = 5_000;
+/** Of a request that may be asked twice: how much of its time the first member of the queue group has. */
+export const REQUEST_FIRST_TRY_PERCENT = 33;
 /** A merge verifies and syncs the whole file before it answers. */
 export const MERGE_TIMEOUT_MS = 10 * 60_000;
+/** A gateway asks for a merge that goes on again after this, and so finds out that its host has gone. */
+export const MERGE_ASKED_AGAIN_MS = 10_000;
 /** No caller is waited for longer than this, whatever it says. */
 export const REQUEST_TIMEOUT_MS_MAX = 15 * 60_000;
 
 export const HEARTBEAT_MS_DEFAULT = 3_000;
 export const OFFLINE_AFTER_MS_DEFAULT = 10_000;
+/** How much of a heartbeat's time a node waits for the trackers' answers: it does not know how many there are. */
+export const HEARTBEAT_ANSWERS_PERCENT = 25;
+/** How long a tracker that starts listens before it answers, when no other tells it who is there, in parts of a heartbeat's time. */
+export const TRACKER_LISTENING_PERCENT = 150;
+/** A starting tracker that was refused the others' table asks again after this. */
+export const TABLE_COPY_PAUSE_MS = 100;
 export const IDLE_EXPIRY_MS_DEFAULT = 24 * 3_600_000;
 export const OUTCOME_KEPT_MS = 7 * 24 * 3_600_000;
 export const VERIFY_AGE_MS_DEFAULT = 3_600_000;
@@ -96,9 +130,25 @@ export const DELETE_GRACE_MS_DEFAULT = 60_000;
 /** Another gateway answers 404 within 2 s of a delete, so it may remember a lookup for less than that. */
 export const LOOKUP_KEPT_MS = 1_000;
 export const DELETE_VISIBLE_MS_MAX = 2_000;
-export const CACHE_LIFETIME_MS = 10 * 60_000;
-/** A tombstone must outlive every lookup that began before it. */
-export const CACHE_TOMBSTONE_MS = 60_000;
+/** A gateway remembers what was deleted through it for longer than any lookup lasts that began before. */
+export const DELETED_KEPT_MS = 60_000;
+/** What a catalog looked up is not older than this when it comes from the cache. */
+export const CACHE_LIFETIME_MS = 800;
+/** As long as the longest lifetime: what was looked up before the tombstone is too old when it ends. */
+export const CACHE_TOMBSTONE_MS = 1_000;
+/** A cache outside the process that has not answered within this is done without, and so are the lookups after, until it answers again. */
+export const CACHE_ANSWER_MS_MAX = 150;
+export const CACHE_CONNECT_MS_MAX = 2_000;
+/** It is tried again after these pauses; they begin small again when it has been of use for so long. */
+export const CACHE_PAUSE_MIN_MS = 100;
+export const CACHE_PAUSE_MAX_MS = 5_000;
+export const CACHE_STEADY_MS = 10_000;
+/** Questions to it under way at a time; more go without. */
+export const CACHE_QUESTIONS_MAX = 1_024;
+export const CACHE_VALUE_BYTES_MAX = 64 * KIB;
+export const CACHE_PREFIX_BYTES_MAX = 64;
+/** A server's clock that is set back by less than this goes unnoticed: so much older may a value get. */
+export const CACHE_CLOCK_SLACK_MS = 50;
 export const CACHE_ENTRIES_MAX = 100_000;
 /** Keys and values of the cache in one process's memory. */
 export const CACHE_BYTES_MAX = 64 * MIB;
@@ -106,6 +156,25 @@ export const CACHE_BYTES_MAX = 64 * MIB;
 /** How long a token of a node's data server is good, by the node's monotonic clock: for one blob, and for the chunks of one upload. */
 export const READ_TOKEN_MS = 6 * 3_600_000;
 export const WRITE_TOKEN_MS = 24 * 3_600_000;
+
+/** A node that cannot be connected to within this is reached over the bus, and connected to again only after a while. */
+export const CONNECT_TIMEOUT_MS = 2_000;
+export const BUS_ROUTE_KEPT_MS = 30_000;
+export const BUS_ROUTES_KEPT = 4_096;
+/** A node that says and takes nothing for this long in the middle of an exchange of bytes is given up. */
+export const DATA_SILENCE_MS_MAX = 40_000;
+/** Exchanges of bytes one gateway has with one node at a time. */
+export const EXCHANGES_PER_NODE_MAX = 1_024;
+/**
+ * Bytes over the bus, in frames: a receiver lets its sender be so many of them ahead. What a node and a gateway hold in memory for it is
+ * at most their transfers times the window.
+ */
+export const FRAME_BYTES_MAX = 64 * KIB;
+export const FRAME_WINDOW_MAX = 8;
+export const TRANSFERS_PER_NODE_MAX = 32;
+export const TRANSFERS_PER_GATEWAY_MAX = 48;
+/** A receiver that lets its sender send nothing for this long is given up. */
+export const FRAME_CREDIT_MS_MAX = 130_000;
 
 export const LOCATIONS_MAX = 3;
 export const GROUP_NODES_MAX = 64;
@@ -120,6 +189,8 @@ export const ID_STEP_DEFAULT = 100;
 export const ID_LEASE_COUNT_MAX = 10_000;
 /** Counters one allocator keeps a block of in memory; the rest of a forgotten block is a gap. */
 export const ID_KEYS_MAX = 1_000;
+/** How long an allocator counts on a block: a raise that it did not hear, it finds in the database by then. */
+export const ID_BLOCK_KEPT_MS = 60_000;
 /** Four base-512 digits: the largest ID a blob path can hold is one less. */
 export const BLOB_ID_LIMIT = 512 ** 4;
 
@@ -132,6 +203,19 @@ export const DURABLE_DIRECTORIES_KEPT = 10_000;
 export const TRANSACTION_ATTEMPTS_MAX = 8;
 /** Transactions and reads that wait for one database. */
 export const DATABASE_WAITING_MAX = 8192;
+/** Connections of one process to one database of a server, unless set. */
+export const DATABASE_CONNECTIONS_DEFAULT = 10;
+export const DATABASE_CONNECT_MS_MAX = 3_000;
+/** How long a statement waits for a lock that another transaction holds, in whole seconds of the server's. */
+export const DATABASE_LOCK_WAIT_MS_MAX = 5_000;
+/** A statement that is not answered by then is given up, and its connection with it; a migration may take longer. */
+export const DATABASE_STATEMENT_MS_MAX = 10_000;
+export const MIGRATION_STATEMENT_MS_MAX = 3_600_000;
+/** A database that is away for less than this costs time and no error. */
+export const DATABASE_AWAY_MS_MAX = 4_000;
+/** A connection nobody uses is closed after this; the server ends one of which it hears nothing, and frees its locks, after the other. */
+export const DATABASE_IDLE_MS = 30_000;
+export const DATABASE_SILENCE_MS_MAX = 60_000;
 /** Prepared statements one connection keeps. */
 export const STATEMENTS_KEPT_MAX = 256;
 export const OPERATION_KEPT_MS = OUTCOME_KEPT_MS;
@@ -143,10 +227,10 @@ export const PURGE_ROWS_MAX = 200;
 export const OUTBOX_SWEEP_MS = 1_000;
 export const OUTBOX_BATCH_MAX = 64;
 export const OUTBOX_PARALLEL_MAX = 8;
+/** Rows that one catalog is delivering are nobody else's for this long. */
+export const OUTBOX_CLAIM_MS = 15_000;
 export const OUTBOX_BACKOFF_MIN_MS = 1_000;
 export const OUTBOX_BACKOFF_MAX_MS = 5 * 60_000;
-/** A renamed file's cached record is read again after this, when every lookup that began before the rename has ended. */
-export const CACHE_REFRESH_MS = 15_000;
 
 export const HEADERS_TIMEOUT_MS = 30_000;
 export const SLOW_BODY_WINDOW_MS = 30_000;
@@ -201,19 +285,47 @@ assert(REQUEST_BYTES_MAX <= REPLY_BYTES_MAX && REPLY_BYTES_MAX <= BUS_PAYLOAD_BY
 assert(REQUEST_ITEMS_MAX <= REPLY_ITEMS_MAX);
 assert(MISSING_RANGES_MAX * 3 < REPLY_ITEMS_MAX && PAGE_ITEMS_MAX * 40 < REPLY_ITEMS_MAX, "a page fits into one reply");
 assert(OFFLINE_AFTER_MS_DEFAULT > 2 * HEARTBEAT_MS_DEFAULT, "one lost heartbeat makes nobody offline");
-assert(LOOKUP_KEPT_MS < DELETE_VISIBLE_MS_MAX && DELETE_VISIBLE_MS_MAX < CACHE_TOMBSTONE_MS);
-assert(CACHE_TOMBSTONE_MS > 2 * REQUEST_TIMEOUT_DEFAULT_MS, "a lookup that began before a delete ends before its tombstone");
+assert(
+  TRACKER_LISTENING_PERCENT > 100 + HEARTBEAT_ANSWERS_PERCENT && TABLE_COPY_PAUSE_MS < HEARTBEAT_MS_DEFAULT,
+  "every living node has spoken, and was told to join, before a tracker answers",
+);
+assert(
+  LOOKUP_KEPT_MS + CACHE_LIFETIME_MS + CACHE_CLOCK_SLACK_MS < DELETE_VISIBLE_MS_MAX,
+  "what a gateway remembers of what the cache remembered is still in time",
+);
+assert(DELETED_KEPT_MS > 2 * REQUEST_TIMEOUT_DEFAULT_MS, "a lookup that began before a delete ends before its tombstone at the gateway");
+assert(CACHE_TOMBSTONE_MS >= CACHE_LIFETIME_MS, "no lease from before a tombstone is good after it");
+assert(CACHE_CONNECT_MS_MAX + CACHE_ANSWER_MS_MAX < REQUEST_TIMEOUT_DEFAULT_MS && CACHE_PAUSE_MIN_MS < CACHE_PAUSE_MAX_MS);
+assert(CACHE_VALUE_BYTES_MAX <= REPLY_BYTES_MAX && CACHE_QUESTIONS_MAX <= DEFERRED_REPLIES_MAX);
 assert(CACHE_BYTES_MAX >= CACHE_ENTRIES_MAX * 512, "a full cache has room for its entries");
-assert(CACHE_REFRESH_MS > 2 * REQUEST_TIMEOUT_DEFAULT_MS && CACHE_REFRESH_MS < OUTBOX_BACKOFF_MAX_MS);
+assert(OUTBOX_CLAIM_MS > 2 * REQUEST_TIMEOUT_DEFAULT_MS && OUTBOX_CLAIM_MS < OUTBOX_BACKOFF_MAX_MS, "a claim outlives a delivery");
 assert(OUTBOX_SWEEP_MS < DELETE_VISIBLE_MS_MAX && OUTBOX_BACKOFF_MIN_MS < OUTBOX_BACKOFF_MAX_MS && OUTBOX_PARALLEL_MAX <= OUTBOX_BATCH_MAX);
 assert(ID_KEYS_MAX * 4 < REPLY_ITEMS_MAX, "an allocator's state fits into one reply");
 assert(RESTART_BACKOFF_MIN_MS < RESTART_BACKOFF_MAX_MS);
 assert(READ_GRANT_KEPT_MS < READ_TOKEN_MS, "a gateway forgets a grant before it ends");
+assert(CONNECT_TIMEOUT_MS < REQUEST_TIMEOUT_DEFAULT_MS && CONNECT_TIMEOUT_MS < BUS_ROUTE_KEPT_MS);
+assert(DATA_SILENCE_MS_MAX > SLOW_BODY_WINDOW_MS, "whoever sends a body too slowly is told so before its node is blamed");
+assert(
+  DATA_SILENCE_MS_MAX + CONNECT_TIMEOUT_MS < CLIENT_SILENCE_MS_MAX,
+  "a gateway says that a node is silent before its client stops listening",
+);
+assert(FRAME_BYTES_MAX < BUS_PAYLOAD_BYTES_MAX && FRAME_WINDOW_MAX >= 2, "a window can be half empty");
+assert(FRAME_CREDIT_MS_MAX > SLOW_READER_TIMEOUT_MS, "a gateway gives its own slow reader up before the node gives the gateway up");
+assert(
+  Math.max(TRANSFERS_PER_NODE_MAX, TRANSFERS_PER_GATEWAY_MAX) * FRAME_WINDOW_MAX * FRAME_BYTES_MAX < BUS_UNCONFIRMED_BYTES_MAX,
+  "all windows at once leave room on a connection",
+);
+assert(TRANSFERS_PER_NODE_MAX <= CHUNKS_IN_FLIGHT_PER_NODE_MAX && TRANSFERS_PER_NODE_MAX * FRAME_WINDOW_MAX <= BUS_PENDING_MESSAGES_MAX);
+assert(EXCHANGES_PER_NODE_MAX >= CHUNKS_IN_FLIGHT_PER_NODE_MAX && EXCHANGES_PER_NODE_MAX < HTTP_CONNECTIONS_MAX);
 assert(GATEWAY_DRAIN_MS + DATA_SERVER_DRAIN_MS + STOP_GRACE_MS < STOP_MS_MAX, "the gateway, then one actor's grace, fit into a stop");
+assert(ID_BLOCK_KEPT_MS > REQUEST_TIMEOUT_DEFAULT_MS, "who waited for a step is served from it");
 assert(ID_STEP_MIN <= ID_STEP_DEFAULT && ID_LEASE_COUNT_MAX < BLOB_ID_LIMIT);
 assert(CHUNKS_IN_FLIGHT_PER_SESSION_MAX <= CHUNKS_IN_FLIGHT_PER_NODE_MAX);
 assert(MAILBOX_PRIORITY_MESSAGES_MAX <= MAILBOX_MESSAGES_MAX && MAILBOX_MESSAGES_MAX <= BUS_PENDING_MESSAGES_MAX);
 assert(DATABASE_WAITING_MAX >= DEFERRED_REPLIES_MAX, "every reply a host holds open may be waiting for the database");
+assert(DATABASE_LOCK_WAIT_MS_MAX < DATABASE_STATEMENT_MS_MAX, "the server says that a lock was not to be had before its silence does");
+assert(DATABASE_CONNECT_MS_MAX < DATABASE_AWAY_MS_MAX && DATABASE_AWAY_MS_MAX < REQUEST_TIMEOUT_DEFAULT_MS, "who waits hears why");
+assert(DATABASE_IDLE_MS < DATABASE_SILENCE_MS_MAX && DATABASE_STATEMENT_MS_MAX < DATABASE_SILENCE_MS_MAX);
 assert(GROUP_NODES_MAX <= PAGE_ITEMS_MAX && LOCATIONS_MAX <= GROUP_NODES_MAX);
 assert(BODY_BUFFER_BYTES_MAX <= WRITE_BLOCK_BYTES, "a waiting body costs no more than a block being written");
 assert(TARGET_BYTES_MAX > 2 * 3 * NAME_BYTES_MAX, "a target holds the longest name, percent-encoded");
@@ -225,7 +337,21 @@ assert(
   "an error's headers fit",
 );
 assert(3 * ERROR_DETAIL_CHARACTERS_MAX < REQUEST_BYTES_MAX, "an error without its facts fits into the smallest message");
+assert(BUS_PAYLOAD_BYTES_MIN <= BUS_PAYLOAD_BYTES_MAX && BUS_PAYLOAD_BYTES_MAX < BUS_UNCONFIRMED_BYTES_MAX);
+assert(BUS_CONFIRM_BYTES * 4 < BUS_UNCONFIRMED_BYTES_MAX, "a server that keeps up is asked long before the bound");
+assert(
+  BUS_PING_MS * (BUS_PINGS_UNANSWERED_MAX + 1) <= OFFLINE_AFTER_MS_DEFAULT,
+  "a silent server is noticed before nodes count as offline",
+);
+assert(BUS_DIAL_MS_MAX < BUS_CONNECT_MS_MAX && BUS_RECONNECT_PAUSE_MIN_MS < BUS_RECONNECT_PAUSE_MAX_MS);
+assert(
+  BUS_RECONNECT_PAUSE_MAX_MS < BUS_GATHER_MS && BUS_GATHER_MS < REQUEST_TIMEOUT_DEFAULT_MS,
+  "others are back before a request gives up",
+);
+assert(2 * BUS_GOODBYE_MS + STOP_GRACE_MS < STOP_MS_MAX, "an actor's grace and a goodbye fit into a stop");
+assert(MERGE_TIMEOUT_MS / MERGE_ASKED_AGAIN_MS < DEFERRED_REPLIES_MAX, "one merge that is asked for again and again crowds nobody out");
 assert(REQUEST_TIMEOUT_DEFAULT_MS <= MERGE_TIMEOUT_MS && MERGE_TIMEOUT_MS <= REQUEST_TIMEOUT_MS_MAX);
+assert(REQUEST_FIRST_TRY_PERCENT <= 50, "whoever is asked again has no less time");
 assert(STOP_GRACE_MS < DRAIN_MS_MAX, "effects that are told to end have time to");
 assert(DEFERRED_REPLIES_MAX < MAILBOX_POSTED_MAX && MAILBOX_PRIORITY_RUN_MAX < MAILBOX_PRIORITY_MESSAGES_MAX);
 assert(RESTART_BACKOFF_MAX_MS < RESTART_WINDOW_MS);

@@ -121,5 +121,8 @@ export const cursor = z.string().max(512);
 /** Inclusive ranges of chunk indexes. */
 export const indexRanges = z.array(z.tuple([count, count]));
 
+/** What a node answers when it has a chunk; see the DataPlane port. */
+export const chunkStored = z.object({ index: count, copies: count, receivedCount: count, isNew: z.boolean() });
+
 /** A right to move bytes to or from one node; see the DataPlane port. */
 export const dataAccess = z.object({ nodeId: identity, url: z.string().optional(), token: z.string().max(512) });

@@ -48,8 +48,7 @@ async function storeChunk(
   uploadId: string,
   index: number,
 ): Promise<HttpResponse> {
-  const grant = tokens.check(tokenOf(request), "write");
-  if (grant.uploadId !== uploadId) throw new TroupeError("FORBIDDEN", "The token is for another upload.");
+  tokens.checkWrite(tokenOf(request), uploadId);
   const length = request.headers["content-length"];
   const digest = request.headers["content-digest"];
   const stored = await node.storeChunk({
@@ -64,8 +63,7 @@ async function storeChunk(
 }
 
 async function readBlob(node: ByteService, tokens: TokenMint, request: HttpRequest, blobId: number): Promise<HttpResponse> {
-  const { blobId: granted, path, sizeBytes } = tokens.check(tokenOf(request), "read");
-  if (granted !== blobId) throw new TroupeError("FORBIDDEN", "The token is for another blob.");
+  const { path, sizeBytes } = tokens.checkRead(tokenOf(request), blobId);
   const wanted = parseRange(request.headers["range"], sizeBytes);
   if (wanted.kind === "unsatisfiable")
     return { status: 416, headers: { "content-range": `bytes */${sizeBytes}`, "accept-ranges": "bytes" } };

@@ -58,6 +58,18 @@ export class TokenMint {
     return grant as Extract<Grant, { kind: Kind }>;
   }
 
+  /** @throws {TroupeError} `FORBIDDEN`, also for a token that is for another upload */
+  checkWrite(token: string, uploadId: string): void {
+    if (this.check(token, "write").uploadId !== uploadId) throw new TroupeError("FORBIDDEN", "The token is for another upload.");
+  }
+
+  /** @throws {TroupeError} `FORBIDDEN`, also for a token that is for another blob */
+  checkRead(token: string, blobId: number): ReadGrant {
+    const grant = this.check(token, "read");
+    if (grant.blobId !== blobId) throw new TroupeError("FORBIDDEN", "The token is for another blob.");
+    return grant;
+  }
+
   #sign(claims: string): Buffer {
     return createHmac("sha256", this.#key).update(claims).digest();
   }

@@ -5,7 +5,7 @@
 import type { LRUCache } from "lru-cache";
 import type { LocatedFile } from "../actors/catalog/contract.ts";
 import { storage } from "../actors/storage/contract.ts";
-import { client } from "../bus/client.ts";
+import { client, isNoResponders } from "../bus/client.ts";
 import { type ErrorCode, TroupeError, toTroupeError } from "../core/errors.ts";
 import { READ_GRANT_KEPT_MS } from "../core/limits.ts";
 import type { ByteStream } from "../core/ports/byte-stream.ts";
@@ -25,7 +25,6 @@ const NEXT_NODE: ReadonlySet<ErrorCode> = new Set([
   "STOPPING",
   "DEADLINE_EXCEEDED",
   "TOO_MANY",
-  "FORBIDDEN",
 ]);
 
 export class BlobDirectory {
@@ -75,16 +74,35 @@ export class BlobDirectory {
     const known = this.#grants.get(key);
     if (known !== undefined) {
       try {
-        return await this.#ports.dataPlane.readBlob(known, blobRange);
+        return await this.#ports.dataPlane.readBlob(known, blobRange, signal);
       } catch (error) {
         // A node that restarted knows its old tokens no more, and may listen elsewhere.
         this.#grants.delete(key);
         if (!(error instanceof TroupeError) || (error.code !== "FORBIDDEN" && error.code !== "HOST_UNAVAILABLE")) throw error;
       }
     }
-    const grant = await client(this.#ports.bus, storage, { nodeId }).grantRead({ blobId, path, sizeBytes: file.sizeBytes }, { signal });
-    const bytes = await this.#ports.dataPlane.readBlob(grant, blobRange);
-    this.#grants.set(key, grant);
-    return bytes;
+    const grant = await this.#grant(nodeId, file, signal);
+    try {
+      const bytes = await this.#ports.dataPlane.readBlob(grant, blobRange, signal);
+      this.#grants.set(key, grant);
+      return bytes;
+    } catch (error) {
+      // It is not whoever wants the file that is forbidden something: the node has started anew since it gave the grant.
+      if (error instanceof TroupeError && error.code === "FORBIDDEN") throw silent(nodeId, error);
+      throw error;
+    }
   }
+
+  async #grant(nodeId: string, { blob, sizeBytes }: LocatedFile, signal: AbortSignal): Promise<DataAccess> {
+    const { blobId, path } = blob;
+    try {
+      return await client(this.#ports.bus, storage, { nodeId }).grantRead({ blobId, path, sizeBytes }, { signal });
+    } catch (error) {
+      throw isNoResponders(error) ? silent(nodeId, error) : error;
+    }
+  }
+}
+
+function silent(nodeId: string, cause: unknown): TroupeError {
+  return new TroupeError("HOST_UNAVAILABLE", `The node ${nodeId}, which holds this file, does not answer.`, { cause, facts: { nodeId } });
 }

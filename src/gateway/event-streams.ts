@@ -5,7 +5,8 @@
  * E2: facts are delivered at most once; the heartbeat asks for the status again and sends it when it says something new, so that a
  *     lost fact, the last one too, is made up for late, not never.
  * E3: a slow reader costs `EVENTS_WAITING_MAX` events; older ones are dropped. A status is whole, so the newest makes up for them.
- * E4: nothing steps back: a status that was asked for before a newer one arrived as a fact is not sent.
+ * E4: nothing steps back: a status that was asked for before a newer one arrived as a fact is not sent, nor what a host says that has lost
+ *     the upload to another.
  */
 
 import { upload, uploadStatus } from "../actors/upload/contract.ts";
@@ -23,6 +24,7 @@ import { outcomeView, statusView } from "./views.ts";
 /** What an upload looks like now, and whether that is final. */
 interface Snapshot {
   readonly state: UploadState;
+  readonly epoch: number;
   readonly view: Record<string, unknown>;
 }
 
@@ -66,11 +68,11 @@ export class EventStreams {
     const options = { principal, ...(signal === undefined ? {} : { signal }) };
     try {
       const status = owned(await client(this.#ports.bus, upload, { uploadId }).status({}, options), principal);
-      return { state: status.state, view: statusView(status) };
+      return { state: status.state, epoch: status.epoch, view: statusView(status) };
     } catch (error) {
       if (!isNoResponders(error)) throw error;
       const record = await this.#uploads.outcome(uploadId, options);
-      return { state: record.state, view: outcomeView(record) };
+      return { state: record.state, epoch: record.epoch, view: outcomeView(record) };
     }
   }
 
@@ -93,6 +95,8 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
   #lastStatus: string | undefined;
   /** Statuses that came as facts. */
   #statusFactCount = 0;
+  /** The highest there was. */
+  #epoch = 0;
   #ended = false;
 
   constructor(ports: GatewayPorts, uploadId: string, snapshot: () => Promise<Snapshot>, onEnd: () => void) {
@@ -153,10 +157,12 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
     }
     const status = uploadStatus.safeParse(body);
     if (!status.success) return this.#passOn(fact, body);
+    const { state, epoch } = status.data;
+    if (epoch < this.#epoch) return;
     this.#statusFactCount += 1;
     // Whatever the fact is called, a reader is told the status first.
     const event = this.#lastState === undefined ? "state" : fact;
-    this.#sendStatus(event, { state: status.data.state, view: statusView(status.data) });
+    this.#sendStatus(event, { state, epoch, view: statusView(status.data) });
   }
 
   /** A fact of a kind that is not known here. */
@@ -170,12 +176,13 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
     const countBefore = this.#statusFactCount;
     const snapshot = await this.#snapshot();
     // E4
-    if (this.#statusFactCount !== countBefore) return;
+    if (this.#statusFactCount !== countBefore || snapshot.epoch < this.#epoch) return;
     if (snapshot.state !== this.#lastState) this.#sendStatus("state", snapshot);
     else if (JSON.stringify(snapshot.view) !== this.#lastStatus) this.#sendStatus("progress", snapshot);
   }
 
-  #sendStatus(event: string, { state, view }: Snapshot): void {
+  #sendStatus(event: string, { state, epoch, view }: Snapshot): void {
+    this.#epoch = epoch;
     this.#lastState = state;
     this.#lastStatus = JSON.stringify(view);
     this.#push(inWords(event, this.#lastStatus));

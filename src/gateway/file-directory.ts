@@ -9,7 +9,7 @@ import { catalog, type FileRecord, type LocatedFile } from "../actors/catalog/co
 import { type CallOptions, client } from "../bus/client.ts";
 import { TroupeError } from "../core/errors.ts";
 import { isFileId } from "../core/file-id.ts";
-import { CACHE_TOMBSTONE_MS, LOOKUP_KEPT_MS } from "../core/limits.ts";
+import { DELETED_KEPT_MS, LOOKUP_KEPT_MS } from "../core/limits.ts";
 import type { Principal } from "../core/principal.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { remembered } from "./remembered.ts";
@@ -24,7 +24,7 @@ export class FileDirectory {
   constructor(ports: GatewayPorts) {
     this.#ports = ports;
     this.#known = remembered<LocatedFile>(ports.clock, LOOKUP_KEPT_MS);
-    this.#tombstones = remembered(ports.clock, CACHE_TOMBSTONE_MS);
+    this.#tombstones = remembered(ports.clock, DELETED_KEPT_MS);
   }
 
   /** @throws {TroupeError} `FILE_NOT_FOUND`, and what the bus throws */
@@ -33,11 +33,13 @@ export class FileDirectory {
     this.#refuseDeleted(key);
     const known = this.#known.get(key);
     if (known !== undefined) return known;
+    const askedMs = this.#ports.clock.nowMs();
     const file = await client(this.#ports.bus, catalog).file({ fileId }, options);
     // F1: the delete may have come while the catalog was being asked.
     this.#refuseDeleted(key);
     if (file.owner !== options.principal.owner) throw new TroupeError("FILE_NOT_FOUND");
-    this.#known.set(key, file);
+    // Counted from the question on: an answer that was long on its way is old when it arrives.
+    this.#known.set(key, file, { start: askedMs });
     return file;
   }
 

@@ -1,8 +1,13 @@
-/** Asking for a merge, wherever the upload stands: its session, or its outcome in the catalog. The same again gives the same file. */
+/**
+ * Asking for a merge, wherever the upload stands: its session, or its outcome in the catalog. The same again gives the same file.
+ *
+ * A merge may take minutes, and the bus does not say when the host of a session died with the question. So the question is put again every
+ * now and then: the session that is merging takes it for the same, and one that is gone, or has started anew, is noticed.
+ */
 import { type MergedFile, upload } from "../actors/upload/contract.ts";
 import { type CallOptions, client, isNoResponders } from "../bus/client.ts";
 import { TroupeError } from "../core/errors.ts";
-import { MERGE_TIMEOUT_MS } from "../core/limits.ts";
+import { MERGE_ASKED_AGAIN_MS, MERGE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Principal } from "../core/principal.ts";
 import type { UploadState } from "../core/shapes.ts";
 import { callOptions, type Exchange } from "./exchange.ts";
@@ -17,23 +22,34 @@ export type MergeResult = { readonly kind: "file"; readonly file: MergedFile } |
  */
 export async function mergeUpload(gateway: Gateway, exchange: Exchange, uploadId: string, wait: boolean): Promise<MergeResult> {
   const options = { ...callOptions(exchange), principal: exchange.principal };
-  // Another host may have taken the upload over since we remembered its epoch; once is enough.
-  for (let attempt = 1; ; attempt += 1) {
+  const { clock } = gateway.ports;
+  const untilMs = clock.nowMs() + MERGE_TIMEOUT_MS;
+  let isRefreshed = false;
+  for (;;) {
     const found = await gateway.uploads.find(uploadId, options);
     if (found.kind === "ended") return { kind: "file", file: await fileOfEnded(gateway, found.record, options) };
+    const askedMs = clock.nowMs();
+    const timeoutMs = Math.min(MERGE_ASKED_AGAIN_MS, Math.max(0, untilMs - askedMs));
     try {
       const { state, file } = await client(gateway.ports.bus, upload, { uploadId }).merge(
         { epoch: found.upload.epoch, wait },
-        { ...options, timeoutMs: MERGE_TIMEOUT_MS },
+        { ...options, timeoutMs },
       );
       return file === undefined ? { kind: "begun", state } : { kind: "file", file };
     } catch (error) {
+      const isSilence = isLate(error) && clock.nowMs() - askedMs >= timeoutMs;
+      if (isSilence && clock.nowMs() < untilMs) continue;
       gateway.uploads.forget(uploadId);
-      const isStale = error instanceof TroupeError && (error.code === "EPOCH_STALE" || error.code === "UPLOAD_NOT_FOUND");
-      if (attempt > 1 || !(isStale || isNoResponders(error))) throw error;
+      // Another host may have taken the upload over since we remembered its epoch; once is enough.
+      if (isRefreshed || !(isStale(error) || isNoResponders(error))) throw error;
+      isRefreshed = true;
     }
   }
 }
+
+const isLate = (error: unknown): boolean => error instanceof TroupeError && error.code === "DEADLINE_EXCEEDED";
+const isStale = (error: unknown): boolean =>
+  error instanceof TroupeError && (error.code === "EPOCH_STALE" || error.code === "UPLOAD_NOT_FOUND");
 
 /** The same merge gives the same file, also when that was deleted since: what became of the upload is known, and 0 copies say the rest. */
 async function fileOfEnded(

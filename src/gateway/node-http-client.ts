@@ -3,19 +3,36 @@
  *
  * C1: a request whose kept connection turned out to be dead before anything was answered is sent again, if its body can be.
  * C2: an answer that comes before the body has been sent is the answer: the rest of the body is not sent.
+ * C3: a body that waits to be asked for is not pulled before the server has asked.
  */
 import { type ClientRequest, type IncomingMessage, Agent as PlainAgent, request as plainRequest } from "node:http";
 import { Agent as SecureAgent, request as secureRequest } from "node:https";
+import type { Socket } from "node:net";
 import { TroupeError } from "../core/errors.ts";
+import type { Clock } from "../core/ports/clock.ts";
 import type { HttpClient, HttpClientRequest, HttpClientResponse, HttpHeaders } from "../core/ports/http-exchange.ts";
 import { IncomingBody } from "./node-http-body.ts";
 
 const CONNECTIONS_PER_HOST_MAX = 256;
 const IDLE_CONNECTIONS_MAX = 64;
 
+export interface NodeHttpClientOptions {
+  readonly connectionsPerHostMax?: number;
+  /** How long a connection may take to come about; absent: as long as the operating system tries. */
+  readonly connecting?: { readonly clock: Clock; readonly timeoutMs: number };
+}
+
 export class NodeHttpClient implements HttpClient {
-  readonly #plain = new PlainAgent({ keepAlive: true, maxSockets: CONNECTIONS_PER_HOST_MAX, maxFreeSockets: IDLE_CONNECTIONS_MAX });
-  readonly #secure = new SecureAgent({ keepAlive: true, maxSockets: CONNECTIONS_PER_HOST_MAX, maxFreeSockets: IDLE_CONNECTIONS_MAX });
+  readonly #plain: PlainAgent;
+  readonly #secure: SecureAgent;
+  readonly #connecting: NodeHttpClientOptions["connecting"];
+
+  constructor({ connectionsPerHostMax = CONNECTIONS_PER_HOST_MAX, connecting }: NodeHttpClientOptions = {}) {
+    const agent = { keepAlive: true, maxSockets: connectionsPerHostMax, maxFreeSockets: IDLE_CONNECTIONS_MAX };
+    this.#plain = new PlainAgent(agent);
+    this.#secure = new SecureAgent(agent);
+    this.#connecting = connecting;
+  }
 
   async exchange(request: HttpClientRequest): Promise<HttpClientResponse> {
     for (;;) {
@@ -24,7 +41,7 @@ export class NodeHttpClient implements HttpClient {
       } catch (error) {
         if (!(error instanceof DeadConnection)) throw error;
         // C1: the other side closed an idle connection while the request was on its way. Each try takes one idle connection away.
-        if (!isReplayable(request.body) || !error.wasReused) throw error.reason;
+        if (!error.isReplayable || !error.wasReused) throw error.reason;
       }
     }
   }
@@ -35,20 +52,25 @@ export class NodeHttpClient implements HttpClient {
   }
 
   #send(request: HttpClientRequest): Promise<HttpClientResponse> {
-    const { signal, body } = request;
+    const { signal, body, expectContinue = false } = request;
     const url = new URL(request.url);
     const isSecure = url.protocol === "https:";
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(cancelled(signal));
       const outgoing = (isSecure ? secureRequest : plainRequest)(url, {
         method: request.method,
-        headers: { ...request.headers },
+        headers: { ...request.headers, ...(expectContinue ? { expect: "100-continue" } : {}) },
         agent: isSecure ? this.#secure : this.#plain,
       });
       const onAbort = (): void => void outgoing.destroy(cancelled(signal));
       signal?.addEventListener("abort", onAbort, { once: true });
       outgoing.once("close", () => signal?.removeEventListener("abort", onAbort));
-      outgoing.on("error", (error) => reject(connectionError(request, outgoing, error)));
+      const sending = { isConnected: false, isPulled: false };
+      outgoing.once("socket", (socket) => {
+        if (!socket.connecting) sending.isConnected = true;
+        else this.#watchConnecting(outgoing, socket, isSecure, () => (sending.isConnected = true));
+      });
+      outgoing.on("error", (error) => reject(connectionError(url, outgoing, error, sending)));
       outgoing.once("response", (incoming: IncomingMessage) => {
         // Told by the body.
         incoming.on("error", () => undefined);
@@ -65,11 +87,24 @@ export class NodeHttpClient implements HttpClient {
       });
       if (body === undefined || typeof body === "string" || body instanceof Uint8Array) outgoing.end(body);
       else
-        sendStream(outgoing, body).catch((error: unknown) => {
+        sendStream(outgoing, pulling(body, sending), expectContinue).catch((error: unknown) => {
           reject(error);
           outgoing.destroy();
         });
     });
+  }
+
+  #watchConnecting(outgoing: ClientRequest, socket: Socket, isSecure: boolean, onConnected: () => void): void {
+    const { clock, timeoutMs } = this.#connecting ?? {};
+    const timer =
+      clock === undefined || timeoutMs === undefined
+        ? undefined
+        : clock.setTimer(timeoutMs, () => outgoing.destroy(new Error(`no connection within ${timeoutMs} ms`)));
+    socket.once(isSecure ? "secureConnect" : "connect", () => {
+      timer?.cancel();
+      onConnected();
+    });
+    outgoing.once("close", () => timer?.cancel());
   }
 }
 
@@ -77,30 +112,46 @@ export class NodeHttpClient implements HttpClient {
 class DeadConnection extends Error {
   readonly reason: TroupeError;
   readonly wasReused: boolean;
-  constructor(reason: TroupeError, wasReused: boolean) {
+  readonly isReplayable: boolean;
+  constructor(reason: TroupeError, wasReused: boolean, isReplayable: boolean) {
     super(reason.message);
     this.reason = reason;
     this.wasReused = wasReused;
+    this.isReplayable = isReplayable;
   }
 }
 
-const isReplayable = (body: HttpClientRequest["body"]): boolean =>
-  body === undefined || typeof body === "string" || body instanceof Uint8Array;
+/** How far one request has come. */
+interface Sending {
+  isConnected: boolean;
+  /** A body that can be pulled only once has been. */
+  isPulled: boolean;
+}
 
 function cancelled(signal: AbortSignal | undefined): TroupeError {
   return new TroupeError("CANCELLED", undefined, { cause: signal?.reason });
 }
 
-function connectionError(request: HttpClientRequest, outgoing: ClientRequest, error: NodeJS.ErrnoException): Error {
+function connectionError(url: URL, outgoing: ClientRequest, error: NodeJS.ErrnoException, sending: Sending): Error {
   if (error instanceof TroupeError) return error;
-  const reason = new TroupeError("UNAVAILABLE", `${new URL(request.url).host} cannot be reached: ${error.code ?? error.message}.`, {
+  const reason = new TroupeError("UNAVAILABLE", `${url.host} cannot be reached: ${error.code ?? error.message}.`, {
     cause: error,
+    facts: sending.isConnected || sending.isPulled ? {} : { unconnected: true },
   });
-  return new DeadConnection(reason, outgoing.reusedSocket);
+  return new DeadConnection(reason, outgoing.reusedSocket, !sending.isPulled);
+}
+
+function pulling(body: AsyncIterable<Uint8Array>, sending: Sending): AsyncIterable<Uint8Array> {
+  return {
+    [Symbol.asyncIterator]() {
+      sending.isPulled = true;
+      return body[Symbol.asyncIterator]();
+    },
+  };
 }
 
 /** Pulls and sends as fast as the socket takes it, until the body ends or an answer makes the rest unwanted (C2). */
-async function sendStream(outgoing: ClientRequest, body: AsyncIterable<Uint8Array>): Promise<void> {
+async function sendStream(outgoing: ClientRequest, body: AsyncIterable<Uint8Array>, expectContinue: boolean): Promise<void> {
   let unwanted = false;
   let wake: (() => void) | undefined;
   const stop = (): void => {
@@ -110,6 +161,14 @@ async function sendStream(outgoing: ClientRequest, body: AsyncIterable<Uint8Arra
   outgoing.once("response", stop);
   outgoing.once("close", stop);
   outgoing.on("drain", () => wake?.());
+  if (expectContinue) {
+    // C3
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      outgoing.once("continue", resolve);
+    });
+    if (unwanted) return;
+  }
   for await (const block of body) {
     if (unwanted) break;
     if (!outgoing.write(block)) {

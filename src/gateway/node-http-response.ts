@@ -6,7 +6,7 @@
  * W3: a reader that takes nothing for `slowReaderMs` is given up.
  * W4: an answer to a request whose body has not been read whole closes the connection, but not before the client could read it:
  *     what still comes is thrown away within bounds (closing with unread bytes would reset the connection and lose the answer).
- * W5: where the stream names a region of a file and the socket has nothing waiting, the operating system moves it; what the socket does
+ * W5: where the stream names a region of a file, or has bytes in another socket, and this one has nothing waiting, the operating system moves them; what the socket does
  *     not take at once goes the ordinary way, which waits for it. So does a region that gives no bytes: reading says what is wrong.
  * W6: a stream is ended in every case, also one that was never pulled: it may keep a file open.
  */
@@ -16,7 +16,7 @@ import type { Log } from "../core/log.ts";
 import type { ByteIterator } from "../core/ports/byte-stream.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { HttpResponse } from "../core/ports/http-exchange.ts";
-import { sendFile } from "./node-http-send-file.ts";
+import { descriptorOf, sendFile } from "./node-http-send-file.ts";
 
 export interface ResponsePorts {
   readonly clock: Clock;
@@ -152,6 +152,7 @@ async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: By
 
 /** W5. @returns how many bytes went; 0 when there is no region, or the socket takes none now */
 function handRegion(outgoing: ServerResponse, iterator: ByteIterator, bytesMax: number): number {
+  if (iterator.pour !== undefined) return pour(outgoing, iterator, bytesMax);
   if (sendFile === undefined || iterator.region === undefined || iterator.skip === undefined) return 0;
   const region = iterator.region();
   const { socket } = outgoing;
@@ -163,6 +164,14 @@ function handRegion(outgoing: ServerResponse, iterator: ByteIterator, bytesMax: 
   const count = sendFile(socket, region);
   if (count > 0) iterator.skip(count);
   return count;
+}
+
+/** W5, for bytes that come from another socket. The head goes with the first block, which has been read by then. */
+function pour(outgoing: ServerResponse, iterator: ByteIterator, bytesMax: number): number {
+  const { socket } = outgoing;
+  if (!outgoing.headersSent || socket === null || outgoing.writableLength > 0 || socket.writableLength > 0) return 0;
+  const descriptor = descriptorOf(socket);
+  return descriptor === undefined ? 0 : (iterator.pour?.(descriptor, bytesMax) ?? 0);
 }
 
 /** Writes one block and waits until the socket wants more. @returns whether it did */

@@ -50,7 +50,7 @@ function load(): SendFile | undefined {
 }
 
 /** Of a plain TCP socket: what an encrypted one sends is not the file's bytes. */
-function descriptorOf(socket: Socket): number | undefined {
+export function descriptorOf(socket: Socket): number | undefined {
   if ("encrypted" in socket) return undefined;
   const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null };
   return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;

@@ -1,4 +1,5 @@
 /** What a gateway is given, and how it is set. It reaches actors through the bus only, and bytes through the data plane only. */
+import type { RequestBooks } from "../bus/request-book.ts";
 import type { Log } from "../core/log.ts";
 import type { Bus } from "../core/ports/bus.ts";
 import type { Clock } from "../core/ports/clock.ts";
@@ -12,6 +13,7 @@ export interface GatewayPorts {
   readonly random: Random;
   readonly log: Log;
   readonly dataPlane: DataPlane;
+  readonly requestBooks?: RequestBooks | undefined;
 }
 
 export interface GatewayOptions {

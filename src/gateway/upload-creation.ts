@@ -23,7 +23,7 @@ export interface UploadWish {
 
 export type CreatedUpload = OutputOf<typeof storage, "createUpload">;
 
-/** Nothing was begun on that node, for a reason another one need not have. A deadline is none: the upload may exist. */
+/** Nothing was begun on that node, for a reason another one need not have. */
 const NEXT_NODE: ReadonlySet<ErrorCode> = new Set([
   "UNAVAILABLE",
   "HOST_UNAVAILABLE",
@@ -54,12 +54,17 @@ export async function createUpload(
         uploads.remember({ uploadId, access, epoch, chunkBytes, owner: options.principal.owner, sizeBytes: wish.sizeBytes });
       return created;
     } catch (error) {
-      if (!(error instanceof TroupeError) || !NEXT_NODE.has(error.code)) throw error;
+      if (!(error instanceof TroupeError) || !mayAskNext(error.code, operation !== undefined)) throw error;
       ports.log.info({ nodeId, code: error.code }, "A node did not take a new upload; the next is asked.");
       failure = error;
     }
   }
   throw failure;
+}
+
+/** A node that does not answer may have begun the upload: only a key makes sure that another one does not begin it once more. */
+function mayAskNext(code: ErrorCode, hasKey: boolean): boolean {
+  return NEXT_NODE.has(code) || (hasKey && code === "DEADLINE_EXCEEDED");
 }
 
 /** What an idempotency key stands for: every word of the request in a fixed order. */

@@ -92,8 +92,8 @@ describe("membership", () => {
   it("F11: a heartbeat that arrives after the node left brings it not back", () => {
     const membership = joined("a");
     membership.heartbeat(beat("a"), 0);
-    expect(membership.leave("a")).toBe(true);
-    expect(membership.leave("a")).toBe(false);
+    expect(membership.leave("a", 0)).toBe(true);
+    expect(membership.leave("a", 0)).toBe(false);
     expect(liveIds(membership)).toEqual([]);
     expect(membership.heartbeat(beat("a"), 1)).toBe(false);
     expect(stateOf(membership, "a")).toBe("offline");
@@ -125,9 +125,77 @@ describe("membership", () => {
     expect(membership.join(announcement("a", changes), at(11_000))).toEqual({ kind: "updated" });
   });
 
+  it("F1: a node killed and started again on its directory is taken back at once, at another address and in another group", () => {
+    const membership = new Membership({ offlineAfterMs: OFFLINE_AFTER_MS });
+    const first = announcement("a", { directoryMadeMs: 3, startedMs: 5, dataUrl: "http://127.0.0.1:1" });
+    membership.join(first, at(0));
+    membership.heartbeat({ ...beat("a"), startedMs: 5 }, 1);
+    const second = { ...first, startedMs: 6, group: "group002", dataUrl: "http://127.0.0.1:2" };
+    expect(membership.join(second, at(10))).toEqual({ kind: "updated" });
+    expect(membership.heartbeat({ ...beat("a"), startedMs: 6 }, 11)).toBe(true);
+    expect(membership.live("group001")).toEqual([]);
+    expect(membership.live("group002")).toMatchObject([{ nodeId: "a", dataUrl: "http://127.0.0.1:2" }]);
+  });
+
+  it.each([
+    ["another directory, though it started later", { directoryMadeMs: 4, startedMs: 9 }],
+    ["an earlier start of the same directory", { directoryMadeMs: 3, startedMs: 4 }],
+  ])("I17: a live node's name is refused to %s, until the node is silent", (_, changes) => {
+    const membership = new Membership({ offlineAfterMs: OFFLINE_AFTER_MS });
+    membership.join(announcement("a", { directoryMadeMs: 3 }), at(0));
+    membership.heartbeat(beat("a"), 1_000);
+    expect(membership.join(announcement("a", changes), at(4_000))).toMatchObject({
+      kind: "refused",
+      error: { code: "FORBIDDEN", facts: { retryAfterMs: 7_000 } },
+    });
+    expect(membership.join(announcement("a", changes), at(11_000))).toEqual({ kind: "updated" });
+  });
+
+  it("F11: what an earlier process of a node still says counts no more, once the later one has joined", () => {
+    const membership = joined("a");
+    membership.join(announcement("a", { startedMs: 6 }), at(1));
+    expect(membership.heartbeat({ ...beat("a"), startedMs: 5 }, 2)).toBe(false);
+    expect(membership.leave("a", 3, 5)).toBe(false);
+    expect(membership.heartbeat({ ...beat("a"), startedMs: 6 }, 4)).toBe(true);
+    expect(liveIds(membership)).toEqual(["a"]);
+  });
+
+  it("F26: a later process of a node has to join where only its heartbeat was heard", () => {
+    const membership = joined("a");
+    membership.heartbeat({ ...beat("a"), startedMs: 5 }, 1);
+    expect(membership.heartbeat({ ...beat("a"), startedMs: 6 }, 2)).toBe(false);
+  });
+
+  it("F26: what another tracker tells counts where it is fresher, and a node that left stays left", () => {
+    const there = joined("a", "b", "c");
+    for (const nodeId of ["a", "b", "c"]) there.heartbeat(beat(nodeId), 1_000);
+    there.leave("b", 2_000);
+    const told = there.nodes("group001", 3_000);
+
+    // Another clock: this process began later.
+    const here = joined("a");
+    here.heartbeat({ nodeId: "a", freeBytes: 1, closedToUploads: true }, 500);
+    expect(told.map((report) => here.adopt(report, 600))).toEqual([false, true, true]);
+    expect(here.nodes("group001", 600)).toMatchObject([
+      { nodeId: "a", freeBytes: 1, silentMs: 100 },
+      { nodeId: "b", state: "offline", left: true },
+      { nodeId: "c", state: "active", silentMs: 2_000 },
+    ]);
+    expect(here.heartbeat(beat("b"), 700)).toBe(false);
+    // Of one that is gone in the meantime nothing more is heard.
+    expect(here.check(8_500, INTERVAL_MS)).toEqual([]);
+    expect(here.check(8_700, INTERVAL_MS)).toEqual(["c"]);
+  });
+
+  it("what another tracker tells is bounded too", () => {
+    const there = joined("a", "b");
+    const here = new Membership({ offlineAfterMs: OFFLINE_AFTER_MS, groupNodesMax: 1 });
+    expect(there.nodes("group001", 0).map((report) => here.adopt(report, 0))).toEqual([true, false]);
+  });
+
   it("a node that left may move to another group, and is then in that one only", () => {
     const membership = joined("a");
-    membership.leave("a");
+    membership.leave("a", 0);
     membership.join(announcement("a", { group: "group002" }), at(1));
     expect(membership.nodes("group001", 1)).toEqual([]);
     expect(membership.nodes("group002", 1).map((node) => node.nodeId)).toEqual(["a"]);
@@ -166,7 +234,7 @@ describe("membership", () => {
           }
           const nodeId = `n${event.node}`;
           if (event.kind === "join") membership.join(announcement(nodeId, { group: `g${event.group}` }), at(nowMs));
-          else if (event.kind === "leave") membership.leave(nodeId);
+          else if (event.kind === "leave") membership.leave(nodeId, nowMs);
           else if (membership.heartbeat(beat(nodeId), nowMs)) heardMs.set(nodeId, nowMs);
           if (event.kind === "leave") heardMs.delete(nodeId);
         }

@@ -5,6 +5,7 @@ import { encodeBody } from "../../src/bus/codec.ts";
 import { HEADERS } from "../../src/bus/headers.ts";
 import { host } from "../../src/bus/host.ts";
 import { TroupeError } from "../../src/core/errors.ts";
+import { REQUEST_FIRST_TRY_PERCENT } from "../../src/core/limits.ts";
 import type { BusHeaders } from "../../src/core/ports/bus.ts";
 import { actor, chorus, ending, Theatre } from "./theatre.ts";
 
@@ -140,5 +141,87 @@ describe("a client", () => {
     const cancelled = ending(theatre.player.echo({}, { signal: controller.signal }));
     controller.abort();
     expect(await cancelled).toBe("CANCELLED");
+  });
+
+  describe("of a request that may be asked twice", () => {
+    const again = { ...chorus, requests: { ...chorus.requests, one: { ...chorus.requests.one, repeatable: true } } };
+    const TIMEOUT_MS = 3_000;
+    const FIRST_MS = (TIMEOUT_MS * REQUEST_FIRST_TRY_PERCENT) / 100;
+
+    /** A member of the queue group that has hung: it takes its share of the requests and answers none. */
+    function deafMember(theatre: Theatre): { heard: number; leave(): void } {
+      const member = { heard: 0, leave: () => subscription.unsubscribe() };
+      const subscription = theatre.medium.connect().subscribe("test.chorus.one", () => void (member.heard += 1), { queue: "chorus" });
+      return member;
+    }
+
+    const hostOne = (theatre: Theatre, one: () => { name: string }) =>
+      host(theatre.medium.connect(), chorus, {}, theatre.ports, async () => ({ handlers: { roll: () => ({ name: "a" }), one } }));
+
+    it("F1: a member that was killed with it costs a moment, and another answers", async () => {
+      const theatre = new Theatre();
+      const deaf = deafMember(theatre);
+      const call = client(theatre.callers, again).one({}, { timeoutMs: TIMEOUT_MS });
+      await theatre.clock.advance(FIRST_MS / 2);
+      deaf.leave();
+      await hostOne(theatre, () => ({ name: "b" }));
+      await theatre.clock.advance(FIRST_MS / 2);
+      expect(await call).toEqual({ name: "b" });
+      expect(deaf.heard).toBe(1);
+    });
+
+    it("nobody who answers is asked twice, whatever the answer; and a silent group is asked twice, not more", async () => {
+      const theatre = new Theatre();
+      const hosted = await hostOne(theatre, () => {
+        throw new TroupeError("BUSY");
+      });
+      expect(await ending(client(theatre.callers, again).one({}))).toBe("BUSY");
+      expect(hosted.statistics.turns).toBe(1);
+      await hosted.stop();
+
+      const deaf = deafMember(theatre);
+      const silent = ending(client(theatre.callers, again).one({}, { timeoutMs: TIMEOUT_MS }));
+      await theatre.clock.advance(TIMEOUT_MS);
+      expect(await silent).toBe("DEADLINE_EXCEEDED");
+      expect(deaf.heard).toBe(2);
+    });
+
+    it("one that may not be repeated is asked once", async () => {
+      const theatre = new Theatre();
+      const deaf = deafMember(theatre);
+      const silent = ending(client(theatre.callers, chorus).one({}, { timeoutMs: TIMEOUT_MS }));
+      await theatre.clock.advance(TIMEOUT_MS);
+      expect(await silent).toBe("DEADLINE_EXCEEDED");
+      expect(deaf.heard).toBe(1);
+    });
+
+    it("a member too busy to begin it in time does not begin it at all", async () => {
+      const theatre = new Theatre();
+      let ran = 0;
+      let finish = (): void => undefined;
+      const hosted = await host(theatre.medium.connect(), chorus, {}, theatre.ports, async () => ({
+        handlers: {
+          roll: () => ({ name: "a" }),
+          one: async () => {
+            ran += 1;
+            if (ran === 1)
+              await new Promise<void>((resolve) => {
+                finish = resolve;
+              });
+            return { name: "a" };
+          },
+        },
+      }));
+      const long = ending(client(theatre.callers, chorus).one({}, { timeoutMs: 10 * TIMEOUT_MS }));
+      await theatre.clock.advance(0);
+      const call = client(theatre.callers, again).one({}, { timeoutMs: TIMEOUT_MS });
+      await theatre.clock.advance(FIRST_MS + 1);
+      finish();
+      await theatre.clock.advance(0);
+      expect([await long, await call]).toEqual(["ok", { name: "a" }]);
+      // The long one, and the second try.
+      expect(ran).toBe(2);
+      await hosted.stop();
+    });
   });
 });

@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly isTerminal?: boolean;
   readonly signal?: AbortSignal;
   readonly machine?: Partial<Machine>;
+  /** Where the cluster behind `--nats` has a gateway. */
+  readonly clusterUrl?: string;
 }
 
 export async function commandRig() {
@@ -26,8 +28,10 @@ export async function commandRig() {
   const directory = rig.path("a/b/c");
   await mkdir(directory, { recursive: true });
   const bars: { label: string; totalBytes: number; updates: { doneBytes: number; note: string }[]; stopped: boolean }[] = [];
+  const opened: { nats: string; owner: string }[] = [];
   return {
     ...rig,
+    opened,
     path: (name: string) => join(directory, name),
     file: (name: string, sizeBytes: number) => rig.file(`a/b/c/${name}`, sizeBytes),
     top: rig.path("."),
@@ -39,6 +43,10 @@ export async function commandRig() {
       const context: CommandContext = {
         ...rig.ports,
         http: rig.gateway,
+        openActors: (nats, owner) => {
+          opened.push({ nats, owner });
+          return { http: rig.gateway, token: "actors", gatewayUrl: async () => options.clusterUrl };
+        },
         environment: { TROUPE_GATEWAY: "http://gateway.test", ...options.environment },
         workingDirectory: directory,
         signal: options.signal ?? new AbortController().signal,

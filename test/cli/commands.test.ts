@@ -565,3 +565,42 @@ describe("config print", () => {
     expect(await rig.run(["config", "print", "--port", "x"])).toMatchObject({ code: 2, out: "", err: expect.stringContaining("--port") });
   });
 });
+
+describe("--nats", () => {
+  const NATS = "nats://client:SECRET@bus:4222";
+
+  it("does the same on the bus: a file's URL where the cluster has a gateway, else its ID", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 10);
+    const shown = await rig.run(["--nats", NATS, "upload", "a.bin"], { clusterUrl: "http://media:8080" });
+    expect(shown).toEqual({ code: 0, out: `http://media:8080/files/${ID}/a.bin\n`, err: "" });
+    await rig.file("b.bin", 10);
+    expect((await rig.run(["--nats", NATS, "upload", "b.bin"])).out).toBe(`${fileIdNumber(2)}\n`);
+    expect(rig.opened[0]).toEqual({ nats: NATS, owner: "local" });
+    expect(rig.gateway.requests.every(({ headers }) => headers?.["authorization"] === "Bearer actors")).toBe(true);
+  });
+
+  it("asks on behalf of --owner, and is found in the environment", async () => {
+    await using rig = await commandRig();
+    await rig.run(["ls"], { environment: { TROUPE_NATS: NATS, TROUPE_OWNER: "alice" } });
+    await rig.run(["ls", "--owner", "bob"], { environment: { TROUPE_NATS: NATS } });
+    await rig.run(["ls", "--gateway", MemoryGateway.url], { environment: { TROUPE_NATS: NATS } });
+    expect(rig.opened).toEqual([
+      { nats: NATS, owner: "alice" },
+      { nats: NATS, owner: "bob" },
+    ]);
+  });
+
+  it("is refused beside what it replaces, and its password is said nowhere", async () => {
+    await using rig = await commandRig();
+    expect(await rig.run(["--nats", NATS, "--gateway", "http://x", "ls"])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("give one"),
+    });
+    expect(await rig.run(["--nats", NATS, "--token", "a:b", "ls"])).toMatchObject({ code: 2, err: expect.stringContaining("--owner") });
+    expect(await rig.run(["--nats", "bus:4222", "ls"])).toMatchObject({ code: 2, err: expect.stringContaining("nats://") });
+    const missing = await rig.run(["--nats", NATS, "size", fileIdNumber(9)]);
+    expect(missing).toMatchObject({ code: 3, err: expect.stringContaining("nats://client:(secret)@bus:4222") });
+    expect(JSON.stringify(missing)).not.toContain("SECRET");
+  });
+});

@@ -32,7 +32,7 @@ describe("the server's command line", () => {
   it("refuses an unknown option and suggests the one that was meant", () => {
     const command = parse(["--prot", "9000"]);
     expect(command).toMatchObject({ kind: "refuse", text: expect.stringContaining("Did you mean --port?") });
-    expect(parse(["--nats", "nats://x"])).toMatchObject({ kind: "refuse" });
+    expect(parse(["--tls-cert", "x"])).toMatchObject({ kind: "refuse" });
     expect(parse(["stray"])).toMatchObject({ kind: "refuse" });
   });
 

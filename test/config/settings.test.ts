@@ -1,6 +1,7 @@
 /** Where a setting comes from, and what is said when it is wrong. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { advertisedUrl, parseAdvertise } from "../../src/config/advertise.ts";
 import { configKey, environmentVariable, isLoopback, SETTING_NAMES, SETTINGS } from "../../src/config/setting-table.ts";
 import { type ResolvedSettings, resolveSettings, type SettingSources } from "../../src/config/settings.ts";
 import { TroupeError } from "../../src/core/errors.ts";
@@ -43,6 +44,12 @@ describe("defaults", () => {
       host: "127.0.0.1",
       port: 8080,
       dataPort: 0,
+      advertise: undefined,
+      nats: undefined,
+      natsCredentials: undefined,
+      mysql: undefined,
+      redis: undefined,
+      databasePrefix: "troupe_",
       publicUrl: undefined,
       tokens: [],
       corsOrigins: [],
@@ -214,7 +221,17 @@ describe("faults", () => {
   it.each([
     [{ port: "65536" }, /0 to 65535/],
     [{ port: "" }, /0 to 65535/],
-    [{ role: "storage" }, /this version plays every role in one process/],
+    [{ role: "storage" }, /there is no --nats: give its address, such as --nats nats:.*TROUPE_NATS_FILE/],
+    [{ role: "tracker", nats: "nats://h:4222" }, /there is no --mysql: give its address/],
+    [{ role: "storage", nats: "local" }, /--nats local is for this one alone/],
+    [{ role: "storage", nats: "nats://h", host: "0.0.0.0" }, /say with --advertise/],
+    [{ nats: "http://h:4222" }, /--nats: it is an address such as nats:/],
+    [{ nats: "nats://a,redis://b" }, /--nats: it is an address/],
+    [{ mysql: "h:3306" }, /--mysql: it is an address such as mysql:/],
+    [{ redis: "redis:///" }, /--redis: it is an address such as redis:/],
+    [{ natsCreds: "x.creds" }, /--nats-creds is for a server that --nats names/],
+    [{ advertise: "http://h/path" }, /10\.0\.0\.5/],
+    [{ databasePrefix: "Tr`oupe" }, /lowercase/],
     [{ role: "storge" }, /"storge" is not a role/],
     [{ publicUrl: "https://x.example/media" }, /no path/],
     [{ publicUrl: "x.example" }, /http/],
@@ -239,5 +256,41 @@ describe("faults", () => {
         problemsOf({ flags: { [configKey(SETTINGS[name].flag)]: texts } });
       }),
     );
+  });
+});
+
+describe("servers of others", () => {
+  const URLS = { nats: "nats://bus:SECRET@h:4222,nats://bus:SECRET@i", mysql: "mysql://m:SECRET@h", redis: "redis://:SECRET@h/1" };
+
+  it("are named by a URL whose password is shown nowhere", () => {
+    const { settings, reports } = resolveFrom({ flags: { role: "tracker,catalog", ...URLS } });
+    expect(settings).toMatchObject({ ...URLS, roles: ["tracker", "catalog"] });
+    expect(JSON.stringify(reports)).not.toContain("SECRET");
+    expect(reportOf({ settings, reports } as ResolvedSettings, "nats")?.value).toBe("nats://bus:(secret)@h:4222,nats://bus:(secret)@i");
+    expect(reportOf({ settings, reports } as ResolvedSettings, "role")?.value).toBe("tracker,catalog");
+  });
+
+  it("may stand in files of their own, with a line end", () => {
+    const environment = { TROUPE_NATS_FILE: "/run/nats", TROUPE_MYSQL_FILE: "/run/mysql" };
+    const files = { "/run/nats": "nats://h:4222\n", "/run/mysql": "mysql://u:p@h\n" };
+    expect(resolveFrom({ environment, files }).settings).toMatchObject({ nats: "nats://h:4222", mysql: "mysql://u:p@h" });
+  });
+
+  it("never have a password repeated when they are malformed", () => {
+    const wrong = { nats: "nat://u:SECRET@h", mysql: "mysqli://u:SECRET@h", redis: "SECRET" };
+    expect(problemsOf({ flags: wrong }).join()).not.toContain("SECRET");
+    expect(problemsOf({ flags: wrong })).toHaveLength(3);
+  });
+});
+
+describe("the advertised address of a data server", () => {
+  const listening = { url: "http://127.0.0.1:9001", port: 9001 };
+
+  it("is where it listens, unless another one or none is set", () => {
+    expect(advertisedUrl(undefined, listening)).toBe("http://127.0.0.1:9001");
+    expect(advertisedUrl(parseAdvertise("none"), listening)).toBeUndefined();
+    expect(advertisedUrl(parseAdvertise("10.0.0.5"), listening)).toBe("http://10.0.0.5:9001");
+    expect(advertisedUrl(parseAdvertise("nas:7000"), listening)).toBe("http://nas:7000");
+    expect(advertisedUrl(parseAdvertise("https://nas.example"), listening)).toBe("https://nas.example");
   });
 });

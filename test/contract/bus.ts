@@ -102,6 +102,34 @@ export function describeBus(name: string, open: () => Promise<BusHarness>): void
       expect(new Set(replies).size).toBe(3);
     });
 
+    it("gives fresh inboxes that hear what is sent to them, beside the answers to requests", async () => {
+      const inboxes = [bus.inbox(), bus.inbox()];
+      expect(new Set(inboxes).size).toBe(2);
+      const listener = new Listener();
+      bus.subscribe(inboxes[0] ?? "", listener.hear);
+      other.subscribe("test.stream", (message) => {
+        other.publish(inboxes[0] ?? "", text("first"));
+        other.publish(inboxes[0] ?? "", text("second"));
+        other.publish(message.reply ?? "", text("answer"));
+      });
+      await exchanged();
+      expect(words(await bus.request("test.stream", text(""), { timeoutMs: 2_000 }))).toBe("answer");
+      expect((await listener.until(2)).map(words)).toEqual(["first", "second"]);
+    });
+
+    it("tells whoever publishes with a reply subject of its own that nobody heard it", async () => {
+      const listeners = [new Listener(), new Listener()];
+      const inboxes = [bus.inbox(), other.inbox()];
+      bus.subscribe(inboxes[0] ?? "", (listeners[0] as Listener).hear);
+      other.subscribe(inboxes[1] ?? "", (listeners[1] as Listener).hear);
+      await exchanged();
+      // Nobody but the publisher is told.
+      for (const reply of inboxes) bus.publish("test.nobody", text("x"), { reply });
+      expect(await listeners[0]?.until(1)).toMatchObject([{ subject: inboxes[0], headers: {}, payload: text("") }]);
+      await exchanged();
+      expect(listeners[1]?.messages).toEqual([]);
+    });
+
     it("keeps a thousand concurrent requests and their answers apart", async () => {
       other.subscribe("test.many", (message) => other.publish(message.reply ?? "", message.payload));
       await other.flush();

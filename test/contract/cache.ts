@@ -1,6 +1,6 @@
 /** What every Cache keeps: run on the one in memory and on Redis. */
 import { describe, expect, it } from "vitest";
-import type { Cache } from "../../src/core/ports/cache.ts";
+import type { Cache, CacheLease } from "../../src/core/ports/cache.ts";
 
 export interface CacheUnderTest extends AsyncDisposable {
   readonly cache: Cache;
@@ -15,7 +15,18 @@ const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 async function textAt(cache: Cache, key: string): Promise<string> {
   const cached = await cache.get(key);
-  return cached.kind === "value" ? new TextDecoder().decode(cached.value) : `(${cached.kind})`;
+  if (cached.kind === "value") return new TextDecoder().decode(cached.value);
+  return cached.lease === undefined ? "(absent, no lease)" : "(absent)";
+}
+
+export async function leaseOf(cache: Cache, key: string): Promise<CacheLease> {
+  const cached = await cache.get(key);
+  if (cached.kind !== "absent" || cached.lease === undefined) throw new Error(`no lease for ${key}`);
+  return cached.lease;
+}
+
+export async function keep(cache: Cache, key: string, value: Uint8Array, lifetimeMs = LONG_MS): Promise<void> {
+  await cache.set(key, value, await leaseOf(cache, key), lifetimeMs);
 }
 
 export function describeCache(name: string, open: () => Promise<CacheUnderTest>): void {
@@ -28,73 +39,83 @@ export function describeCache(name: string, open: () => Promise<CacheUnderTest>)
 
     claim("a value is there until its lifetime ends", async (cache, pass) => {
       expect(await textAt(cache, "a")).toBe("(absent)");
-      await cache.set("a", bytesOf("long"), LONG_MS);
-      await cache.set("b", bytesOf("short"), SHORT_MS);
+      await keep(cache, "a", bytesOf("long"));
+      await keep(cache, "b", bytesOf("short"), SHORT_MS);
       expect(await textAt(cache, "a")).toBe("long");
       await pass(SHORT_MS);
       expect(await textAt(cache, "a")).toBe("long");
       expect(await textAt(cache, "b")).toBe("(absent)");
     });
 
-    claim("a later value replaces an earlier one, and its lifetime", async (cache, pass) => {
-      await cache.set("a", bytesOf("first"), SHORT_MS);
-      await cache.set("a", bytesOf("second"), LONG_MS);
+    claim("F25: a lifetime begins with the lease: a late value is not kept the longer for it", async (cache, pass) => {
+      const lease = await leaseOf(cache, "a");
       await pass(SHORT_MS);
-      expect(await textAt(cache, "a")).toBe("second");
+      await cache.set("a", bytesOf("late"), lease, 4 * SHORT_MS);
+      await pass(3 * SHORT_MS);
+      expect(await textAt(cache, "a")).toBe("(absent)");
+    });
+
+    claim("F25: a value that comes when its lease is over is refused, and replaces nothing", async (cache, pass) => {
+      const lease = await leaseOf(cache, "a");
+      await pass(SHORT_MS);
+      await cache.set("a", bytesOf("late"), lease, SHORT_MS);
+      expect(await textAt(cache, "a")).toBe("(absent)");
+      await keep(cache, "a", bytesOf("newer"));
+      await cache.set("a", bytesOf("late"), lease, SHORT_MS);
+      expect(await textAt(cache, "a")).toBe("newer");
+    });
+
+    claim("of two readers that found nothing, the later value stays", async (cache) => {
+      const [one, other] = [await leaseOf(cache, "a"), await leaseOf(cache, "a")];
+      await cache.set("a", bytesOf("one"), one, LONG_MS);
+      await cache.set("a", bytesOf("other"), other, LONG_MS);
+      expect(await textAt(cache, "a")).toBe("other");
     });
 
     claim("any bytes and any key come back as they were", async (cache) => {
       const value = Uint8Array.from({ length: 256 }, (_, index) => index);
       const keys = ["tnv001:6640c41807ffea386043bad2c6ee25000197", "a b\n*", "é\u{1F3AC}", "x".repeat(500)];
-      for (const key of keys) await cache.set(key, value, LONG_MS);
+      for (const key of keys) await keep(cache, key, value);
       for (const key of keys) expect(await cache.get(key)).toEqual({ kind: "value", value });
-      await cache.set("empty", new Uint8Array(0), LONG_MS);
+      await keep(cache, "empty", new Uint8Array(0));
       expect(await cache.get("empty")).toEqual({ kind: "value", value: new Uint8Array(0) });
     });
 
-    claim("F25: a tombstone hides the value and refuses a late one", async (cache) => {
-      await cache.set("a", bytesOf("old"), LONG_MS);
+    claim("F25: a tombstone takes the value, gives no lease, and refuses who has one", async (cache) => {
+      const early = await leaseOf(cache, "a");
+      await keep(cache, "a", bytesOf("old"));
       await cache.tombstone("a", LONG_MS);
-      expect(await textAt(cache, "a")).toBe("(tombstone)");
-      await cache.set("a", bytesOf("late"), LONG_MS);
-      expect(await textAt(cache, "a")).toBe("(tombstone)");
+      expect(await textAt(cache, "a")).toBe("(absent, no lease)");
+      await cache.set("a", bytesOf("late"), early, LONG_MS);
+      expect(await textAt(cache, "a")).toBe("(absent, no lease)");
+      const other = await leaseOf(cache, "never set");
       await cache.tombstone("never set", LONG_MS);
-      await cache.set("never set", bytesOf("late"), LONG_MS);
-      expect(await textAt(cache, "never set")).toBe("(tombstone)");
+      await cache.set("never set", bytesOf("late"), other, LONG_MS);
+      expect(await textAt(cache, "never set")).toBe("(absent, no lease)");
     });
 
-    claim("a tombstone ends with its lifetime, and then values are kept again", async (cache, pass) => {
-      await cache.set("a", bytesOf("old"), LONG_MS);
+    claim("a tombstone ends with its lifetime, and then values are kept again, but no earlier ones", async (cache, pass) => {
+      const early = await leaseOf(cache, "a");
       await cache.tombstone("a", SHORT_MS);
       await pass(SHORT_MS);
+      await cache.set("a", bytesOf("late"), early, SHORT_MS);
       expect(await textAt(cache, "a")).toBe("(absent)");
-      await cache.set("a", bytesOf("new"), LONG_MS);
+      await keep(cache, "a", bytesOf("new"));
       expect(await textAt(cache, "a")).toBe("new");
     });
 
-    claim("a second tombstone lengthens the first", async (cache, pass) => {
+    claim("a second tombstone lengthens the first, and touches no other key", async (cache, pass) => {
+      await keep(cache, "b", bytesOf("other"));
       await cache.tombstone("a", SHORT_MS);
       await cache.tombstone("a", LONG_MS);
       await pass(SHORT_MS);
-      expect(await textAt(cache, "a")).toBe("(tombstone)");
-    });
-
-    claim("forget takes values and tombstones alike, and one key only", async (cache) => {
-      await cache.set("a", bytesOf("value"), LONG_MS);
-      await cache.set("b", bytesOf("other"), LONG_MS);
-      await cache.tombstone("c", LONG_MS);
-      await cache.forget("a");
-      await cache.forget("c");
-      await cache.forget("never there");
-      expect(await textAt(cache, "a")).toBe("(absent)");
+      expect(await textAt(cache, "a")).toBe("(absent, no lease)");
       expect(await textAt(cache, "b")).toBe("other");
-      await cache.set("c", bytesOf("new"), LONG_MS);
-      expect(await textAt(cache, "c")).toBe("new");
     });
 
     claim("nobody shares memory with the cache", async (cache) => {
       const given = bytesOf("value");
-      await cache.set("a", given, LONG_MS);
+      await keep(cache, "a", given);
       given.fill(0);
       const first = await cache.get("a");
       if (first.kind === "value") first.value.fill(0);
@@ -102,13 +123,13 @@ export function describeCache(name: string, open: () => Promise<CacheUnderTest>)
     });
 
     claim("after close everything is absent and nothing throws", async (cache) => {
-      await cache.set("a", bytesOf("value"), LONG_MS);
+      const lease = await leaseOf(cache, "a");
+      await cache.set("a", bytesOf("value"), lease, LONG_MS);
       await cache.close();
-      expect(await textAt(cache, "a")).toBe("(absent)");
-      await cache.set("a", bytesOf("value"), LONG_MS);
+      expect((await cache.get("a")).kind).toBe("absent");
+      await cache.set("a", bytesOf("value"), lease, LONG_MS);
       await cache.tombstone("b", LONG_MS);
-      await cache.forget("a");
-      expect(await textAt(cache, "a")).toBe("(absent)");
+      expect((await cache.get("a")).kind).toBe("absent");
       await cache.close();
     });
   });

@@ -81,9 +81,9 @@ export function databaseContract(adapter: string, open: () => Promise<OpenDataba
       expect(found.more).toBe(8n);
     });
 
-    test("names compare as bytes: case, trailing spaces and accents matter", async () => {
+    test("names compare as bytes, and come back as they were: case, trailing spaces, accents and emoji matter", async () => {
       await using opened = await open();
-      const names = ["Ann", "ann", "ann ", "änn", "a\u0308nn", ""];
+      const names = ["Ann", "ann", "ann ", "änn", "a\u0308nn", "🎬", "🎬🏽", "ann\0", ""];
       const inserted = await opened.database.transact((transaction) =>
         Promise.all(names.map((name) => transaction.insertIfAbsent("t_row", row(name)))),
       );
@@ -92,6 +92,7 @@ export function databaseContract(adapter: string, open: () => Promise<OpenDataba
         query.selectFrom("t_row").select("name").where("name", "=", bytesOf("ann")).execute(),
       );
       expect(found.map(({ name }) => textOf(name))).toEqual(["ann"]);
+      expect(new Set(await allNames(opened.database))).toEqual(new Set(names));
     });
 
     test("insertIfAbsent says whether it inserted, and leaves the row that was there", async () => {
@@ -141,6 +142,23 @@ export function databaseContract(adapter: string, open: () => Promise<OpenDataba
       expect(isConstraintViolation(error)).toBe(true);
       expect(isConstraintViolation(new TroupeError("INTERNAL"))).toBe(false);
       expect(await allNames(database)).toEqual([]);
+    });
+
+    test("bytes that are no text come back as they were, and are found", async () => {
+      await using opened = await open();
+      const bytes = Uint8Array.of(0xff, 0xfe, 0x00, 0x27, 0x5c, 0xc3, 0x28, 0x80);
+      await opened.database.transact((transaction) => transaction.insertIfAbsent("t_row", { ...row(""), name: bytes }));
+      const found = await opened.database.read((query) => query.selectFrom("t_row").select("name").where("name", "=", bytes).execute());
+      expect(found.map(({ name }) => Uint8Array.from(name))).toEqual([bytes]);
+    });
+
+    test("what is claimed is what was asked for, when nobody else has claimed it", async () => {
+      await using opened = await open();
+      const claimed = await opened.database.transact(async (transaction) => {
+        for (const name of ["a", "b", "c"]) await transaction.insertIfAbsent("t_row", row(name));
+        return transaction.claim(transaction.query.selectFrom("t_row").select("name").orderBy("name").limit(2)).execute();
+      });
+      expect(claimed.map(({ name }) => textOf(name))).toEqual(["a", "b"]);
     });
 
     test("concurrent transactions on one row add up", async () => {

@@ -214,6 +214,7 @@ export class Rig implements AsyncDisposable {
           join: unused,
           heartbeat: unused,
           leave: unused,
+          table: unused,
           place: () => {
             there();
             return { group: "group001", nodes };
@@ -237,6 +238,7 @@ export class Rig implements AsyncDisposable {
                 freeBytes: 10,
                 closedToUploads: false,
                 state: "active" as const,
+                left: false,
                 joinedMs: wallMs,
                 silentMs: 1000,
               })),

@@ -17,13 +17,16 @@ export interface ProgramOptions {
   readonly workingDirectory?: string;
   /** Goes into its stdin, a pipe. */
   readonly input?: Readable;
+  /** Besides this process's own. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Resolves however it ends; rejects when it cannot be started. */
 export async function endOf(name: string, argv: readonly string[], options: ProgramOptions = {}): Promise<Ended> {
-  const { workingDirectory, input } = options;
+  const { workingDirectory, input, environment } = options;
   const child = spawn(name, argv, {
     stdio: ["pipe", "pipe", "pipe"],
+    env: { ...process.env, ...environment },
     ...(workingDirectory === undefined ? {} : { cwd: workingDirectory }),
   });
   const out: Buffer[] = [];

@@ -60,7 +60,7 @@ export async function startServer(
   };
 }
 
-interface Started {
+export interface Started {
   readonly child: ChildProcess;
   readonly output: { out: string; err: string };
   readonly ready: Promise<{ url: string; nodeId: string }>;

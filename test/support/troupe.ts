@@ -11,7 +11,7 @@ import { storage } from "../../src/actors/storage/contract.ts";
 import { openDataDirectory } from "../../src/actors/storage/data-directory.ts";
 import type { TrackerTables } from "../../src/actors/tracker/tables.ts";
 import { upload } from "../../src/actors/upload/contract.ts";
-import { type CastOptions, startCast, type Undo } from "../../src/bin/cast.ts";
+import { playCatalog, playIds, playStorage, playTracker, type Stage, type StorageRole, type Undo } from "../../src/bin/cast.ts";
 import { type Client, client } from "../../src/bus/client.ts";
 import { LoopbackMedium } from "../../src/bus/loopback.ts";
 import { makeDurableDirectory } from "../../src/core/durable.ts";
@@ -35,7 +35,7 @@ import { SeededRandom } from "./seeded-random.ts";
 
 export interface TroupeOptions
   extends Partial<
-    Pick<CastOptions, "idleExpiryMs" | "verifyAgeMs" | "deleteGraceMs" | "heartbeatMs" | "fileBytesMax" | "diskReserveBytes">
+    Pick<StorageRole, "idleExpiryMs" | "verifyAgeMs" | "deleteGraceMs" | "heartbeatMs" | "fileBytesMax" | "diskReserveBytes">
   > {
   readonly root: string;
   readonly clock?: Clock;
@@ -87,24 +87,35 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
     const medium = new LoopbackMedium({ clock, random });
     const tokens = new TokenMint(clock, random);
     const cache = new MemoryCache(clock);
-    const node = await startCast(
-      { clock, random, log, disk, hasher, cache, tokens, databases, connect: () => medium.connect() },
-      {
-        directory,
-        group: "group001",
-        zone: "zone1",
-        version: "0.0.0",
-        heartbeatMs: 3_000,
-        offlineAfterMs: 10_000,
-        verifyAgeMs: 3_600_000,
-        deleteGraceMs: 60_000,
-        diskReserveBytes: 0,
-        fileBytesMax: 1024 ** 4,
-        idleExpiryMs: 86_400_000,
-        ...options,
-      },
+    const stage: Stage = {
+      clock,
+      random,
+      log,
       undo,
-    );
+      nodeId: directory.nodeId,
+      version: "0.0.0",
+      isAlone: true,
+      connect: async () => medium.connect(),
+    };
+    const heartbeatMs = options.heartbeatMs ?? 3_000;
+    await playTracker(stage, { database: databases.tracker, heartbeatMs, offlineAfterMs: 10_000 });
+    await playIds(stage, { database: databases.ids });
+    await playCatalog(stage, { database: databases.storage, cache });
+    const node = await playStorage(stage, {
+      disk,
+      hasher,
+      tokens,
+      directory,
+      group: "group001",
+      zone: "zone1",
+      verifyAgeMs: 3_600_000,
+      deleteGraceMs: 60_000,
+      diskReserveBytes: 0,
+      fileBytesMax: 1024 ** 4,
+      idleExpiryMs: 86_400_000,
+      ...options,
+      heartbeatMs,
+    });
     const bus = medium.connect();
     return {
       bus,

@@ -15,7 +15,7 @@ import { deleteFile } from "./delete.ts";
 import { listFiles, renameFile } from "./files.ts";
 import { checkFormat } from "./format.ts";
 import { lookUpFile } from "./lookup.ts";
-import { publishEvents, refreshCache, retireBlobs } from "./outbox-delivery.ts";
+import { publishEvents, retireBlobs } from "./outbox-delivery.ts";
 import { OutboxSweep, type OutboxSweepOptions } from "./outbox-sweep.ts";
 import type { CatalogPorts } from "./ports.ts";
 import { Purge } from "./purge.ts";
@@ -72,11 +72,10 @@ export function startCatalog(options: CatalogOptions): (self: Self) => Promise<A
 
 /** One for each kind: a node that does not answer about a retired blob holds up no event. */
 function sweepsOf(options: CatalogOptions, signal: AbortSignal): Record<OutboxKind, OutboxSweep> {
-  const { bus, cache, database } = options;
+  const { bus, database } = options;
   const sweep = (kind: OutboxKind, deliver: OutboxSweepOptions["deliver"]): OutboxSweep => new OutboxSweep({ ...options, kind, deliver });
   return {
     event: sweep("event", (rows) => publishEvents(bus, rows)),
     "blob.retired": sweep("blob.retired", (rows) => retireBlobs({ bus, database, signal }, rows)),
-    "cache.refresh": sweep("cache.refresh", (rows) => refreshCache({ cache, database }, rows)),
   };
 }

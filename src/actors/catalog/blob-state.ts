@@ -1,10 +1,13 @@
-/** Whether the catalog knows a blob: what a node asks before it removes one that nobody seems to have committed. */
+/**
+ * Whether the catalog knows a blob: what a node asks before it removes one that nobody seems to have committed. It is read under a lock,
+ * which waits for a commit that is still on its way: its node may have lost the answer already.
+ */
 import type { CatalogPorts } from "./ports.ts";
 import type { BlobState } from "./tables.ts";
 
 export async function showBlobState(ports: CatalogPorts, blobId: number): Promise<{ state: BlobState | "unknown" }> {
-  const row = await ports.database.read((query) =>
-    query.selectFrom("t_blob").select("state").where("blob_id", "=", BigInt(blobId)).executeTakeFirst(),
+  const row = await ports.database.transact((transaction) =>
+    transaction.lock(transaction.query.selectFrom("t_blob").select("state").where("blob_id", "=", BigInt(blobId))).executeTakeFirst(),
   );
   return { state: row?.state ?? "unknown" };
 }

@@ -1,38 +1,41 @@
 /**
- * Deleting a file, in this order: tombstone in the cache, database, tombstone in the cache, event. The first stops readers from what is
- * about to go, the second outlives every lookup that began before the commit. The bytes follow from the outbox when nothing refers to
- * them any more.
+ * Deleting a file, in this order: tombstone in the cache, database, tombstone in the cache, event. The second makes every later lookup
+ * see it; the first does so for most when this process ends in between. The bytes follow from the outbox when nothing refers to them
+ * any more.
  */
 import assert from "node:assert/strict";
 import { bytesOf, textOf } from "../../core/byte-text.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { CACHE_TOMBSTONE_MS } from "../../core/limits.ts";
+import { isOutcomeUnknown } from "../../core/ports/database.ts";
 import type { Principal } from "../../core/principal.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
 import { fileTableOf, loadNodeIds } from "./file-row.ts";
 import { fileKey } from "./lookup.ts";
 import { enqueue, fileEvent } from "./outbox.ts";
 import { type CatalogPorts, maySee } from "./ports.ts";
-import type { CatalogQuery, CatalogTransaction, FileTableName } from "./tables.ts";
+import type { CatalogTransaction } from "./tables.ts";
 
 /** @throws {TroupeError} `FILE_NOT_FOUND` */
 export async function deleteFile(ports: CatalogPorts, principal: Principal, fileId: string): Promise<Record<string, never>> {
-  // Only who may delete the file may hide it.
-  await ports.database.read((query) => fileOf(query, principal, fileId));
   await ports.cache.tombstone(fileKey(fileId), CACHE_TOMBSTONE_MS);
-  // When this fails the tombstone stays for its lifetime: the outcome may be unknown, and taking it away could uncover another's delete.
-  await ports.database.transact((transaction) => removeFile(transaction, principal, fileId, ports.clock.wallMs()));
+  await settleRemoval(() => ports.database.transact((transaction) => removeFile(transaction, principal, fileId, ports.clock.wallMs())));
   await ports.cache.tombstone(fileKey(fileId), CACHE_TOMBSTONE_MS);
   ports.wake("event", "blob.retired");
   return {};
 }
 
-async function fileOf(query: CatalogQuery, principal: Principal, fileId: string): Promise<FileTableName> {
-  const table = await fileTableOf(query, fileId);
-  if (table === undefined) throw new TroupeError("FILE_NOT_FOUND");
-  const row = await query.selectFrom(table).select("owner").where("file_id", "=", bytesOf(fileId)).executeTakeFirst();
-  if (row === undefined || !maySee(principal, row.owner)) throw new TroupeError("FILE_NOT_FOUND");
-  return table;
+/** Whoever asked again would hear that there is no such file: so a removal whose outcome is unknown is asked about here. */
+async function settleRemoval(remove: () => Promise<void>): Promise<void> {
+  try {
+    await remove();
+  } catch (error) {
+    if (!isOutcomeUnknown(error)) throw error;
+    await remove().catch((again: unknown) => {
+      const isGone = again instanceof TroupeError && again.code === "FILE_NOT_FOUND";
+      if (!isGone) throw again;
+    });
+  }
 }
 
 async function removeFile(transaction: CatalogTransaction, principal: Principal, fileId: string, nowMs: number): Promise<void> {

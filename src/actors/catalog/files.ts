@@ -1,7 +1,7 @@
 /** An owner's files: listed and renamed. */
 import { bytesOf } from "../../core/byte-text.ts";
 import { TroupeError } from "../../core/errors.ts";
-import { CACHE_LIFETIME_MS, CACHE_REFRESH_MS } from "../../core/limits.ts";
+import { CACHE_TOMBSTONE_MS } from "../../core/limits.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { FileRecord } from "./contract.ts";
 import { type FileRow, fileRecordOf, fileTableOf, loadDigests, loadFile, selectFiles } from "./file-row.ts";
@@ -60,14 +60,10 @@ export async function renameFile(
       .execute();
     const renamed = await loadFile(transaction.query, input.fileId);
     if (renamed === undefined) throw new TroupeError("FILE_NOT_FOUND");
-    await enqueue(transaction, nowMs, [
-      fileEvent("renamed", renamed, nowMs),
-      // A lookup that read the old name may put it into the cache after this; so the cache is set right once more, later.
-      { kind: "cache.refresh", payload: { fileId: input.fileId }, delayMs: CACHE_REFRESH_MS },
-    ]);
+    await enqueue(transaction, nowMs, [fileEvent("renamed", renamed, nowMs)]);
     return renamed;
   });
-  await ports.cache.set(fileKey(input.fileId), bytesOf(JSON.stringify(file)), CACHE_LIFETIME_MS);
+  await ports.cache.tombstone(fileKey(input.fileId), CACHE_TOMBSTONE_MS);
   ports.wake("event");
   const { blob: _, ...record } = file;
   return record;

@@ -1,9 +1,9 @@
 /**
  * One file by its ID, through the cache.
  *
- * L1: a tombstone in the cache is FILE_NOT_FOUND, without asking the database: who looked a file up before it was deleted cannot put
- *     it back.
- * L2: that a file is not there is never cached.
+ * L1: what comes from the cache was read from the database at most `CACHE_LIFETIME_MS` ago: the lease it is kept under is taken first.
+ *     So a change is seen in time also where the cache did not hear of it.
+ * L2: that a file is not there is never cached, and the cache never says so: a tombstone sends the lookup to the database.
  * L3: the cache is asked by ID alone; who may see the file is decided afterwards.
  */
 import { bytesOf, textOf } from "../../core/byte-text.ts";
@@ -20,26 +20,23 @@ export function fileKey(fileId: string): string {
 
 /** @throws {TroupeError} `FILE_NOT_FOUND`, also for a file of somebody else */
 export async function lookUpFile(ports: CatalogPorts, principal: Principal, fileId: string): Promise<LocatedFile> {
-  const file = (await cachedFile(ports, fileId)) ?? (await refreshFile(ports, fileId));
+  const file = await findFile(ports, fileId);
   if (file === undefined || !maySee(principal, file.owner)) throw new TroupeError("FILE_NOT_FOUND");
   return file;
 }
 
-/** Reads the file from the database into the cache. */
-export async function refreshFile(ports: Pick<CatalogPorts, "database" | "cache">, fileId: string): Promise<LocatedFile | undefined> {
+async function findFile(ports: CatalogPorts, fileId: string): Promise<LocatedFile | undefined> {
+  const key = fileKey(fileId);
+  const cached = await ports.cache.get(key);
+  if (cached.kind === "value") {
+    const known = readCached(cached.value);
+    if (known?.fileId === fileId) return known;
+    ports.log.warn({ fileId }, "The cache holds something that is not this file's record; the database is asked.");
+  }
   const file = await ports.database.read((query) => loadFile(query, fileId));
-  // L2
-  if (file !== undefined) await ports.cache.set(fileKey(fileId), bytesOf(JSON.stringify(file)), CACHE_LIFETIME_MS);
-  return file;
-}
-
-/** @throws {TroupeError} `FILE_NOT_FOUND` upon a tombstone (L1) */
-async function cachedFile(ports: CatalogPorts, fileId: string): Promise<LocatedFile | undefined> {
-  const cached = await ports.cache.get(fileKey(fileId));
-  if (cached.kind === "tombstone") throw new TroupeError("FILE_NOT_FOUND");
-  if (cached.kind === "absent") return undefined;
-  const file = readCached(cached.value);
-  if (file === undefined) ports.log.warn({ fileId }, "The cache holds something that is not a file's record; the database is asked.");
+  const lease = cached.kind === "absent" ? cached.lease : undefined;
+  // L1, L2
+  if (file !== undefined && lease !== undefined) await ports.cache.set(key, bytesOf(JSON.stringify(file)), lease, CACHE_LIFETIME_MS);
   return file;
 }
 

@@ -4,11 +4,9 @@ import { encodeBody } from "../../bus/codec.ts";
 import { bytesOf } from "../../core/byte-text.ts";
 import { OUTBOX_PARALLEL_MAX } from "../../core/limits.ts";
 import type { Bus } from "../../core/ports/bus.ts";
-import type { Cache } from "../../core/ports/cache.ts";
 import { storage } from "../storage/contract.ts";
 import { readJson } from "./json-column.ts";
-import { refreshFile } from "./lookup.ts";
-import { eventPayload, refreshPayload, retiredPayload } from "./outbox.ts";
+import { eventPayload, retiredPayload } from "./outbox.ts";
 import type { Delivery, OutboxRow } from "./outbox-sweep.ts";
 import type { CatalogDatabase } from "./tables.ts";
 
@@ -51,17 +49,6 @@ export function retireBlobs(
       }
     }
     return left.length === 0 ? DONE : { kind: "again", why, payload: { blobId, path, nodeIds: left } };
-  });
-}
-
-/** `set` respects a tombstone: a file deleted meanwhile stays deleted. */
-export function refreshCache(
-  ports: { readonly cache: Cache; readonly database: CatalogDatabase },
-  rows: readonly OutboxRow[],
-): Promise<Delivery[]> {
-  return eachOf(rows, 1, async (row) => {
-    await refreshFile(ports, readJson(refreshPayload, row.payload).fileId);
-    return DONE;
   });
 }
 

@@ -5,8 +5,10 @@
  * O1: a row is removed only after its delivery; so each is delivered at least once.
  * O2: a row that cannot be delivered comes again later, with growing pauses, and holds up no other.
  * O3: one sweep at a time in a process, a bounded batch at a time.
+ * O4: of several catalogs one delivers a row: it claims what is due by moving it into the future, and skips what another is claiming. When
+ *     it ends before it has delivered, the row is due again.
  */
-import { OUTBOX_BACKOFF_MAX_MS, OUTBOX_BACKOFF_MIN_MS, OUTBOX_BATCH_MAX, OUTBOX_SWEEP_MS } from "../../core/limits.ts";
+import { OUTBOX_BACKOFF_MAX_MS, OUTBOX_BACKOFF_MIN_MS, OUTBOX_BATCH_MAX, OUTBOX_CLAIM_MS, OUTBOX_SWEEP_MS } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
 import type { Clock, Timer } from "../../core/ports/clock.ts";
 import type { Random } from "../../core/ports/random.ts";
@@ -82,7 +84,7 @@ export class OutboxSweep {
   /** @returns whether there may be more at once */
   async #sweep(): Promise<boolean> {
     const { database, clock, kind, deliver } = this.#options;
-    const rows = await selectDue(database, kind, clock.wallMs());
+    const rows = await claimDue(database, kind, clock.wallMs());
     if (rows.length === 0) return false;
     const deliveries = await deliver(rows);
     await this.#settle(rows, deliveries);
@@ -115,17 +117,30 @@ export class OutboxSweep {
   }
 }
 
-async function selectDue(database: CatalogDatabase, kind: OutboxKind, nowMs: number): Promise<OutboxRow[]> {
-  const rows = await database.read((query) =>
-    query
+/** O4 */
+async function claimDue(database: CatalogDatabase, kind: OutboxKind, nowMs: number): Promise<OutboxRow[]> {
+  const rows = await database.transact(async (transaction) => {
+    const due = transaction.query
       .selectFrom("t_outbox")
       .select(["outbox_id", "payload", "attempt_count"])
       .where("kind", "=", kind)
       // Further ahead than any pause reaches: the wall clock was set back since.
       .where((where) => where.or([where("due_time", "<=", BigInt(nowMs)), where("due_time", ">", BigInt(nowMs + OUTBOX_BACKOFF_MAX_MS))]))
+      .orderBy("due_time")
       .orderBy("outbox_id")
-      .limit(OUTBOX_BATCH_MAX)
-      .execute(),
-  );
-  return rows.map((row) => ({ outboxId: row.outbox_id, payload: row.payload, attemptCount: safeInteger(row.attempt_count) }));
+      .limit(OUTBOX_BATCH_MAX);
+    const claimed = await transaction.claim(due).execute();
+    const ids = claimed.map((row) => row.outbox_id);
+    if (ids.length > 0)
+      await transaction.query
+        .updateTable("t_outbox")
+        .set({ due_time: nowMs + OUTBOX_CLAIM_MS })
+        .where("outbox_id", "in", ids)
+        .execute();
+    return claimed;
+  });
+  // Found in the order of their index; delivered in that of their writing.
+  return rows
+    .map((row) => ({ outboxId: row.outbox_id, payload: row.payload, attemptCount: safeInteger(row.attempt_count) }))
+    .sort((a, b) => (a.outboxId < b.outboxId ? -1 : 1));
 }

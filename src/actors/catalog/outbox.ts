@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { eventSubject } from "../../bus/contract.ts";
-import { blobId, fileId, identity } from "../../core/shapes.ts";
+import { blobId, identity } from "../../core/shapes.ts";
 import type { FileRecord } from "./contract.ts";
 import { jsonBytes } from "./json-column.ts";
 import type { CatalogTransaction } from "./tables.ts";
@@ -13,14 +13,10 @@ import type { CatalogTransaction } from "./tables.ts";
 export const eventPayload = z.object({ subject: z.string(), body: z.record(z.string(), z.unknown()) });
 /** A blob nothing refers to any more, and the nodes that have not yet been told. */
 export const retiredPayload = z.object({ blobId, path: z.string(), nodeIds: z.array(identity) });
-/** A file whose cached record may be older than the database's. */
-export const refreshPayload = z.object({ fileId });
 
-export type OutboxEntry = { readonly delayMs?: number } & (
+export type OutboxEntry =
   | { readonly kind: "event"; readonly payload: z.output<typeof eventPayload> }
-  | { readonly kind: "blob.retired"; readonly payload: z.output<typeof retiredPayload> }
-  | { readonly kind: "cache.refresh"; readonly payload: z.output<typeof refreshPayload> }
-);
+  | { readonly kind: "blob.retired"; readonly payload: z.output<typeof retiredPayload> };
 
 export type FileFact = "created" | "renamed" | "deleted";
 
@@ -31,10 +27,10 @@ export function fileEvent(fact: FileFact, file: Pick<FileRecord, "fileId" | "own
 }
 
 export async function enqueue(transaction: CatalogTransaction, nowMs: number, entries: readonly OutboxEntry[]): Promise<void> {
-  for (const { kind, payload, delayMs } of entries) {
+  for (const { kind, payload } of entries) {
     await transaction.query
       .insertInto("t_outbox")
-      .values({ kind, payload: jsonBytes(payload), attempt_count: 0, due_time: nowMs + (delayMs ?? 0), create_time: nowMs })
+      .values({ kind, payload: jsonBytes(payload), attempt_count: 0, due_time: nowMs, create_time: nowMs })
       .execute();
   }
 }

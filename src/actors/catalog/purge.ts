@@ -41,28 +41,31 @@ export class Purge {
 
 /** @returns whether there may be more */
 export function purgeExpired(database: CatalogDatabase, nowMs: number): Promise<boolean> {
-  return database.transact(async ({ query }) => {
-    const uploads = await query
-      .selectFrom("t_upload")
-      .select("upload_id")
-      .where("ended_time", "<=", BigInt(nowMs - OUTCOME_KEPT_MS))
-      .limit(PURGE_ROWS_MAX)
+  return database.transact(async (transaction) => {
+    const { query } = transaction;
+    // What another catalog is removing is left to it.
+    const uploads = await transaction
+      .claim(
+        query
+          .selectFrom("t_upload")
+          .select("upload_id")
+          .where("ended_time", "<=", BigInt(nowMs - OUTCOME_KEPT_MS))
+          .limit(PURGE_ROWS_MAX),
+      )
       .execute();
     const ids = uploads.map((row) => row.upload_id);
     if (ids.length > 0) await query.deleteFrom("t_upload").where("upload_id", "in", ids).execute();
-    const operations = await query
-      .selectFrom("t_operation")
-      .select(["scope_name", "operation_key"])
-      .where("expire_time", "<=", BigInt(nowMs))
-      .limit(PURGE_ROWS_MAX)
+    const operations = await transaction
+      .claim(
+        query
+          .selectFrom("t_operation")
+          .select(["scope_name", "operation_key"])
+          .where("expire_time", "<=", BigInt(nowMs))
+          .limit(PURGE_ROWS_MAX),
+      )
       .execute();
     for (const { scope_name, operation_key } of operations) {
-      await query
-        .deleteFrom("t_operation")
-        .where("scope_name", "=", scope_name)
-        .where("operation_key", "=", operation_key)
-        .where("expire_time", "<=", BigInt(nowMs))
-        .execute();
+      await query.deleteFrom("t_operation").where("scope_name", "=", scope_name).where("operation_key", "=", operation_key).execute();
     }
     return uploads.length === PURGE_ROWS_MAX || operations.length === PURGE_ROWS_MAX;
   });

@@ -110,7 +110,7 @@ export interface OperationTable {
   expire_time: IntegerColumn;
 }
 
-export type OutboxKind = "event" | "blob.retired" | "cache.refresh";
+export type OutboxKind = "event" | "blob.retired";
 
 /** What is to be told or done after a commit. Key: outbox_id. */
 export interface OutboxTable {

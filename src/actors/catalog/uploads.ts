@@ -82,11 +82,21 @@ export function endUpload(ports: CatalogPorts, principal: Principal, input: Endi
 
 /** Nobody was told of it: its operation's key is free again. */
 async function forgetUpload(transaction: CatalogTransaction, { upload_id, owner }: UploadRow): Promise<Record<string, never>> {
-  await transaction.query
-    .deleteFrom("t_operation")
-    .where("scope_name", "=", bytesOf(operationScope(textOf(owner))))
+  const scope_name = bytesOf(operationScope(textOf(owner)));
+  // Committed with the upload, whose row is locked: read without locking every key of its owner.
+  const operations = await transaction.query
+    .selectFrom("t_operation")
+    .select("operation_key")
+    .where("scope_name", "=", scope_name)
     .where("result", "=", upload_id)
     .execute();
+  for (const { operation_key } of operations) {
+    await transaction.query
+      .deleteFrom("t_operation")
+      .where("scope_name", "=", scope_name)
+      .where("operation_key", "=", operation_key)
+      .execute();
+  }
   await transaction.query.deleteFrom("t_upload").where("upload_id", "=", upload_id).execute();
   return {};
 }
@@ -195,7 +205,8 @@ async function insertUpload(
 }
 
 async function epochOf(transaction: CatalogTransaction, uploadId: string): Promise<number | undefined> {
-  const row = await transaction.query.selectFrom("t_upload").select("epoch").where("upload_id", "=", bytesOf(uploadId)).executeTakeFirst();
+  const select = transaction.query.selectFrom("t_upload").select("epoch").where("upload_id", "=", bytesOf(uploadId));
+  const row = await transaction.lock(select).executeTakeFirst();
   return row === undefined ? undefined : safeInteger(row.epoch);
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Activation, Self } from "../../bus/actor.ts";
 import { TroupeError, toTroupeError } from "../../core/errors.ts";
-import { ID_STEP_DEFAULT, ID_STEP_MIN } from "../../core/limits.ts";
+import { ID_LEASE_COUNT_MAX, ID_STEP_DEFAULT, ID_STEP_MIN } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { Database } from "../../core/ports/database.ts";
@@ -61,7 +61,7 @@ class Counting {
 
   /** A lease at once; `undefined` when it has to wait for the database, or for those that already do. */
   take(key: string, count: number): Lease | undefined {
-    return this.#steps.has(key) ? undefined : this.allocator.take(key, count);
+    return this.#steps.has(key) ? undefined : this.allocator.take(key, count, this.#ports.clock.nowMs());
   }
 
   wait(key: string, count: number): Promise<Lease> {
@@ -94,11 +94,19 @@ class Counting {
       return;
     }
     this.#steps.set(key, waiting);
-    const want = { step: this.#step, count: first.count, floor: this.allocator.floor(key) };
+    // One step for all that wait, as far as one may go; the first of them has to fit.
+    const wanted = waiting.reduce((sum, { count }) => sum + count, 0);
+    const step = Math.max(this.#step, Math.min(wanted, ID_LEASE_COUNT_MAX));
+    const want = { step, count: first.count, floor: this.allocator.floor(key) };
     stepCounter(this.#ports.database, key, want, this.#ports.clock.wallMs()).then(
       (block) =>
         this.#self.post("ids.stepped", () => {
-          this.allocator.refill(key, block);
+          if (block.wasBehind)
+            this.#ports.log.warn(
+              { key, floor: want.floor },
+              "The database's counter was behind what this allocator knows to be given out, as after an older backup was put back. Counting goes on above.",
+            );
+          this.allocator.refill(key, block, this.#ports.clock.nowMs());
           this.#stepFor(key, this.#serve(key, waiting));
         }),
       (error: unknown) => this.#self.post("ids.step-failed", () => this.#stepFor(key, this.#refuse(waiting, error))),
@@ -108,7 +116,7 @@ class Counting {
   /** @returns who needs another step */
   #serve(key: string, waiting: Waiter[]): Waiter[] {
     for (const [index, waiter] of waiting.entries()) {
-      const lease = this.allocator.take(key, waiter.count);
+      const lease = this.allocator.take(key, waiter.count, this.#ports.clock.nowMs());
       if (lease === undefined) return waiting.slice(index);
       waiter.resolve(lease);
     }

@@ -19,6 +19,8 @@ export const ids = defineContract({
       input: z.object({ key: idKey, count: z.int().positive().max(ID_LEASE_COUNT_MAX).default(1) }),
       output: z.object({ key: idKey, first: idValue, count: z.int().positive() }),
       errors: ["ID_SPACE_EXHAUSTED"],
+      // What was leased to nobody is a gap.
+      repeatable: true,
     }),
     raise: request({
       doc: "No ID up to and including `highest` is given out from now on: what a node has seen on its disk, after the database was lost or rewound.",

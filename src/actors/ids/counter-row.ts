@@ -14,16 +14,22 @@ export interface BlockWanted {
 }
 
 /**
- * Takes the next block of at least `count` IDs, none of them below `floor`.
+ * Takes the next block of at least `count` IDs, none of them below `floor`; `wasBehind` when the row would have allowed lower ones.
  * @throws {TroupeError} `ID_SPACE_EXHAUSTED`; the row is as it was
  */
-export function stepCounter(database: Database<IdsTables>, key: string, want: BlockWanted, wallMs: number): Promise<Block> {
+export function stepCounter(
+  database: Database<IdsTables>,
+  key: string,
+  want: BlockWanted,
+  wallMs: number,
+): Promise<Block & { readonly wasBehind: boolean }> {
   return database.transact(async (transaction) => {
-    const value = Math.max(want.floor, await lockCounter(transaction, key, wallMs));
+    const recorded = await lockCounter(transaction, key, wallMs);
+    const value = Math.max(want.floor, recorded);
     const size = blockSize(value, want.step, want.count);
     if (size === undefined) throw new TroupeError("ID_SPACE_EXHAUSTED");
     await writeCounter(transaction, key, value + size, wallMs);
-    return { next: value, end: value + size };
+    return { next: value, end: value + size, wasBehind: recorded < want.floor };
   });
 }
 

@@ -6,8 +6,9 @@ import { join } from "node:path";
 import type { Activation, Handlers, HostedActor } from "../../bus/actor.ts";
 import { type Client, client } from "../../bus/client.ts";
 import { host } from "../../bus/host.ts";
+import type { RequestBooks } from "../../bus/request-book.ts";
 import type { BlobPlace } from "../../core/blob-path.ts";
-import { TroupeError } from "../../core/errors.ts";
+import { isRetryable, TroupeError } from "../../core/errors.ts";
 import { FileIdMaker } from "../../core/file-id.ts";
 import { CHUNKS_IN_FLIGHT_PER_NODE_MAX, LEAF_BYTES } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
@@ -43,6 +44,8 @@ export interface StoragePorts {
   readonly disk: Disk;
   readonly hasher: Hasher;
   readonly tokens: TokenMint;
+  /** Where requests to the node and to its sessions are counted. */
+  readonly requestBooks?: RequestBooks | undefined;
 }
 
 export interface StorageOptions extends Omit<SessionsOptions, "layout"> {
@@ -64,14 +67,18 @@ export interface StorageNode extends ByteService {
   stop(): Promise<void>;
 }
 
-/** Resolves when the node has recovered and tried to join. */
+/**
+ * Resolves when the node has recovered and tried to join.
+ * @throws {TroupeError} `FORBIDDEN` when a live node has its name
+ */
 export async function startStorage(ports: StoragePorts, options: StorageOptions): Promise<StorageNode> {
   const node = new Node(ports, options);
   await node.start();
   return node;
 }
 
-const RAISE_RETRY = { attemptsMax: 5, pauseMinMs: 100, pauseMaxMs: 2_000 };
+/** When a whole rack is switched on, those a node has to ask come up when they come up. */
+const START_RETRY = { attemptsMax: Number.MAX_SAFE_INTEGER, pauseMinMs: 100, pauseMaxMs: 2_000 };
 
 class Node implements StorageNode {
   readonly nodeId: string;
@@ -128,8 +135,8 @@ class Node implements StorageNode {
     const highest = await this.#blobs.highestBlobId();
     this.#highestBlobId = highest;
     if (highest !== undefined) {
-      await withRetry(RAISE_RETRY, this.#ports, () => this.#raise(highest));
-      await this.#warnOfLostCatalog(highest);
+      await this.#answered("an ID allocator", () => this.#raise(highest));
+      await this.#answered("a catalog", () => this.#warnOfLostCatalog(highest));
     }
     await this.#sessions.recover();
     this.#actor = await host(bus, storage, { nodeId: this.nodeId }, this.#ports, async () => this.#activation());
@@ -147,6 +154,15 @@ class Node implements StorageNode {
     await this.#sessions.stop();
     await this.#blobs.close();
     await this.#reader.close();
+  }
+
+  /** Waits, and says for whom, until somebody answers. */
+  #answered<T>(whom: string, ask: () => Promise<T>): Promise<T> {
+    return withRetry(START_RETRY, this.#ports, ask, (error) => {
+      if (!isRetryable(error)) return false;
+      this.#ports.log.warn({ err: error }, `This node starts when ${whom} answers; none does yet.`);
+      return true;
+    });
   }
 
   /** One allocator that knows the floor has it in the database, where the others find it at their next step. */
@@ -234,6 +250,7 @@ class Node implements StorageNode {
       zone,
       version,
       startedMs: this.#startedMs,
+      directoryMadeMs: this.#options.directory.madeMs,
       totalBytes,
       freeBytes,
       closedToUploads: this.#isStopping || this.#suspect !== undefined || freeBytes === 0,

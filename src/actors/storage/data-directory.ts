@@ -11,6 +11,8 @@ import { claimMarker } from "./marker.ts";
 export interface DataDirectory {
   readonly layout: Layout;
   readonly nodeId: string;
+  /** When it was made, wall time. */
+  readonly madeMs: number;
   /** Nothing was there before. */
   readonly isNew: boolean;
   release(): Promise<void>;
@@ -37,8 +39,8 @@ export async function openDataDirectory(
   try {
     const layout = layoutOf(root);
     const isNew = (await ports.disk.status(layout.marker)) === undefined;
-    const nodeId = await claimMarker(ports.disk, layout, ports, wantedNodeId);
-    return { layout, nodeId, isNew, release: () => lock.release() };
+    const { nodeId, createdMs } = await claimMarker(ports.disk, layout, ports, wantedNodeId);
+    return { layout, nodeId, madeMs: createdMs, isNew, release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;

@@ -14,15 +14,16 @@ export const DATA_FORMAT_VERSION = 1;
 const FORMAT = "troupe-data";
 const MARKER_BYTES_MAX = 4096;
 
-interface Marker {
+export interface Marker {
   readonly format: typeof FORMAT;
   readonly formatVersion: number;
   readonly nodeId: string;
+  /** Wall time of the first start: with the name, which directory this is. */
   readonly createdMs: number;
 }
 
 /**
- * The node's identity: from the marker, which is written at the first start.
+ * The directory's marker, which is written at the first start.
  * @param wantedNodeId from the settings, if given
  * @throws {TroupeError} `MARKER_MISSING`, `FORMAT_TOO_NEW`, `SETTING_INVALID` (another node's directory)
  */
@@ -31,7 +32,7 @@ export async function claimMarker(
   layout: Layout,
   ports: { readonly clock: Clock; readonly random: Random },
   wantedNodeId: string | undefined,
-): Promise<string> {
+): Promise<Marker> {
   const bytes = await readSmallFile(disk, layout.marker, MARKER_BYTES_MAX);
   if (bytes === undefined) {
     for (const folder of [layout.blobs, layout.uploads]) {
@@ -48,7 +49,7 @@ export async function claimMarker(
       createdMs: ports.clock.wallMs(),
     };
     await replaceFile(disk, layout.marker, Buffer.from(`${JSON.stringify(marker, undefined, 2)}\n`));
-    return marker.nodeId;
+    return marker;
   }
   const marker = readMarker(layout.marker, bytes);
   if (marker.formatVersion > DATA_FORMAT_VERSION)
@@ -61,7 +62,7 @@ export async function claimMarker(
       "SETTING_INVALID",
       `${layout.root} belongs to node ${marker.nodeId}, not to ${wantedNodeId}: give --data another directory, or leave --node-id out.`,
     );
-  return marker.nodeId;
+  return marker;
 }
 
 function readMarker(path: string, bytes: Uint8Array): Marker {
@@ -74,5 +75,6 @@ function readMarker(path: string, bytes: Uint8Array): Marker {
     throw unreadable(error);
   }
   if (marker.format !== FORMAT || !Number.isSafeInteger(marker.formatVersion) || !isIdentity(marker.nodeId)) throw unreadable();
+  if (!Number.isSafeInteger(marker.createdMs) || (marker.createdMs as number) < 0) throw unreadable();
   return marker as Marker;
 }

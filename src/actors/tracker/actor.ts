@@ -1,17 +1,18 @@
 /**
  * The tracker: who is alive (in memory only), which groups there are and where users' uploads go (in the database).
  *
- * Any number of trackers are active at once and each hears every join and heartbeat, so none is a master and none copies another:
- * after a restart the table is empty, the next heartbeat of each node is answered NODE_NOT_FOUND, and the node joins.
+ * Any number of trackers are active at once and each hears every join and heartbeat, so none is a master. After a restart the table is
+ * empty: it is copied from another tracker, and a node that is still missing joins when its next heartbeat is answered NODE_NOT_FOUND.
  *
  * T1: a node counts only after its group stands in the database.
  * T2: only the system itself may speak for nodes: a join on behalf of a person is refused.
  * T3: a database that does not answer stops nobody's heartbeat: it is asked outside the turn.
+ * T4: nobody is told who is there before this tracker knows: questions wait, joins and heartbeats are taken at once.
  */
 import type { Activation, Later, Self, Turn } from "../../bus/actor.ts";
 import { SYSTEM_OWNER } from "../../bus/client.ts";
 import { TroupeError } from "../../core/errors.ts";
-import { GROUPS_MAX } from "../../core/limits.ts";
+import { GROUPS_MAX, TRACKER_LISTENING_PERCENT } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
 import type { Clock, Timer } from "../../core/ports/clock.ts";
 import type { Database } from "../../core/ports/database.ts";
@@ -21,6 +22,7 @@ import type { NodeAnnouncement, NodeReport, tracker } from "./contract.ts";
 import { Membership } from "./membership.ts";
 import { type PageRequest, pageOf } from "./page.ts";
 import { fromRandomStart, Placement } from "./placement.ts";
+import { copyTable, type Peers } from "./table-copy.ts";
 import type { TrackerTables } from "./tables.ts";
 
 export interface TrackerOptions {
@@ -32,6 +34,10 @@ export interface TrackerOptions {
   readonly offlineAfterMs: number;
   readonly groupsMax?: number;
   readonly groupNodesMax?: number;
+  /** All trackers, this one among them. Absent: no other can be there, and a start waits for nothing. */
+  readonly peers?: Peers;
+  /** Called at each start, when the tracker knows who is there (T4). */
+  readonly onKnowing?: () => void;
 }
 
 type JoinAnswer = { heartbeatMs: number; offlineAfterMs: number };
@@ -55,6 +61,9 @@ class Tracker {
   /** Groups on their way into the database. */
   readonly #recording = new Map<string, Promise<number>>();
   readonly #groupsMax: number;
+  /** T4. */
+  readonly #knowing = Promise.withResolvers<void>();
+  #knows = false;
   #timer: Timer | undefined;
 
   constructor(options: TrackerOptions, self: Self) {
@@ -71,6 +80,7 @@ class Tracker {
     );
     for (const row of rows) this.#addGroup(Buffer.from(row.group_name).toString(), safeInteger(row.create_time));
     this.#checkLater();
+    this.#getToKnow();
   }
 
   activation(): Activation<typeof tracker> {
@@ -82,18 +92,71 @@ class Tracker {
           if (!this.#membership.heartbeat(heartbeat, this.#options.clock.nowMs())) throw new TroupeError("NODE_NOT_FOUND");
           return {};
         },
-        leave: ({ nodeId }, turn) => {
+        leave: (leaving, turn) => {
           mustBeSystem(turn);
-          if (this.#membership.leave(nodeId)) this.#options.log.info({ nodeId }, "A node left.");
-          return {};
+          // The table on its way here may still hold a node that this tracker has not heard of.
+          return this.#leave(leaving) || this.#knows
+            ? {}
+            : this.#once(turn, "leave", () => {
+                this.#leave(leaving);
+                return {};
+              });
         },
-        place: (placing, turn) => turn.later(this.#whileActive(this.#placement.place(placing))),
-        locate: ({ group }) => this.#locate(group),
-        groups: (request) => this.#groups(request),
-        nodes: ({ group, ...request }) => this.#nodes(group, request),
+        place: (placing, turn) => turn.later(this.#whileActive(this.#knowing.promise.then(() => this.#placement.place(placing)))),
+        locate: ({ group }, turn) => this.#once(turn, "locate", () => this.#locate(group)),
+        groups: (request, turn) => this.#once(turn, "groups", () => this.#groups(request)),
+        nodes: ({ group, ...request }, turn) => this.#once(turn, "nodes", () => this.#nodes(group, request)),
+        table: (request, turn) => this.#once(turn, "table", () => this.#nodes(undefined, request)),
       },
       stop: () => this.#timer?.cancel(),
     };
+  }
+
+  /** Ends within a bound (C1), or with the activation. */
+  #getToKnow(): void {
+    const { peers, clock, log, heartbeatMs, onKnowing } = this.#options;
+    const know = (): void => {
+      this.#knows = true;
+      this.#knowing.resolve();
+      onKnowing?.();
+    };
+    if (peers === undefined) return know();
+    const { signal } = this.#self;
+    const listeningMs = Math.ceil((heartbeatMs * TRACKER_LISTENING_PERCENT) / 100);
+    copyTable({ peers, clock, log, listeningMs, signal, take: (nodes, askedMs) => this.#adopt(nodes, askedMs) })
+      .catch((error: unknown) => {
+        if (!signal.aborted) log.error({ err: error }, "What another tracker told could not be taken over; nodes join by themselves.");
+        return false;
+      })
+      .then((isCopied) =>
+        this.#self.post("know who is there", () => {
+          log.info({ isCopied, groups: this.#createdMs.size }, "The tracker knows who is there.");
+          know();
+        }),
+      );
+  }
+
+  async #adopt(nodes: readonly NodeReport[], askedMs: number): Promise<void> {
+    // T1: a group that was announced since this tracker read them.
+    const groups = new Set(nodes.map((node) => node.group).filter((group) => !this.#createdMs.has(group)));
+    const recorded = await Promise.all([...groups].map(async (group) => [group, await this.#recorded(group)] as const));
+    await this.#inTurn("another tracker's table", () => {
+      for (const [group, createdMs] of recorded) this.#addGroup(group, createdMs);
+      for (const node of nodes) if (this.#createdMs.has(node.group)) this.#membership.adopt(node, askedMs);
+    });
+  }
+
+  /** @returns whether the node was there */
+  #leave({ nodeId, startedMs }: { readonly nodeId: string; readonly startedMs?: number | undefined }): boolean {
+    const wasThere = this.#membership.leave(nodeId, this.#options.clock.nowMs(), startedMs);
+    if (wasThere) this.#options.log.info({ nodeId }, "A node left.");
+    return wasThere;
+  }
+
+  /** T4: answers now, or in a turn of its own when the tracker knows. */
+  #once<T>(turn: Turn, name: string, answer: () => T): T | Later<T> {
+    if (this.#knows) return answer();
+    return turn.later(this.#whileActive(this.#knowing.promise.then(() => this.#inTurn(name, answer))));
   }
 
   #join(announcement: NodeAnnouncement, turn: Turn): JoinAnswer | Later<JoinAnswer> {

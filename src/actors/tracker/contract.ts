@@ -15,7 +15,10 @@ export const nodeAnnouncement = z.object({
   /** Where its data server is reached, when it is reached from outside its process. */
   dataUrl: z.string().max(256).optional(),
   version: z.string().max(32),
+  /** When its process started; a later one of the same data directory takes its place. */
   startedMs: wallMs,
+  /** When its data directory was made: with the name, which directory it is. */
+  directoryMadeMs: wallMs.optional(),
   totalBytes: bytes,
   /** What new uploads may still reserve. */
   freeBytes: bytes,
@@ -27,6 +30,8 @@ export type NodeAnnouncement = z.output<typeof nodeAnnouncement>;
 
 export const nodeReport = nodeAnnouncement.extend({
   state: z.enum(NODE_STATES),
+  /** It said itself that it stops. */
+  left: z.boolean().default(false),
   joinedMs: wallMs,
   /** How long ago the last heartbeat (or the join) was. */
   silentMs: durationMs,
@@ -43,31 +48,40 @@ export const tracker = defineContract({
   subject: "troupe.v1.tracker",
   requests: {
     join: request({
-      doc: "A storage node announces itself: a known one is updated, a new one added, a new group created. While a node is live, a join that gives its name another group or address is refused.",
+      doc: "A storage node announces itself: a known one is updated, a new one added, a new group created. While a node is live, its name belongs to its data directory: another directory, or an earlier start, is refused.",
       input: nodeAnnouncement,
       output: z.object({ heartbeatMs: durationMs, offlineAfterMs: durationMs }),
       errors: ["TOO_MANY", "FORBIDDEN"],
       to: "all",
     }),
     heartbeat: request({
-      doc: "A storage node is alive; a tracker that does not know it says so, and the node joins.",
-      input: z.object({ nodeId: identity, freeBytes: bytes, closedToUploads: z.boolean().default(false) }),
+      doc: "A storage node is alive; a tracker that does not know it, or knows it by another start, says so, and the node joins.",
+      input: z.object({ nodeId: identity, freeBytes: bytes, closedToUploads: z.boolean().default(false), startedMs: wallMs.optional() }),
       output: z.object({}),
       errors: ["NODE_NOT_FOUND", "FORBIDDEN"],
       to: "all",
     }),
     leave: request({
       doc: "A storage node stops on purpose and is offline from now on.",
-      input: z.object({ nodeId: identity }),
+      input: z.object({ nodeId: identity, startedMs: wallMs.optional() }),
       output: z.object({}),
       errors: ["FORBIDDEN"],
       to: "all",
+    }),
+    table: request({
+      doc: "For a tracker that starts: all nodes, by group and name, as every other tracker knows them. One that does not know yet answers when it does.",
+      input: z.object({ cursor: cursor.optional(), limit }),
+      output: z.object({ nodes: z.array(nodeReport), cursor: cursor.optional() }),
+      errors: ["BAD_CURSOR"],
+      to: "all",
+      readOnly: true,
     }),
     place: request({
       doc: "The group for a new upload of this user, and up to three live nodes of it from a random start. A full group yields to the next by free space.",
       input: z.object({ app, user, bytes }),
       output: locations,
       errors: ["NO_NODES", "DISK_FULL"],
+      repeatable: true,
     }),
     locate: request({
       doc: "Up to three live nodes of a group, from a random start.",

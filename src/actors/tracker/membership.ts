@@ -3,9 +3,14 @@
  *
  * M1: a node is live from its first heartbeat after a join until it leaves or is silent for `offlineAfterMs` of monotonic time; wall
  *     time is only shown.
- * M2: a node that left is unknown to heartbeats, so that one delayed on its way brings nobody back; it has to join.
- * M3: while a node is live, nobody else can take its name: its group and address do not change until it leaves or goes silent.
+ * M2: a node that left is unknown to heartbeats, so that one delayed on its way brings nobody back; it has to join. What an earlier
+ *     process of a node still says is not taken for the later one's word.
+ * M3: while a node is live, its name belongs to its data directory. A later start on the same directory takes over at once, wherever
+ *     it is reached: the directory's lock says that the process before it has ended. Another directory, or an earlier start (a copy of
+ *     the directory, or a message that was late), is refused until the node leaves or goes silent. This tells apart mistakes; strangers
+ *     are kept out by the credentials that a join takes.
  * M4: the table is bounded: so many groups, so many nodes a group.
+ * M5: what another tracker tells counts only where it is fresher than what was heard here.
  */
 import { TroupeError } from "../../core/errors.ts";
 import { GROUP_NODES_MAX, GROUPS_MAX } from "../../core/limits.ts";
@@ -21,6 +26,8 @@ export interface Heartbeat {
   readonly nodeId: string;
   readonly freeBytes: number;
   readonly closedToUploads: boolean;
+  /** Of the process that speaks; absent: not told. */
+  readonly startedMs?: number | undefined;
 }
 
 /** Both clocks at one moment. */
@@ -40,6 +47,7 @@ interface Member {
   /** It said so itself (M2). */
   left: boolean;
   joinedMs: number;
+  /** When it spoke last, on this process's monotonic clock. */
   heardMs: number;
 }
 
@@ -58,35 +66,51 @@ export class Membership {
   }
 
   join(announcement: NodeAnnouncement, moment: Moment): JoinOutcome {
-    const { nodeId, group } = announcement;
-    const known = this.#members.get(nodeId);
+    const known = this.#members.get(announcement.nodeId);
     const refusal = this.#refusal(announcement, known, moment.nowMs);
     if (refusal !== undefined) return { kind: "refused", error: refusal };
     // A node that joins once more without having restarted stays active: other trackers' answers made it ask again.
     const state = known?.state === "active" && known.announcement.startedMs === announcement.startedMs ? "active" : "joined";
-    if (known !== undefined) this.#groups.get(known.announcement.group)?.delete(nodeId);
-    this.#members.set(nodeId, { announcement, state, left: false, joinedMs: moment.wallMs, heardMs: moment.nowMs });
-    this.#nodesOf(group).add(nodeId);
+    this.#set({ announcement, state, left: false, joinedMs: moment.wallMs, heardMs: moment.nowMs });
     return { kind: known === undefined ? "added" : "updated" };
+  }
+
+  /**
+   * Takes over what another tracker knows of a node (M5).
+   * @param atMs when it was asked: an entry is never taken for fresher than it is
+   * @returns whether the entry was news
+   */
+  adopt({ state, left, joinedMs, silentMs, ...announcement }: NodeReport, atMs: number): boolean {
+    const { nodeId, group } = announcement;
+    const known = this.#members.get(nodeId);
+    const heardMs = atMs - silentMs;
+    if (known !== undefined && known.heardMs >= heardMs) return false;
+    if (this.#shortage(nodeId, group) !== undefined) return false;
+    this.#set({ announcement, state, left, joinedMs, heardMs });
+    return true;
   }
 
   /** @returns whether the node is known; one that is not has to join (M2) */
   heartbeat(heartbeat: Heartbeat, nowMs: number): boolean {
     const member = this.#members.get(heartbeat.nodeId);
-    if (member === undefined || member.left) return false;
+    if (member === undefined || member.left || !isOfStart(member, heartbeat.startedMs)) return false;
     member.state = "active";
     member.heardMs = nowMs;
     member.announcement = { ...member.announcement, freeBytes: heartbeat.freeBytes, closedToUploads: heartbeat.closedToUploads };
     return true;
   }
 
-  /** @returns whether it was known and not yet offline */
-  leave(nodeId: string): boolean {
+  /**
+   * @param startedMs of the process that leaves; absent: whichever there is
+   * @returns whether it was known and not yet offline
+   */
+  leave(nodeId: string, nowMs: number, startedMs?: number): boolean {
     const member = this.#members.get(nodeId);
-    if (member === undefined) return false;
+    if (member === undefined || !isOfStart(member, startedMs)) return false;
     const wasThere = member.state !== "offline";
     member.state = "offline";
     member.left = true;
+    member.heardMs = nowMs;
     return wasThere;
   }
 
@@ -139,17 +163,20 @@ export class Membership {
   }
 
   #refusal(announcement: NodeAnnouncement, known: Member | undefined, nowMs: number): TroupeError | undefined {
-    const { nodeId, group, dataUrl } = announcement;
-    const moves = known !== undefined && (known.announcement.group !== group || known.announcement.dataUrl !== dataUrl);
-    if (moves && known.state !== "offline" && !this.#isSilent(known, nowMs)) {
+    const { nodeId, group } = announcement;
+    const isLive = known !== undefined && known.state !== "offline" && !this.#isSilent(known, nowMs);
+    if (isLive && !maySucceed(announcement, known.announcement)) {
       return new TroupeError(
         "FORBIDDEN",
-        `A live node is called ${nodeId}: another group or address is taken once it has left or is silent.`,
-        {
-          facts: { retryAfterMs: known.heardMs + this.#offlineAfterMs - nowMs },
-        },
+        `A live node is called ${nodeId}: another group, address or data directory is taken once it has left or is silent.`,
+        { facts: { retryAfterMs: known.heardMs + this.#offlineAfterMs - nowMs } },
       );
     }
+    return this.#shortage(nodeId, group);
+  }
+
+  /** M4: why there is no room for a node in a group. */
+  #shortage(nodeId: string, group: string): TroupeError | undefined {
     const nodes = this.#groups.get(group);
     if (nodes === undefined && this.#groups.size >= this.#groupsMax)
       return new TroupeError("TOO_MANY", `There are ${this.#groupsMax} groups already.`);
@@ -157,6 +184,14 @@ export class Membership {
       return new TroupeError("TOO_MANY", `${group} has ${this.#groupNodesMax} nodes already.`);
     }
     return undefined;
+  }
+
+  #set(member: Member): void {
+    const { nodeId, group } = member.announcement;
+    const known = this.#members.get(nodeId);
+    if (known !== undefined) this.#groups.get(known.announcement.group)?.delete(nodeId);
+    this.#members.set(nodeId, member);
+    this.#nodesOf(group).add(nodeId);
   }
 
   #isSilent(member: Member, nowMs: number): boolean {
@@ -170,10 +205,22 @@ export class Membership {
   }
 }
 
+/** M3: whether a join may take the place of a live node's. */
+function maySucceed(next: NodeAnnouncement, live: NodeAnnouncement): boolean {
+  if (next.directoryMadeMs !== live.directoryMadeMs) return false;
+  if (next.startedMs !== live.startedMs) return next.startedMs > live.startedMs;
+  return next.group === live.group && next.dataUrl === live.dataUrl;
+}
+
+function isOfStart(member: Member, startedMs: number | undefined): boolean {
+  return startedMs === undefined || startedMs === member.announcement.startedMs;
+}
+
 function report(member: Member, nowMs: number): NodeReport {
   return {
     ...member.announcement,
     state: member.state,
+    left: member.left,
     joinedMs: member.joinedMs,
     silentMs: Math.max(0, Math.round(nowMs - member.heardMs)),
   };

@@ -1,6 +1,7 @@
 /** What a session needs from the node that hosts it. Type-only: the storage node imports this, and composition hands the session in. */
 
 import type { Client } from "../../bus/client.ts";
+import type { RequestBooks } from "../../bus/request-book.ts";
 import type { BlobPlace } from "../../core/blob-path.ts";
 import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
@@ -57,6 +58,8 @@ export interface SessionPorts {
   readonly hasher: Hasher;
   readonly catalog: Client<typeof catalog>;
   readonly node: SessionNode;
+  /** Where requests to all sessions are counted together. */
+  readonly requestBooks?: RequestBooks | undefined;
 }
 
 export interface SessionOptions {

@@ -3,7 +3,7 @@
  * Used by `npm run cluster`, by `--nats local`, and by tests.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, appendFileSync, constants } from "node:fs";
 import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -19,6 +19,15 @@ export interface EngineOptions {
   /** Asked again and again until it says yes. */
   readonly isReady: () => Promise<boolean>;
   readonly readyWithinMs?: number;
+  readonly watch?: EngineWatch | undefined;
+}
+
+/** For whoever starts servers and must find them again. */
+export interface EngineWatch {
+  /** What the server says is added to this file. */
+  readonly logFile: string;
+  /** Told of each process as soon as it runs, before it answers. */
+  readonly started: (pid: number) => void;
 }
 
 export interface EngineProcess {
@@ -59,6 +68,15 @@ export function freePort(): Promise<number> {
   });
 }
 
+/** Whether this port of this machine can be listened on at this moment. */
+export function isFreePort(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen({ host: "127.0.0.1", port, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
 /** @throws {TroupeError} `SETTING_INVALID` when it is not installed, or ends or stays silent instead of getting ready */
 export async function startEngine(options: EngineOptions): Promise<EngineProcess> {
   const program = findProgram(options.programs);
@@ -74,7 +92,8 @@ export async function startEngine(options: EngineOptions): Promise<EngineProcess
     detached: true,
     env: { ...process.env, ...options.environment },
   });
-  const engine = new Engine(child);
+  const engine = new Engine(child, options.watch?.logFile);
+  if (child.pid !== undefined) options.watch?.started(child.pid);
   try {
     await engine.ready(options);
   } catch (error) {
@@ -90,9 +109,10 @@ class Engine implements EngineProcess {
   output = "";
   isRunning = true;
 
-  constructor(child: ChildProcess) {
+  constructor(child: ChildProcess, logFile: string | undefined) {
     this.#child = child;
     const keep = (data: Buffer): void => {
+      if (logFile !== undefined) append(logFile, data);
       this.output = (this.output + data.toString()).slice(-OUTPUT_CHARACTERS_KEPT);
     };
     child.stdout?.on("data", keep);
@@ -137,6 +157,14 @@ class Engine implements EngineProcess {
     if (!this.isRunning) return;
     this.#child.kill("SIGKILL");
     await this.ended;
+  }
+}
+
+function append(logFile: string, data: Buffer): void {
+  try {
+    appendFileSync(logFile, data, { mode: 0o600 });
+  } catch {
+    // No room, or no folder any more. A log that cannot be written is no reason to end what writes it; its last words are kept anyway.
   }
 }
 

@@ -107,7 +107,7 @@ async function uploadOne(session: Session, word: string, options: UploadOptions,
   try {
     const file =
       word === "-" ? await uploadInput(session, options) : await uploadPath(session, word, options, (id) => void (uploadId = id));
-    context.terminal.out(json ? `${JSON.stringify(file)}\n` : `${file.url}\n`);
+    context.terminal.out(json ? `${JSON.stringify(file)}\n` : `${await session.addressOf(file)}\n`);
     return EXIT.done;
   } catch (thrown) {
     const error =

@@ -17,6 +17,7 @@ export interface BusMessage {
 
 export interface PublishOptions {
   readonly headers?: BusHeaders;
+  /** Where an answer is wanted. If this connection subscribes it and nobody hears the message, an empty one without headers comes there. */
   readonly reply?: string;
 }
 
@@ -56,19 +57,23 @@ export interface Bus {
   readonly payloadBytesMax: number;
   /**
    * Sends without waiting for anybody.
-   * @throws {TroupeError} `PAYLOAD_TOO_LARGE`, `BUS_UNAVAILABLE` (closed, or away with a full buffer), `BAD_IDENTITY` (a malformed subject),
-   * `BAD_REQUEST` (a malformed header)
+   * @throws {TroupeError} `PAYLOAD_TOO_LARGE`, `BUS_UNAVAILABLE` (closed, away, or too far behind with what it was given before),
+   * `BAD_IDENTITY` (a malformed subject), `BAD_REQUEST` (a malformed header)
    */
   publish(subject: string, payload: Uint8Array, options?: PublishOptions): void;
   /** `subject` may hold `*` (one token) and `>` (all the rest). */
   subscribe(subject: string, handler: BusHandler, options?: SubscribeOptions): Subscription;
   /**
+   * Waits, within its time, for a bus that is away. Ends at once with `BUS_UNAVAILABLE` when the connection breaks while the request is on
+   * its way: whether it was carried out is not known then, as after `DEADLINE_EXCEEDED`.
    * @throws {TroupeError} `UNAVAILABLE` with `facts.noResponders` when nobody listens, `DEADLINE_EXCEEDED`, `CANCELLED` (signal),
-   * and what {@link publish} throws
+   * `FORBIDDEN` where the bus has permissions and this party may not ask there, and what {@link publish} throws
    */
   request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<BusMessage>;
   /** All answers that come in time; an empty list when nobody listens. */
   requestMany(subject: string, payload: Uint8Array, options: RequestManyOptions): Promise<BusMessage[]>;
+  /** A fresh subject below this connection's inbox, which nobody else may hear: for answers that are more than one message. */
+  inbox(): string;
   /** Resolves when everything published before has reached the server. */
   flush(): Promise<void>;
   /**

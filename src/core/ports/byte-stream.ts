@@ -16,6 +16,11 @@ export interface ByteIterator extends AsyncIterator<Uint8Array, undefined> {
   region?(): FileRegion | undefined;
   /** So many bytes of the region have been taken. */
   skip?(countBytes: number): void;
+  /**
+   * Moves at most `bytesMax` bytes that are there into a socket that has nothing waiting, by its descriptor. @returns how many it took; 0 when
+   * there are none now, and the next ones have to be pulled
+   */
+  pour?(descriptor: number, bytesMax: number): number;
 }
 
 /** Any `AsyncIterable<Uint8Array>` is one. */

@@ -1,18 +1,27 @@
 /**
- * The Cache port: a hint with a lifetime. Losing all of it costs speed, never data. A tombstone makes a late `set` of an older
- * value fail: readers that looked something up before a delete cannot put it back.
+ * The Cache port: a hint with a lifetime so short that nobody has to be told when it is no longer true.
+ *
+ * C1: a value is handed out for at most its lifetime, measured from a moment before it was read from where the truth is: from the lease
+ *     that `get` gave when it had nothing. However late a `set` comes, and whatever the cache loses, a value gets no older than that.
+ * C2: a tombstone makes a change visible sooner. Nothing depends on it: a cache may lose it, or never hear of it.
+ * C3: no call rejects, and each ends soon, also when the cache cannot be reached.
  */
 
-export type Cached = { readonly kind: "value"; readonly value: Uint8Array } | { readonly kind: "tombstone" } | { readonly kind: "absent" };
+/** When the cache was found empty, by a clock that only the cache reads. */
+export interface CacheLease {
+  readonly takenMs: number;
+}
+
+export type Cached =
+  | { readonly kind: "value"; readonly value: Uint8Array }
+  /** Without a lease, what is read now is not to be kept: a tombstone stands there, or the cache cannot be reached. */
+  | { readonly kind: "absent"; readonly lease?: CacheLease };
 
 export interface Cache {
-  /** Never rejects: an unreachable cache answers `absent`. */
   get(key: string): Promise<Cached>;
-  /** Keeps the value for `lifetimeMs`, unless a tombstone stands there. */
-  set(key: string, value: Uint8Array, lifetimeMs: number): Promise<void>;
-  /** Replaces whatever is there; `get` answers `tombstone` for `lifetimeMs`. */
+  /** Keeps the value until `lifetimeMs` after the lease was taken, unless that is over or a tombstone stands there. */
+  set(key: string, value: Uint8Array, lease: CacheLease, lifetimeMs: number): Promise<void>;
+  /** Drops what is there and keeps nothing for `lifetimeMs`: as long as the longest lifetime, so that no lease from before is good. */
   tombstone(key: string, lifetimeMs: number): Promise<void>;
-  /** Forgets the key, a tombstone too. */
-  forget(key: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -43,14 +43,16 @@ export interface BlobRange {
 
 export interface DataPlane {
   /**
-   * Resolves when the chunk is durable.
+   * Resolves when the chunk is durable. The body is read only when the node wants it: a node that cannot be reached, and one that refuses
+   * the token, leave it untouched.
    * @throws {TroupeError} `CHUNK_CONFLICT`, `CHUNK_LENGTH`, `DIGEST_MISMATCH`, `DISK_FULL`, `UPLOAD_…`, `HOST_UNAVAILABLE`, …
    */
   storeChunk(access: DataAccess, chunk: ChunkBody): Promise<ChunkStored>;
   /**
    * Exactly `lengthBytes` bytes, verified; pulled as fast as the reader takes them. The first block is read before this resolves, so
    * that a missing or damaged blob is an error and not a broken stream.
+   * @param signal ends the waiting for the first block; the stream is ended by its reader
    * @throws {TroupeError} `BLOB_NOT_FOUND`, `BLOB_DAMAGED`, `DISK_FAILED`, `HOST_UNAVAILABLE`, `FORBIDDEN` (token)
    */
-  readBlob(access: DataAccess, range: BlobRange): Promise<ByteStream>;
+  readBlob(access: DataAccess, range: BlobRange, signal?: AbortSignal): Promise<ByteStream>;
 }

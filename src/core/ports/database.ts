@@ -26,18 +26,26 @@ export interface Transaction<Tables> {
   insertIfAbsent<Name extends keyof Tables & string>(table: Name, row: Insertable<Tables[Name]>): Promise<boolean>;
   /** Locks the rows a query selects until the transaction ends. A `SELECT` that decides something is a locking one. */
   lock<DB, Name extends keyof DB, Output>(query: SelectQueryBuilder<DB, Name, Output>): SelectQueryBuilder<DB, Name, Output>;
+  /** Locks those of the rows that no other transaction has locked, and leaves out the rest: for work that several processes share. */
+  claim<DB, Name extends keyof DB, Output>(query: SelectQueryBuilder<DB, Name, Output>): SelectQueryBuilder<DB, Name, Output>;
 }
 
 export interface Database<Tables> {
   /**
-   * Runs `work` in one READ COMMITTED transaction and commits. Upon deadlock or lock-wait timeout the whole of it runs again, a
-   * bounded number of times; so `work` has no effects but its queries, and never waits for another transaction of this database.
+   * Runs `work` in one READ COMMITTED transaction and commits. Upon deadlock or lock-wait timeout, or when the connection is lost
+   * before the commit, the whole of it runs again, within bounds; so `work` has no effects but its queries, and never waits for another
+   * transaction of this database. It learns nothing from how many rows an UPDATE changed, which databases count differently.
    * @throws {TroupeError} `DATABASE_UNAVAILABLE`; with `facts.outcomeUnknown` when the connection was lost during COMMIT
    */
   transact<T>(work: (transaction: Transaction<Tables>) => Promise<T>): Promise<T>;
   /** Reads outside a transaction: for answers that decide nothing. */
   read<T>(work: (query: Kysely<Tables>) => Promise<T>): Promise<T>;
   close(): Promise<void>;
+}
+
+/** Whether a transaction may have been committed or not; the same one again, with a locking read, learns which. */
+export function isOutcomeUnknown(error: unknown): boolean {
+  return error instanceof TroupeError && error.facts["outcomeUnknown"] === true;
 }
 
 /** Whether a statement was refused because a row with the same key is there, or by another constraint of its table. */

@@ -56,6 +56,8 @@ export interface HttpClientRequest {
   readonly url: string;
   readonly headers?: HttpHeaders;
   readonly body?: Uint8Array | string | AsyncIterable<Uint8Array>;
+  /** The body is read only when the server has asked for it (RFC 9110, 10.1.1): until then a failure leaves it untouched. */
+  readonly expectContinue?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -63,11 +65,14 @@ export interface HttpClientResponse {
   readonly status: number;
   readonly headers: HttpHeaders;
   /** Throws when the body ends early. */
-  readonly body: AsyncIterable<Uint8Array>;
+  readonly body: AsyncIterable<Uint8Array> | ByteStream;
 }
 
 export interface HttpClient {
-  /** @throws {TroupeError} `UNAVAILABLE` when there is no connection; `CANCELLED` upon the signal */
+  /**
+   * @throws {TroupeError} `UNAVAILABLE` when there is no connection, with `facts.unconnected` when there never was one: nothing was sent,
+   * and a body that waits to be asked for is untouched; `CANCELLED` upon the signal
+   */
   exchange(request: HttpClientRequest): Promise<HttpClientResponse>;
   close(): Promise<void>;
 }

@@ -31,7 +31,7 @@ async function cluster(gateway: Gateway, exchange: Exchange): Promise<HttpRespon
   const iso = (ms: number): string => new Date(ms).toISOString();
   return jsonResponse(200, {
     groups: groups.items.map(({ createdMs, ...group }) => ({ ...group, created: iso(createdMs) })),
-    nodes: nodes.items.map(({ startedMs, joinedMs, silentMs, ...node }) => ({
+    nodes: nodes.items.map(({ startedMs, joinedMs, silentMs, directoryMadeMs: _, ...node }) => ({
       ...node,
       started: iso(startedMs),
       joined: iso(joinedMs),

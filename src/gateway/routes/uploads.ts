@@ -154,7 +154,7 @@ async function storeChunk(gateway: Gateway, exchange: Exchange, index: number, d
     } catch (error) {
       if (isRememberedWrongly(error) || isEndedCode(error)) gateway.uploads.forget(uploadId);
       // A body that has been read in part is the client's to send again.
-      if (attempt > 1 || isTouched || !isRememberedWrongly(error)) throw error;
+      if (attempt > 1 || isTouched || !isRememberedWrongly(error)) throw isGrantRefused(error) ? startedAnew(found.upload, error) : error;
     }
   }
 }
@@ -212,3 +212,13 @@ function chunkLength(exchange: Exchange, live: LiveUpload): number | undefined {
 const isRememberedWrongly = (error: unknown): boolean => error instanceof TroupeError && REMEMBERED_WRONGLY.has(error.code);
 const isEndedCode = (error: unknown): boolean =>
   error instanceof TroupeError && (Object.values(ENDED_CODES) as ErrorCode[]).includes(error.code);
+/** Not the client is forbidden something, but this gateway: its grant is older than the node. */
+const isGrantRefused = (error: unknown): boolean => error instanceof TroupeError && error.code === "FORBIDDEN";
+
+function startedAnew({ access }: LiveUpload, cause: unknown): TroupeError {
+  const { nodeId } = access;
+  return new TroupeError("HOST_UNAVAILABLE", `The node ${nodeId}, which holds this upload, has started anew; send the chunk again.`, {
+    cause,
+    facts: { nodeId },
+  });
+}

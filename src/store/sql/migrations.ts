@@ -33,8 +33,8 @@ export interface MigrationTarget {
   exclusively<T>(work: () => Promise<T>): Promise<T>;
   /** What `t_migration` says, by number; the table is made when missing. */
   applied(): Promise<AppliedMigration[]>;
-  execute(statement: string): Promise<void>;
-  record(migration: AppliedMigration): Promise<void>;
+  /** Runs its statements and records it; goes on where an earlier starter that ended half-way has left it. */
+  apply(migration: Migration): Promise<void>;
 }
 
 /**
@@ -47,8 +47,7 @@ export async function migrate(target: MigrationTarget, directory: string, dialec
     const applied = await target.applied();
     checkApplied(applied, migrations);
     for (const migration of migrations.slice(applied.length)) {
-      for (const statement of migration.statements) await target.execute(statement);
-      await target.record(migration);
+      await target.apply(migration);
       log.info({ migration: migration.name, number: migration.number }, "The database was migrated.");
     }
   });

@@ -7,14 +7,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { STATEMENTS_KEPT_MAX } from "../../core/limits.ts";
+import type { StatementResult } from "./query-session.ts";
 import { sqliteError } from "./sqlite-errors.ts";
-
-export interface SqliteResult {
-  readonly rows: Record<string, unknown>[];
-  /** Rows inserted, updated or deleted; 0 for a statement that answers rows. */
-  readonly changedCount: bigint;
-  readonly insertId: bigint;
-}
 
 interface Prepared {
   readonly statement: StatementSync;
@@ -43,7 +37,7 @@ export class SqliteConnection {
   }
 
   /** @throws {TroupeError} see {@link sqliteError} */
-  execute(sql: string, parameters: readonly unknown[] = []): SqliteResult {
+  execute(sql: string, parameters: readonly unknown[] = []): StatementResult {
     try {
       const { statement, answersRows } = this.#prepare(sql);
       const values = parameters.map(bindable);

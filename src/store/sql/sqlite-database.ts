@@ -14,10 +14,10 @@ import type { Database, Transaction } from "../../core/ports/database.ts";
 import type { Random } from "../../core/ports/random.ts";
 import { withRetry } from "../../core/retry.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
-import { type AppliedMigration, type MigrationTarget, migrate } from "./migrations.ts";
+import { type AppliedMigration, type Migration, type MigrationTarget, migrate } from "./migrations.ts";
+import { QuerySession } from "./query-session.ts";
 import { SqliteConnection } from "./sqlite-connection.ts";
 import { isBusy } from "./sqlite-errors.ts";
-import { SqliteSession } from "./sqlite-session.ts";
 import { WorkQueue } from "./work-queue.ts";
 
 export interface SqliteOptions {
@@ -85,7 +85,7 @@ class SqliteDatabase<Tables> implements Database<Tables> {
   }
 
   async #within<T>(connection: SqliteConnection, work: (transaction: Transaction<Tables>) => Promise<T>): Promise<T> {
-    const session = new SqliteSession<Tables>(connection);
+    const session = new QuerySession<Tables>("sqlite", (sql, parameters) => connection.execute(sql, parameters));
     try {
       return await work(new SqliteTransaction(session.query));
     } finally {
@@ -112,6 +112,10 @@ class SqliteTransaction<Tables> implements Transaction<Tables> {
 
   /** The whole database is locked already (Q1). */
   lock<DB, Name extends keyof DB, Output>(query: SelectQueryBuilder<DB, Name, Output>): SelectQueryBuilder<DB, Name, Output> {
+    return query;
+  }
+
+  claim<DB, Name extends keyof DB, Output>(query: SelectQueryBuilder<DB, Name, Output>): SelectQueryBuilder<DB, Name, Output> {
     return query;
   }
 }
@@ -156,7 +160,7 @@ class SqliteMigrationTarget implements MigrationTarget {
   }
 
   async applied(): Promise<AppliedMigration[]> {
-    await this.execute(
+    this.#connection.execute(
       "CREATE TABLE IF NOT EXISTS t_migration (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, create_time BIGINT NOT NULL)",
     );
     const { rows } = this.#connection.execute("SELECT number, name, checksum FROM t_migration ORDER BY number");
@@ -167,11 +171,8 @@ class SqliteMigrationTarget implements MigrationTarget {
     }));
   }
 
-  async execute(statement: string): Promise<void> {
-    this.#connection.execute(statement);
-  }
-
-  async record({ number, name, checksum }: AppliedMigration): Promise<void> {
+  async apply({ number, name, checksum, statements }: Migration): Promise<void> {
+    for (const statement of statements) this.#connection.execute(statement);
     this.#connection.execute("INSERT INTO t_migration (number, name, checksum, create_time) VALUES (?, ?, ?, ?)", [
       number,
       name,

@@ -199,6 +199,7 @@ export class FaultyDatabase implements CatalogDatabase {
           return transaction.insertIfAbsent(table, row);
         },
         lock: (query) => transaction.lock(query),
+        claim: (query) => transaction.claim(query),
       };
       return work(counting);
     });

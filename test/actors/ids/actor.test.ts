@@ -7,7 +7,7 @@ import { client } from "../../../src/bus/client.ts";
 import { host } from "../../../src/bus/host.ts";
 import { LoopbackBus } from "../../../src/bus/loopback.ts";
 import { bytesOf } from "../../../src/core/byte-text.ts";
-import { BLOB_ID_LIMIT } from "../../../src/core/limits.ts";
+import { BLOB_ID_LIMIT, ID_BLOCK_KEPT_MS } from "../../../src/core/limits.ts";
 import { SILENT_LOG } from "../../../src/core/log.ts";
 import type { Database } from "../../../src/core/ports/database.ts";
 import { openTestDatabase } from "../../support/database.ts";
@@ -71,6 +71,22 @@ describe("the ID allocator", () => {
     await database.close();
   });
 
+  test("those that wait for the database while it steps are served by one more step together", async () => {
+    const real = await open();
+    const database = new HeldDatabase(real);
+    const allocator = new TestAllocator(database, 100);
+    const first = allocator.next();
+    await Promise.resolve();
+    const others = Promise.all(Array.from({ length: 10 }, () => allocator.next(300)));
+    await database.release(0, "commit");
+    expect(await first).toMatchObject({ first: 0 });
+    await database.release(0, "commit");
+    expect(database.held).toHaveLength(0);
+    expect((await others).map((lease) => lease.first)).toEqual(Array.from({ length: 10 }, (_, index) => 100 + 300 * index));
+    expect(await rowOf(real)).toBe(3_100n);
+    await database.close();
+  });
+
   test("F15: a step whose outcome is unknown is an error to who waited, a gap at most, and the next request steps again", async () => {
     for (const outcome of ["lose", "fail"] as const) {
       const database = new HeldDatabase(await open());
@@ -128,6 +144,30 @@ describe("the ID allocator", () => {
     await Promise.resolve();
     await database.releaseAll();
     expect((await large).first).toBeGreaterThan(5_000);
+    await database.close();
+  });
+
+  test("F16: a database put back to yesterday while allocators live gives none of them an ID it had before", async () => {
+    const database = await open();
+    const allocator = new TestAllocator(database, 100);
+    const before = await allocator.next(250);
+    await database.transact(async ({ query }) => {
+      await query.updateTable("t_id_gen").set({ next_value: 10 }).where("id_key", "=", bytesOf("blob")).execute();
+    });
+    const after = await allocator.next(100);
+    expect(after.first).toBeGreaterThanOrEqual(before.first + before.count);
+    expect(await rowOf(database)).toBe(BigInt(after.first + 100));
+    await database.close();
+  });
+
+  test("F16: an allocator that was away during a raise gives out nothing below it once its block is old", async () => {
+    const database = await open();
+    const clock = new VirtualClock();
+    const [away, there] = [new TestAllocator(database, 100, clock), new TestAllocator(database, 100, clock)];
+    await away.next();
+    await there.raise(5_000);
+    await clock.advance(ID_BLOCK_KEPT_MS);
+    expect((await away.next()).first).toBeGreaterThan(5_000);
     await database.close();
   });
 

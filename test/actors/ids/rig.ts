@@ -61,10 +61,12 @@ export class HeldDatabase implements Database<IdsTables> {
 export class TestAllocator {
   readonly #database: Database<IdsTables>;
   readonly #step: number;
+  readonly #clock: VirtualClock;
   #controller = new AbortController();
   #activation: Promise<Activation<typeof ids>>;
 
-  constructor(database: Database<IdsTables>, step: number) {
+  constructor(database: Database<IdsTables>, step: number, clock = new VirtualClock()) {
+    this.#clock = clock;
     this.#database = database;
     this.#step = step;
     this.#activation = this.#start();
@@ -99,7 +101,7 @@ export class TestAllocator {
     const post = (_: string, work: () => void | Promise<void>): void => {
       if (!signal.aborted) void work();
     };
-    return startIds({ database: this.#database, clock: new VirtualClock(), log: SILENT_LOG, step: this.#step })({ signal, post });
+    return startIds({ database: this.#database, clock: this.#clock, log: SILENT_LOG, step: this.#step })({ signal, post });
   }
 }
 

@@ -2,8 +2,8 @@
  * Gives an exchange up when nothing has moved for a while. A total time would cut off large bodies on slow lines; silence means that
  * the other end is gone.
  */
-import { TroupeError } from "../core/errors.ts";
-import type { Clock, Timer } from "../core/ports/clock.ts";
+import { TroupeError } from "./errors.ts";
+import type { Clock, Timer } from "./ports/clock.ts";
 
 export class SilenceWatch {
   readonly #clock: Clock;
@@ -42,6 +42,12 @@ export class SilenceWatch {
     this.#lastMs = this.#clock.nowMs();
   }
 
+  /** The exchange is not wanted any more. */
+  giveUp(): void {
+    this.end();
+    this.#controller.abort(new TroupeError("CANCELLED"));
+  }
+
   /** The exchange is over. */
   end(): void {
     this.#timer?.cancel();
@@ -64,7 +70,18 @@ export class SilenceWatch {
       const remainingMs = this.#isResting ? this.#silenceMs : this.#lastMs + this.#silenceMs - this.#clock.nowMs();
       if (remainingMs > 0) return this.#arm(remainingMs);
       this.#isExpired = true;
-      this.#controller.abort();
+      this.#controller.abort(new TroupeError("DEADLINE_EXCEEDED", `Nothing moved for ${this.#silenceMs / 1000} s.`));
     });
   }
+}
+
+/** A body we send: the time its source takes is not the other end's silence. */
+export async function* touching(bytes: AsyncIterable<Uint8Array>, watch: SilenceWatch): AsyncGenerator<Uint8Array> {
+  watch.rest();
+  for await (const block of bytes) {
+    watch.touch();
+    yield block;
+    watch.rest();
+  }
+  watch.touch();
 }

@@ -1,7 +1,7 @@
-/** A gateway's error answer (`application/problem+json`, RFC 9457) as the error it was at the other end. */
-import { type ErrorCode, isErrorCode, TroupeError } from "../core/errors.ts";
-import { CLIENT_RETRY_AFTER_MS_MAX } from "../core/limits.ts";
-import type { HttpHeaders } from "../core/ports/http-exchange.ts";
+/** A server's error answer (`application/problem+json`, RFC 9457) as the error it was at the other end. */
+import { type ErrorCode, isErrorCode, TroupeError } from "./errors.ts";
+import { CLIENT_RETRY_AFTER_MS_MAX } from "./limits.ts";
+import type { HttpHeaders } from "./ports/http-exchange.ts";
 
 /** What is no fact of the error: it is in the error itself, or is the envelope. */
 const ENVELOPE = ["type", "title", "status", "code", "detail", "instance"];

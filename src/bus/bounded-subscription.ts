@@ -1,9 +1,12 @@
-/** One subscription of the loopback bus: a bounded queue and a handler that gets one message at a time, in order, never inside `publish`. */
+/**
+ * One subscription, as every adapter of the Bus port has it: a bounded queue and a handler that gets one message at a time, in order,
+ * never inside `publish`.
+ */
 import { BUS_PENDING_MESSAGES_MAX } from "../core/limits.ts";
 import type { BusHandler, BusMessage, SubscribeOptions, Subscription } from "../core/ports/bus.ts";
 import { Fifo } from "./fifo.ts";
 
-/** What the medium delivers to. */
+/** What messages are delivered to. */
 export interface Receiver {
   readonly queue: string | undefined;
   deliver(message: BusMessage): void;
@@ -11,13 +14,15 @@ export interface Receiver {
 
 export interface SubscriptionHooks {
   /** The subscription hears nothing new from now on; may be called again. */
-  readonly onClosed: (subscription: LoopbackSubscription) => void;
+  readonly onClosed: (subscription: BoundedSubscription) => void;
+  /** Nobody sends it anything new from now on; resolves when what was on its way has been delivered. */
+  readonly onDraining: (subscription: BoundedSubscription) => Promise<void> | void;
   readonly onError: (error: unknown, subject: string) => void;
   /** A pause, when deliveries have kept the process to themselves for too long. */
   readonly breathe: () => Promise<void> | undefined;
 }
 
-export class LoopbackSubscription implements Subscription, Receiver {
+export class BoundedSubscription implements Subscription, Receiver {
   readonly subject: string;
   readonly queue: string | undefined;
   readonly #handler: BusHandler;
@@ -56,7 +61,7 @@ export class LoopbackSubscription implements Subscription, Receiver {
   }
 
   async drain(): Promise<void> {
-    this.#hooks.onClosed(this);
+    await this.#hooks.onDraining(this);
     if (this.#isRunning) await this.#idle.promise;
   }
 

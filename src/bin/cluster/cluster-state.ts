@@ -1,0 +1,58 @@
+/**
+ * What a cluster on this machine keeps between two starts: passwords, made once, and the ports its servers had, so that an address somebody
+ * has written down stays good. The file is its owner's alone to read.
+ */
+import { randomBytes } from "node:crypto";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { TroupeError } from "../../core/errors.ts";
+import { freePort, isFreePort } from "../engines/engine-process.ts";
+import { NATS_USERS, type NatsUser } from "./nats-users.ts";
+
+export const ENGINES = ["nats", "mariadb", "redis"] as const;
+export type EngineName = (typeof ENGINES)[number];
+
+export interface ClusterState {
+  readonly passwords: Readonly<Record<NatsUser | "mariadb" | "redis", string>>;
+  readonly ports: Readonly<Record<EngineName, number>>;
+}
+
+const STATE_FILE = "cluster.json";
+const PASSWORD_BYTES = 16;
+
+/** @throws {TroupeError} `SETTING_INVALID` when the file is there and cannot be read */
+export async function openClusterState(directory: string): Promise<ClusterState> {
+  const path = join(directory, STATE_FILE);
+  const kept = await readState(path);
+  const passwords = [...NATS_USERS, "mariadb", "redis"].map((name) => [name, kept.passwords?.[name] ?? newPassword()]);
+  const ports: [EngineName, number][] = [];
+  for (const name of ENGINES) ports.push([name, await sameOrFree(kept.ports?.[name])]);
+  const state = { passwords: Object.fromEntries(passwords), ports: Object.fromEntries(ports) } as ClusterState;
+  await writeFile(`${path}.new`, `${JSON.stringify(state, undefined, 2)}\n`, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+  return state;
+}
+
+interface KeptState {
+  readonly passwords?: Readonly<Record<string, string>>;
+  readonly ports?: Readonly<Record<string, number>>;
+}
+
+async function readState(path: string): Promise<KeptState> {
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as KeptState;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
+    // The cause would quote the text, which holds passwords.
+    throw new TroupeError("SETTING_INVALID", `${path} cannot be read: remove it, and passwords are made anew.`);
+  }
+}
+
+/** A letter first: the bus's configuration takes digits for a number. Nothing in it needs quotes or escapes anywhere. */
+function newPassword(): string {
+  return `p${randomBytes(PASSWORD_BYTES).toString("hex")}`;
+}
+
+async function sameOrFree(port: number | undefined): Promise<number> {
+  return port !== undefined && (await isFreePort(port)) ? port : await freePort();
+}

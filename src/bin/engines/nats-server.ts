@@ -1,0 +1,132 @@
+/**
+ * A nats-server of our own as a child process, on loopback: for `npm run cluster`, for `--nats local`, and for tests. Users and their
+ * passwords stand in a configuration file that only we may read: a command line is everybody's to see.
+ */
+import { writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { type EngineProcess, type EngineWatch, freePort, startEngine } from "./engine-process.ts";
+
+export interface NatsServerOptions {
+  /** An existing folder of its own: its configuration and, when it keeps any, its files. */
+  readonly directory: string;
+  /** A free one is taken unless given. */
+  readonly port?: number;
+  /** Where its monitoring pages are (`/connz`, `/varz`); none unless given. */
+  readonly monitorPort?: number;
+  /** The text of its configuration: users, permissions, `max_payload`, … Where it listens is ours to say. */
+  readonly configuration?: string;
+  readonly watch?: EngineWatch;
+}
+
+export interface NatsServer {
+  readonly port: number;
+  /** `nats://127.0.0.1:4222`, without user and password. */
+  readonly url: string;
+  /** `http://127.0.0.1:8222`, when it was asked for. */
+  readonly monitorUrl: string | undefined;
+  readonly pid: number;
+  readonly isRunning: boolean;
+  /** What it said last. */
+  readonly output: string;
+  /** Resolves when the process that runs now is gone, with how it ended in words. */
+  readonly ended: Promise<string>;
+  /** Asks it to end, and after a grace makes it. */
+  stop(): Promise<void>;
+  /** kill -9 */
+  kill(): Promise<void>;
+  /** Starts it again on the same ports, with another configuration if one is given; stops it first when it runs. */
+  restart(configuration?: string): Promise<void>;
+}
+
+const ANSWER_WITHIN_MS = 500;
+const CONFIGURATION_FILE = "nats.conf";
+
+/** @throws {TroupeError} `SETTING_INVALID` when nats-server is not installed, or does not get ready */
+export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
+  const port = options.port ?? (await freePort());
+  const { directory, monitorPort, configuration = "" } = options;
+  const file = join(directory, CONFIGURATION_FILE);
+  // Flags win over what the configuration says of the same.
+  const monitor = monitorPort === undefined ? [] : ["--http_port", String(monitorPort)];
+  const start = async (text: string): Promise<EngineProcess> => {
+    await writeFile(file, text, { mode: 0o600 });
+    return startEngine({
+      name: "nats-server",
+      programs: ["nats-server"],
+      argv: ["--addr", "127.0.0.1", "--port", String(port), ...monitor, "--config", file],
+      isReady: () => introducesItself(port),
+      watch: options.watch,
+    });
+  };
+  return new PrivateNats(await start(configuration), start, configuration, port, monitorPort);
+}
+
+class PrivateNats implements NatsServer {
+  readonly port: number;
+  readonly url: string;
+  readonly monitorUrl: string | undefined;
+  readonly #start: (configuration: string) => Promise<EngineProcess>;
+  #configuration: string;
+  #engine: EngineProcess;
+
+  constructor(
+    engine: EngineProcess,
+    start: (configuration: string) => Promise<EngineProcess>,
+    configuration: string,
+    port: number,
+    monitorPort: number | undefined,
+  ) {
+    this.#engine = engine;
+    this.#start = start;
+    this.#configuration = configuration;
+    this.port = port;
+    this.url = `nats://127.0.0.1:${port}`;
+    this.monitorUrl = monitorPort === undefined ? undefined : `http://127.0.0.1:${monitorPort}`;
+  }
+
+  get pid(): number {
+    return this.#engine.pid;
+  }
+
+  get isRunning(): boolean {
+    return this.#engine.isRunning;
+  }
+
+  get output(): string {
+    return this.#engine.output;
+  }
+
+  get ended(): Promise<string> {
+    return this.#engine.ended;
+  }
+
+  stop(): Promise<void> {
+    return this.#engine.stop();
+  }
+
+  kill(): Promise<void> {
+    return this.#engine.kill();
+  }
+
+  async restart(configuration = this.#configuration): Promise<void> {
+    await this.stop();
+    this.#configuration = configuration;
+    this.#engine = await this.#start(configuration);
+  }
+}
+
+/** Whether one is there: a server that takes clients says who it is before it is asked. */
+export function introducesItself(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port });
+    const end = (isReady: boolean): void => {
+      socket.destroy();
+      resolve(isReady);
+    };
+    socket.setTimeout(ANSWER_WITHIN_MS, () => end(false));
+    socket.once("error", () => end(false));
+    socket.once("close", () => end(false));
+    socket.once("data", (bytes) => end(bytes.toString("latin1").startsWith("INFO ")));
+  });
+}

@@ -1,0 +1,108 @@
+/**
+ * One server process: the roles it plays, over the adapters that its settings name. The only place where those are chosen.
+ *
+ * Without any address of an engine it is the whole system in one process: the bus inside it, SQLite, a cache in memory, one directory.
+ */
+
+import { openDataDirectory } from "../actors/storage/data-directory.ts";
+import { advertisedUrl } from "../config/advertise.ts";
+import type { Role, ServerSettings } from "../config/setting-table.ts";
+import { CONNECT_TIMEOUT_MS, DATA_SERVER_DRAIN_MS, DISK_RESERVE_BYTES, EXCHANGES_PER_NODE_MAX } from "../core/limits.ts";
+import type { Log } from "../core/log.ts";
+import type { HttpHandler } from "../core/ports/http-exchange.ts";
+import { randomIdentity } from "../core/ports/random.ts";
+import type { ByteService } from "../data-plane/byte-service.ts";
+import { createDataServer } from "../data-plane/data-server.ts";
+import { NodeRangeClient } from "../data-plane/node-range-client.ts";
+import { TokenMint } from "../data-plane/token.ts";
+import { NodeHttpServer } from "../gateway/node-http.ts";
+import { NodeHttpClient } from "../gateway/node-http-client.ts";
+import { BlakeHasher } from "../store/blake-hasher.ts";
+import { GroupedSyncDisk } from "../store/grouped-sync.ts";
+import { NodeDisk } from "../store/node-disk.ts";
+import { SystemClock } from "../store/system-clock.ts";
+import { SystemRandom } from "../store/system-random.ts";
+import { playCatalog, playGateway, playIds, playStorage, playTracker, type Stage, type Undo } from "./cast.ts";
+import { Engines } from "./engines.ts";
+
+export interface RunningServer {
+  /** Absent without the role. */
+  readonly gatewayUrl: string | undefined;
+  readonly nodeId: string;
+  /** Of the data directory; absent without the role storage. */
+  readonly freeBytes: number | undefined;
+  /** Not ready any more, drained, everything on the disk and closed. */
+  stop(): Promise<void>;
+}
+
+/** @throws {TroupeError} with a sentence for whoever started it; nothing is left running then */
+export async function startServer(settings: ServerSettings, version: string, log: Log): Promise<RunningServer> {
+  const undo: Undo = [];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) {
+      await step().catch((error: unknown) => log.error({ err: error }, "A part of the server could not be stopped cleanly."));
+    }
+  };
+  try {
+    return { ...(await start(settings, version, log, undo)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start(settings: ServerSettings, version: string, log: Log, undo: Undo): Promise<Omit<RunningServer, "stop">> {
+  const plays = (role: Role): boolean => settings.roles.includes(role);
+  const clock = new SystemClock();
+  const random = new SystemRandom();
+  const disk = new GroupedSyncDisk(new NodeDisk());
+  const httpServer = new NodeHttpServer({ clock, log }, { bodyBytesMax: settings.fileBytesMax });
+  // Before anything is made on the disk: whoever cannot be reached need not begin.
+  if (plays("gateway") && settings.port !== 0) await (await httpServer.listen(settings, unready)).close(0);
+  const engines = new Engines(settings, { clock, random, log, disk, undo });
+  await engines.meetOthers();
+  const directory = plays("storage")
+    ? await openDataDirectory({ disk, clock, random }, settings.dataDirectory, settings.nodeId)
+    : undefined;
+  if (directory !== undefined) undo.push(() => directory.release());
+  if (directory?.isNew) log.info({ nodeId: directory.nodeId, data: settings.dataDirectory }, "This is a new, empty store.");
+  const nodeId = directory?.nodeId ?? settings.nodeId ?? `${settings.roles[0]}-${randomIdentity(random, 8)}`;
+
+  const { isAlone } = engines;
+  const stage: Stage = { clock, random, log, undo, nodeId, version, isAlone, connect: (role) => engines.connect(role, nodeId) };
+  if (plays("tracker")) await playTracker(stage, { ...settings, database: await engines.openDatabase("tracker") });
+  if (plays("ids")) await playIds(stage, { database: await engines.openDatabase("ids") });
+  if (plays("catalog")) await playCatalog(stage, { database: await engines.openDatabase("storage"), cache: await engines.openCache() });
+
+  const nodes: ByteService[] = [];
+  if (directory !== undefined) {
+    const hasher = new BlakeHasher();
+    undo.push(() => hasher.close());
+    const tokens = new TokenMint(clock, random);
+    // The node announces its data server's address when it joins, so it listens before; until the node has recovered it says so.
+    let dataServer: HttpHandler = unready;
+    const host = isAlone ? LOOPBACK : settings.host;
+    const listener = await httpServer.listen({ host, port: settings.dataPort }, (request) => dataServer(request));
+    undo.push(() => listener.close(DATA_SERVER_DRAIN_MS));
+    const dataUrl = advertisedUrl(settings.advertise, listener);
+    const node = await playStorage(stage, { ...settings, directory, disk, hasher, tokens, dataUrl, diskReserveBytes: DISK_RESERVE_BYTES });
+    dataServer = createDataServer(node, tokens, log);
+    nodes.push(node);
+  }
+
+  let gatewayUrl: string | undefined;
+  if (plays("gateway")) {
+    const connecting = { clock, timeoutMs: CONNECT_TIMEOUT_MS };
+    const http = new NodeHttpClient({ connectionsPerHostMax: EXCHANGES_PER_NODE_MAX, connecting });
+    undo.push(() => http.close());
+    const ranges = new NodeRangeClient({ connecting });
+    undo.push(() => ranges.close());
+    const gateway = await playGateway(stage, { ...settings, nodes, http, ranges, httpServer, trustProxy: false });
+    gatewayUrl = settings.publicUrl ?? gateway.url;
+  }
+  const freeBytes = directory === undefined ? undefined : (await disk.space(settings.dataDirectory)).freeBytes;
+  return { gatewayUrl, nodeId, freeBytes };
+}
+
+const LOOPBACK = "127.0.0.1";
+const unready: HttpHandler = async () => ({ status: 503, headers: { "retry-after": "1" }, close: true });

@@ -1,0 +1,231 @@
+/** A whole cluster of real processes with the users of `deploy/nats.conf`: what it does, the bus lets it do. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { HOSTED, permissionsOf } from "../../src/bin/cluster/nats-users.ts";
+import { startRoleProcess } from "../../src/bin/cluster/role-process.ts";
+import { startCluster, type TestCluster } from "../support/cluster.ts";
+import { run } from "../support/program.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { RawNats } from "./raw-nats.ts";
+
+const TROUPE = fileURLToPath(new URL("../../src/bin/troupe.js", import.meta.url));
+const START_WITHIN_MS = 120_000;
+const WAIT_MS_MAX = 30_000;
+
+let cluster: TestCluster;
+beforeAll(async () => {
+  cluster = await startCluster({ settings: { heartbeat: "1s" } });
+}, START_WITHIN_MS);
+afterAll(async () => await cluster?.[Symbol.asyncDispose](), START_WITHIN_MS);
+
+/** Asks again until the answer is the one that is waited for. */
+async function until<Value>(ask: () => Promise<Value>, isIt: (value: Value) => boolean): Promise<Value> {
+  const untilMs = performance.now() + WAIT_MS_MAX;
+  for (;;) {
+    const value = await ask();
+    if (isIt(value)) return value;
+    if (performance.now() > untilMs) throw new Error(`still ${JSON.stringify(value)}`);
+    await pause(100);
+  }
+}
+
+const json = async (method: string, path: string, body?: unknown): Promise<Record<string, unknown>> => {
+  const response = await fetch(`${cluster.gatewayUrl}${path}`, {
+    method,
+    ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  return text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
+};
+
+const activeNodes = async (): Promise<string[]> => {
+  const { nodes } = (await json("GET", "/api/v1/cluster")) as { nodes: { nodeId: string; state: string }[] };
+  return nodes.filter(({ state }) => state === "active").map(({ nodeId }) => nodeId);
+};
+
+const observer = (): RawNats => {
+  const url = new URL(cluster.natsUrl("observer"));
+  return new RawNats(Number(url.port), url.username, url.password);
+};
+
+describe("a cluster", { timeout: 2 * WAIT_MS_MAX }, () => {
+  it("stores, reads, lists, renames and deletes, and the bus refuses none of it", async () => {
+    const bytes = Buffer.alloc(300_000, "troupe ");
+    const created = await json("POST", "/api/v1/uploads", { name: "film.mp4", size: bytes.length, chunkBytes: 131_072 });
+    const events = await fetch(`${cluster.gatewayUrl}/api/v1/uploads/${created["uploadId"]}/events`);
+    for (let index = 0; index * 131_072 < bytes.length; index += 1) {
+      const body = bytes.subarray(index * 131_072, (index + 1) * 131_072);
+      await fetch(`${cluster.gatewayUrl}/api/v1/uploads/${created["uploadId"]}/chunks/${index}`, { method: "PUT", body });
+    }
+    const merged = await json("POST", `/api/v1/uploads/${created["uploadId"]}/merge`);
+    expect(await events.text()).toContain("merged");
+    const read = await fetch(`${cluster.gatewayUrl}/files/${merged["fileId"]}`, { headers: { range: "bytes=70000-199999" } });
+    expect(read.status).toBe(206);
+    expect(Buffer.from(await read.arrayBuffer()).equals(bytes.subarray(70_000, 200_000))).toBe(true);
+    const whole = await fetch(`${cluster.gatewayUrl}/put/other.bin`, { method: "PUT", body: bytes });
+    expect(whole.status).toBe(201);
+    expect((await json("PATCH", `/api/v1/files/${merged["fileId"]}`, { name: "renamed.mp4" }))["name"]).toBe("renamed.mp4");
+    expect((await json("GET", "/api/v1/files"))["files"]).toHaveLength(2);
+    await json("DELETE", `/api/v1/files/${merged["fileId"]}`);
+    const given = await json("POST", "/api/v1/uploads", { name: "given-up.mp4", size: 1_000_000 });
+    await json("GET", `/api/v1/uploads/${given["uploadId"]}`);
+    await json("GET", "/api/v1/uploads");
+    await json("DELETE", `/api/v1/uploads/${given["uploadId"]}`);
+    expect(await cluster.violations()).toEqual([]);
+  });
+
+  it("serves the command line that speaks to the actors itself, which the bus refuses nothing", async () => {
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "clip.bin");
+    const bytes = Buffer.alloc(200_000, "a clip ");
+    await writeFile(path, bytes);
+    const troupe = async (...argv: string[]): Promise<Buffer> =>
+      await run(process.execPath, [TROUPE, "--nats", cluster.natsUrl("client"), ...argv]);
+    const url = (await troupe("upload", path)).toString().trim();
+    expect(url).toMatch(`${cluster.gatewayUrl}/files/`);
+    const fileId = url.split("/")[4] as string;
+    await troupe("download", fileId, "-o", join(directory.path, "again.bin"));
+    expect((await readFile(join(directory.path, "again.bin"))).equals(bytes)).toBe(true);
+    for (const command of [["nodes"], ["ls"], ["delete", fileId]]) await troupe(...command);
+    expect(await cluster.violations()).toEqual([]);
+  });
+
+  it("moves bytes over the bus where no node can be connected to, and the bus refuses none of them", async () => {
+    // Open uploads: what a node does about them when it starts again is allowed as well.
+    const opened = await Promise.all(Array.from({ length: 6 }, () => json("POST", "/api/v1/uploads", { name: "open.bin", size: 100_000 })));
+    for (const name of ["storage-1", "storage-2", "storage-3"]) {
+      const file = join(cluster.directory, name, "troupe.config.json");
+      await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, "utf8")), advertise: "none" }));
+      await cluster.kill(name);
+      await cluster.start(name);
+    }
+    await until(
+      async () => {
+        const { nodes } = (await json("GET", "/api/v1/cluster")) as { nodes: { state: string; dataUrl?: string }[] };
+        return nodes.filter(({ state, dataUrl }) => state === "active" && dataUrl === undefined).length;
+      },
+      (count) => count === 3,
+    );
+    for (const { uploadId } of opened) expect((await json("GET", `/api/v1/uploads/${uploadId}`))["state"]).toBe("receiving");
+    const bytes = Buffer.alloc(3_000_000, "by bus ");
+    const stored = await fetch(`${cluster.gatewayUrl}/api/v1/files?name=bus.bin`, { method: "POST", body: bytes });
+    expect(stored.status).toBe(201);
+    const { fileId } = (await stored.json()) as { fileId: string };
+    const read = await fetch(`${cluster.gatewayUrl}/files/${fileId}`);
+    expect(Buffer.from(await read.arrayBuffer()).equals(bytes)).toBe(true);
+    expect(await cluster.violations()).toEqual([]);
+  });
+
+  it("takes in a process that plays several roles, as the user all", async () => {
+    const configuration = JSON.parse(await readFile(join(cluster.directory, "catalog-1", "troupe.config.json"), "utf8"));
+    const configFile = join(cluster.directory, "several.config.json");
+    const several = { ...configuration, role: "tracker,ids,catalog", nodeId: "several", nats: cluster.natsUrl("all") };
+    await writeFile(configFile, JSON.stringify(several));
+    const logFile = join(cluster.directory, "several.log");
+    const member = await startRoleProcess({ name: "several", configFile, logFile, started: () => undefined });
+    try {
+      await using nats = observer();
+      nats.subscribe("_INBOX.several.*");
+      for (const role of ["tracker", "ids", "catalog"]) nats.publish(`$SRV.INFO.${role}.several`, `_INBOX.several.${role}`);
+      const answers = async (): Promise<string[]> => {
+        await nats.settled();
+        return nats.messages.map(({ subject }) => subject).sort();
+      };
+      await until(answers, (found) => found.length === 3);
+    } finally {
+      await member.stop();
+    }
+    expect(await cluster.violations()).toEqual([]);
+  });
+
+  it("shows in nats-server's log what somebody was refused", async () => {
+    await using nats = observer();
+    nats.publish("troupe.v1.catalog.deleteFile", "_INBOX.mine.x", "{}");
+    nats.subscribe("troupe.v1.catalog.file");
+    await nats.settled();
+    const lines = await until(
+      () => cluster.violations(),
+      (found) => found.length === 2,
+    );
+    expect(lines[0]).toContain("troupe.v1.catalog.deleteFile");
+    expect(lines[1]).toContain("troupe.v1.catalog.file");
+  });
+
+  it("is answered by every read-only endpoint that an observer asks, in JSON", async () => {
+    await using nats = observer();
+    nats.subscribe("_INBOX.mine.*");
+    await nats.settled();
+    const identities: Record<string, string> = { storage: "storage-1", gateway: "gateway-1" };
+    const asked: string[] = [];
+    for (const contract of Object.values(HOSTED).flat()) {
+      // An upload's has no fixed name.
+      const identity = identities[contract.name];
+      if (identity === undefined && contract.subject.includes("{")) continue;
+      const subject = contract.subject.replace(/\{\w+\}/, identity ?? "");
+      for (const [verb, definition] of Object.entries(contract.requests)) if (definition.readOnly) asked.push(`${subject}.${verb}`);
+    }
+    expect(asked.length).toBeGreaterThan(10);
+    for (const [index, subject] of asked.entries()) nats.publish(subject, `_INBOX.mine.${index}`, "{}");
+    const answered = async (): Promise<string[]> => {
+      await nats.settled();
+      const subjects = new Set(nats.messages.map(({ subject }) => subject));
+      return asked.filter((_, index) => !subjects.has(`_INBOX.mine.${index}`));
+    };
+    expect(await until(answered, (missing) => missing.length === 0)).toEqual([]);
+    for (const { body } of nats.messages) expect(JSON.parse(body)).toBeTypeOf("object");
+    expect(nats.errors).toEqual([]);
+    expect(permissionsOf("observer").publish).toContain("$SRV.>");
+  });
+
+  it("shows each role of each process as a micro service", async () => {
+    await using nats = observer();
+    nats.subscribe("_INBOX.micro.*");
+    await nats.settled();
+    nats.publish("$SRV.PING", "_INBOX.micro.0", "");
+    const names = async (): Promise<string[]> => {
+      await nats.settled();
+      return nats.messages.map(({ body }) => (JSON.parse(body) as { id: string }).id).sort();
+    };
+    const all = [...cluster.processes.keys()].sort();
+    expect(await until(names, (found) => found.length >= all.length)).toEqual(all);
+  });
+
+  it("tells with which command a process that was killed is started again, and has it back", async () => {
+    const pid = cluster.processes.get("storage-2")?.pid;
+    await cluster.kill("storage-2");
+    const told = await until(
+      async () => cluster.said.filter((sentence) => sentence.includes(`process ${pid}`)),
+      (lines) => lines.length > 0,
+    );
+    expect(told).toEqual([
+      `storage-2 (process ${pid}) has ended: SIGKILL. Start it again: npm run node -- --config ${cluster.directory}/storage-2/troupe.config.json`,
+    ]);
+    await cluster.start("storage-2");
+    expect(cluster.processes.get("storage-2")?.pid).not.toBe(pid);
+    await until(activeNodes, (nodes) => nodes.length === 3);
+  });
+
+  it("F1, F10: serves again within 30 s after its servers were killed and started again, on the same ports", async () => {
+    const bytes = Buffer.alloc(100_000, "kept ");
+    const url = (await (await fetch(`${cluster.gatewayUrl}/put/kept.bin`, { method: "PUT", body: bytes })).text()).trim();
+    const before = cluster.natsUrl("observer");
+    const engines = (["redis", "mariadb", "nats"] as const).map((name) => cluster.engine(name));
+    await Promise.all(engines.map((engine) => engine.kill()));
+    expect((await fetch(`${cluster.gatewayUrl}/readyz`)).status).toBe(503);
+    await Promise.all(engines.map((engine) => engine.start()));
+    expect(cluster.natsUrl("observer")).toBe(before);
+    await until(
+      async () => (await fetch(`${cluster.gatewayUrl}/readyz`)).status,
+      (status) => status === 200,
+    );
+    await until(activeNodes, (nodes) => nodes.length === 3);
+    expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(bytes)).toBe(true);
+    await cluster.engine("redis").restart();
+    expect((await fetch(url)).status).toBe(200);
+    expect((await cluster.violations()).filter((line) => !line.includes("observer"))).toEqual([]);
+  });
+});

@@ -1,0 +1,94 @@
+/** What a gateway does when the node it asked has died, hangs, or has lost the upload to another. */
+import { describe, expect, test } from "vitest";
+import { MERGE_ASKED_AGAIN_MS, MERGE_TIMEOUT_MS } from "../../src/core/limits.ts";
+import { Rig } from "./rig.ts";
+
+const BYTES = Buffer.from("hello");
+
+async function uploaded(rig: Rig): Promise<string> {
+  const { json } = await rig.createJson({ name: "a", size: BYTES.length });
+  const id = String(json["uploadId"]);
+  expect((await rig.ask("PUT", `/api/v1/uploads/${id}/chunks/0`, { body: BYTES })).status).toBe(200);
+  return id;
+}
+
+/** The session hears, and does not answer: it is at work, or its process hangs. */
+async function hang(rig: Rig, id: string) {
+  await rig.loseSession(id);
+  const heard: string[] = [];
+  const subscription = rig.bus.subscribe(`troupe.v1.upload.${id}.*`, ({ subject }) => void heard.push(subject.split(".").at(-1) ?? ""));
+  return { heard, die: () => subscription.unsubscribe() };
+}
+
+describe("creating an upload", () => {
+  test("F1: a killed node that still counts as active yields to the next", async () => {
+    await using rig = await Rig.start();
+    rig.createFaults.set("node1", "UNAVAILABLE");
+    expect((await rig.createJson({ name: "a", size: 1 })).status).toBe(201);
+    expect(rig.calls).toEqual(["createUpload node1", "createUpload node2"]);
+  });
+
+  test("a node that hangs yields to the next only when a key says that it is the same upload", async () => {
+    await using rig = await Rig.start();
+    rig.createFaults.set("node1", "DEADLINE_EXCEEDED");
+    expect((await rig.createJson({ name: "a", size: 1 })).status).toBe(504);
+    expect(rig.calls).toEqual(["createUpload node1"]);
+    expect((await rig.createJson({ name: "a", size: 1, idempotencyKey: "k" })).status).toBe(201);
+    expect(rig.calls.slice(1)).toEqual(["createUpload node1", "createUpload node2"]);
+  });
+});
+
+describe("merging", () => {
+  test("F1: a host that dies while it merges is noticed soon, and not when a merge's time is over", async () => {
+    await using rig = await Rig.start();
+    const id = await uploaded(rig);
+    const session = await hang(rig, id);
+    const merging = rig.ask("POST", `/api/v1/uploads/${id}/merge`);
+    await rig.clock.advance(MERGE_ASKED_AGAIN_MS / 2);
+    session.die();
+    await rig.clock.advance(MERGE_ASKED_AGAIN_MS / 2);
+    const answer = await merging;
+    expect([answer.status, answer.json["code"]]).toEqual([503, "HOST_UNAVAILABLE"]);
+  });
+
+  test("one that takes long is asked for now and then, and its time has an end", async () => {
+    await using rig = await Rig.start();
+    const id = await uploaded(rig);
+    const session = await hang(rig, id);
+    const merging = rig.ask("POST", `/api/v1/uploads/${id}/merge`);
+    await rig.clock.advance(MERGE_TIMEOUT_MS);
+    expect((await merging).json["code"]).toBe("DEADLINE_EXCEEDED");
+    expect(session.heard).toEqual(Array.from({ length: MERGE_TIMEOUT_MS / MERGE_ASKED_AGAIN_MS }, () => "merge"));
+  });
+
+  test("a session that answers DEADLINE_EXCEEDED itself is not asked again", async () => {
+    await using rig = await Rig.start();
+    const id = await uploaded(rig);
+    rig.mergeFault = "DEADLINE_EXCEEDED";
+    expect((await rig.ask("POST", `/api/v1/uploads/${id}/merge`)).json["code"]).toBe("DEADLINE_EXCEEDED");
+  });
+
+  test("F1: a host that came back with another epoch is asked with that one", async () => {
+    await using rig = await Rig.start();
+    const id = await uploaded(rig);
+    const held = rig.uploads.get(id);
+    if (held !== undefined) held.record = { ...held.record, epoch: 2 };
+    expect((await rig.ask("POST", `/api/v1/uploads/${id}/merge`)).status).toBe(200);
+  });
+});
+
+test("F2: what a host still says of an upload that it has lost is not passed on", async () => {
+  await using rig = await Rig.start();
+  const id = await uploaded(rig);
+  const old = rig.statusOf(id);
+  const held = rig.uploads.get(id);
+  if (held !== undefined) held.record = { ...held.record, epoch: 2 };
+  const answer = await rig.send("GET", `/api/v1/uploads/${id}/events`);
+  const stream = (answer.body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  const next = async () => Buffer.from((await stream.next()).value ?? []).toString();
+  expect(await next()).toContain('"receivedCount":1');
+  rig.publishFact(id, "state", { ...old, state: "failed" });
+  rig.publishFact(id, "state", { ...rig.statusOf(id), state: "verifying" });
+  expect(await next()).toContain('"state":"verifying"');
+  await stream.return?.();
+});
