@@ -11,6 +11,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startNatsServer } from "../src/bin/engines/nats-server.ts";
+import type { BusResult, BusTask } from "./bus-peer.ts";
 import type { BodyRequest, LoadResult, RangeTask, UploadTask } from "./load.ts";
 import { findNginx, type Peer, startNginx, startNginxProxy } from "./peers/nginx.ts";
 
@@ -174,6 +175,30 @@ async function compareRanges(name: string, url: string, peer: string, peerUrl: s
   }
 }
 
+/** Small requests, many at a time: the way actors speak, beside the NATS client alone. Each end is a process of its own. */
+async function benchBus(folder: string): Promise<Comparison[]> {
+  const directory = join(folder, "bus");
+  await mkdir(directory);
+  const nats = await startNatsServer({ directory });
+  const task = (way: BusTask["way"], end: BusTask["end"]): string =>
+    JSON.stringify({ end, way, server: nats.url, inFlight: 64, seconds: Number(options.seconds) } satisfies BusTask);
+  const measure = (way: BusTask["way"]) => async (): Promise<number> => {
+    const answering = await startProgram([here("bus-peer.ts"), task(way, "answer")]);
+    try {
+      const asking = await startProgram([here("bus-peer.ts"), task(way, "ask")]);
+      const { count, seconds } = JSON.parse(asking.line) as BusResult;
+      return count / seconds;
+    } finally {
+      await answering.stop();
+    }
+  };
+  try {
+    return [await compare("requests over NATS, 64 in flight", "1/s", "nats.js alone", measure("contract"), measure("raw"))];
+  } finally {
+    await nats.stop();
+  }
+}
+
 async function benchUploads(url: string, folder: string): Promise<Comparison[]> {
   const sizeBytes = Number(options["upload-mib"]) * MIB;
   const directory = join(folder, "tus");
@@ -271,7 +296,9 @@ async function putFile(url: string, path: string, sizeBytes: number): Promise<Re
 
 async function main(): Promise<void> {
   if (options.help) {
-    process.stdout.write("npm run bench -- [--rounds 5] [--seconds 2] [--connections 8] [--upload-mib 256] [--only ranges|hop|uploads]\n");
+    process.stdout.write(
+      "npm run bench -- [--rounds 5] [--seconds 2] [--connections 8] [--upload-mib 256] [--only ranges|hop|bus|uploads]\n",
+    );
     return;
   }
   const folder = await mkdtemp(join(tmpdir(), "troupe-bench-"));
@@ -298,6 +325,7 @@ async function main(): Promise<void> {
         if (isWanted("hop")) comparisons.push(...(await benchHop(folder, nginx)));
       }
     }
+    if (isWanted("bus")) comparisons.push(...(await benchBus(folder)));
     if (isWanted("uploads")) comparisons.push(...(await benchUploads(server.url, folder)));
     const results = here("results/");
     await mkdir(results, { recursive: true });

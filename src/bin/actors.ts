@@ -39,7 +39,7 @@ export function openActors(nats: string, owner: string, ports: ActorsPorts): Act
   return {
     http: new InProcessClient(async () => (await open()).gateway.handler, close),
     token,
-    gatewayUrl: async () => await findGateway((await open()).bus),
+    gatewayUrl: async () => (await open()).gatewayUrl,
     close,
   };
 }
@@ -47,6 +47,8 @@ export function openActors(nats: string, owner: string, ports: ActorsPorts): Act
 interface Opened {
   readonly bus: Bus;
   readonly gateway: RunningGateway;
+  /** Of a gateway of the cluster. */
+  readonly gatewayUrl: string | undefined;
 }
 
 async function connect(nats: string, token: { readonly owner: string; readonly secret: string }, ports: ActorsPorts): Promise<Opened> {
@@ -60,12 +62,14 @@ async function connect(nats: string, token: { readonly owner: string; readonly s
     const { code, detail, facts } = toTroupeError(error);
     throw code === "BUS_UNAVAILABLE" ? new TroupeError(code, detail, { cause: error, facts: { ...facts, unreachable: true } }) : error;
   }
+  // Addresses in answers are those that everybody can use.
+  const gatewayUrl = await findGateway(bus);
   const dataPlane = dataPlaneOf({ bus, clock, random, log }, [], ports.http);
   const gateway = createGateway(
     { bus, clock, random, log, dataPlane },
-    { nodeId, tokens: [token], corsOrigins: [], fileBytesMax: FILE_BYTES_LIMIT, trustProxy: false },
+    { nodeId, tokens: [token], publicUrl: gatewayUrl, corsOrigins: [], fileBytesMax: FILE_BYTES_LIMIT, trustProxy: false },
   );
-  return { bus, gateway };
+  return { bus, gateway, gatewayUrl };
 }
 
 /** Any gateway of the cluster: its micro service tells its address. */

@@ -11,10 +11,10 @@ import { swallowedByNpm } from "../config/server-command.ts";
 import { SETTINGS } from "../config/setting-table.ts";
 import { TroupeError } from "../core/errors.ts";
 import { type Cluster, startCluster } from "./cluster/cluster.ts";
+import { onStopSignals } from "./signals.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-const SAME_SIGNAL_MS = 500;
 const DATA_DEFAULT = "./data/cluster";
 
 const HELP = `
@@ -74,7 +74,9 @@ async function main(): Promise<void> {
     fail(error);
   });
   let stopping: Promise<void> | undefined;
-  onSignals(
+  // P2
+  onStopSignals(
+    ["SIGTERM", "SIGINT", "SIGHUP"],
     () => {
       say("Stopping.");
       starting.abort();
@@ -98,19 +100,6 @@ async function main(): Promise<void> {
   }
   process.stdout.write(`troupe cluster ready ${cluster.gatewayUrl} nats=${cluster.natsUrl("observer")}\n`);
   if (process.stdout.isTTY) process.stdout.write(welcome(cluster));
-}
-
-/** P2. A terminal sends Ctrl-C to npm and to this process, and npm passes it on: one that comes right behind the first is the first. */
-function onSignals(first: () => void, second: () => void): void {
-  let sinceMs: number | undefined;
-  const onSignal = (): void => {
-    const nowMs = performance.now();
-    if (sinceMs === undefined) {
-      sinceMs = nowMs;
-      first();
-    } else if (nowMs - sinceMs > SAME_SIGNAL_MS) second();
-  };
-  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(name, onSignal);
 }
 
 function say(sentence: string): void {

@@ -1,8 +1,7 @@
 /**
  * The `troupe` command: adapters for one run, and its exit code.
  *
- * Ctrl-C asks the command to stop, so that it can say how to go on; a second one ends it at once. npm, a terminal and the launcher may
- * each pass the same one on, so one that comes right behind the first is the first.
+ * Ctrl-C asks the command to stop, so that it can say how to go on; a second one ends it at once.
  */
 import { readFileSync } from "node:fs";
 import { runCommandLine } from "../cli/program.ts";
@@ -13,25 +12,22 @@ import { NodeDisk } from "../store/node-disk.ts";
 import { SystemClock } from "../store/system-clock.ts";
 import { SystemRandom } from "../store/system-random.ts";
 import { openActors } from "./actors.ts";
+import { onStopSignals } from "./signals.ts";
 import { thisMachine } from "./this-machine.ts";
 
 /** As any program that saves a file: the umask decides. */
 const DOWNLOADED_FILE_MODE = 0o666;
 const HOUR_MS = 3_600_000;
-const SAME_SIGNAL_MS = 500;
 /** As a shell tells it of a program that Ctrl-C ended. */
 const EXIT_INTERRUPTED = 130;
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
 const interruption = new AbortController();
-let interruptedMs: number | undefined;
-function interrupt(): void {
-  const nowMs = performance.now();
-  interruptedMs ??= nowMs;
-  if (nowMs - interruptedMs > SAME_SIGNAL_MS) process.exit(EXIT_INTERRUPTED);
-  interruption.abort();
-}
-for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, interrupt);
+onStopSignals(
+  ["SIGINT", "SIGTERM"],
+  () => interruption.abort(),
+  () => process.exit(EXIT_INTERRUPTED),
+);
 // Timers of the Clock port keep no process alive, and between two attempts there is nothing else.
 const alive = setInterval(() => undefined, HOUR_MS);
 const http = new NodeHttpClient();

@@ -20,6 +20,7 @@ import { type DatabasePart, databaseName, migrationsDirectory } from "../store/s
 import { openMysql } from "../store/sql/mysql-database.ts";
 import { openSqlite } from "../store/sql/sqlite-database.ts";
 import type { Undo } from "./cast.ts";
+import { type LocalNats, startLocalNats } from "./local-nats.ts";
 
 const MEETING_MS = 300;
 
@@ -35,6 +36,7 @@ export class Engines {
   readonly #settings: ServerSettings;
   readonly #ports: EnginePorts;
   readonly #connect: (name: string) => Promise<Bus>;
+  #local: LocalNats | undefined;
 
   constructor(settings: ServerSettings, ports: EnginePorts) {
     this.#settings = settings;
@@ -42,12 +44,24 @@ export class Engines {
     if (settings.nats === undefined) {
       const medium = new LoopbackMedium(ports);
       this.#connect = async () => medium.connect();
-    } else this.#connect = (name) => connectTo(settings, settings.nats as string, name, ports);
+    } else this.#connect = (name) => connectTo(settings, this.#local?.url("all") ?? (settings.nats as string), name, ports);
   }
 
-  /** The bus is inside this process: nobody else can be on it. */
+  /** Nobody else plays on the bus: it is inside this process, or was started for it. */
   get isAlone(): boolean {
-    return this.#settings.nats === undefined;
+    return this.#settings.nats === undefined || this.#settings.nats === "local";
+  }
+
+  /** Of a bus that was started for this process, with a password: for a person who wants to ask. */
+  get observerUrl(): string | undefined {
+    return this.#local?.url("observer");
+  }
+
+  /** @throws {TroupeError} `SETTING_INVALID` when there is no nats-server to be started */
+  async startLocalBus(): Promise<void> {
+    if (this.#settings.nats !== "local") return;
+    this.#local = await startLocalNats(this.#settings.dataDirectory, this.#ports.log);
+    this.#ports.undo.push(() => this.#local?.stop() ?? Promise.resolve());
   }
 
   /** A connection of its own, named after both. @throws {TroupeError} `BUS_UNAVAILABLE` with where it looked and what to do */

@@ -13,11 +13,11 @@ import { TroupeError } from "../core/errors.ts";
 import { STOP_MS_MAX } from "../core/limits.ts";
 import { createLog } from "../store/pino-log.ts";
 import { type RunningServer, startServer } from "./server.ts";
+import { onStopSignals } from "./signals.ts";
 import { readFile } from "./this-machine.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-const SAME_SIGNAL_MS = 500;
 
 async function main(): Promise<void> {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
@@ -61,20 +61,17 @@ async function main(): Promise<void> {
 
 /** P2 */
 function stopOnSignals(server: RunningServer): void {
-  let stoppingSinceMs: number | undefined;
-  const onSignal = (): void => {
-    // A terminal sends Ctrl-C to npm and to this process, and npm passes it on: the same one, twice.
-    if (stoppingSinceMs !== undefined && performance.now() - stoppingSinceMs < SAME_SIGNAL_MS) return;
-    if (stoppingSinceMs !== undefined) process.exit(EXIT_FAILED);
-    stoppingSinceMs = performance.now();
-    setTimeout(() => process.exit(EXIT_FAILED), STOP_MS_MAX).unref();
-    server.stop().then(
-      () => process.exit(0),
-      () => process.exit(EXIT_FAILED),
-    );
-  };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
+  onStopSignals(
+    ["SIGTERM", "SIGINT"],
+    () => {
+      setTimeout(() => process.exit(EXIT_FAILED), STOP_MS_MAX).unref();
+      server.stop().then(
+        () => process.exit(0),
+        () => process.exit(EXIT_FAILED),
+      );
+    },
+    () => process.exit(EXIT_FAILED),
+  );
 }
 
 function readyLine(settings: ServerSettings, server: RunningServer): string {
@@ -82,14 +79,15 @@ function readyLine(settings: ServerSettings, server: RunningServer): string {
 }
 
 /** What a person at a terminal wants to know. */
-function welcome(settings: ServerSettings, { gatewayUrl, freeBytes }: RunningServer): string {
+function welcome(settings: ServerSettings, { gatewayUrl, freeBytes, observerUrl }: RunningServer): string {
   const lines: string[] = [];
   if (gatewayUrl !== undefined) lines.push(`Address   ${gatewayUrl}/`);
   if (freeBytes !== undefined) {
     lines.push(`Data      ${settings.dataDirectory} (${(freeBytes / 1024 ** 3).toFixed(1)} GiB free)`);
     lines.push("Copies    1 (single copy: this disk is the only place where its files are)");
   }
-  if (settings.nats !== undefined) lines.push(`Bus       ${withoutPassword(settings.nats)}`);
+  if (observerUrl !== undefined) lines.push(`Bus       nats --server ${observerUrl} micro ls`);
+  else if (settings.nats !== undefined) lines.push(`Bus       ${withoutPassword(settings.nats)}`);
   lines.push("");
   if (gatewayUrl !== undefined) {
     lines.push(`Store a file      curl -T FILE ${gatewayUrl}/put/`, "or, resumably     npx troupe upload FILE");

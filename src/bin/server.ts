@@ -31,6 +31,8 @@ export interface RunningServer {
   readonly nodeId: string;
   /** Of the data directory; absent without the role storage. */
   readonly freeBytes: number | undefined;
+  /** Of a bus that was started for this process, with a password. */
+  readonly observerUrl: string | undefined;
   /** Not ready any more, drained, everything on the disk and closed. */
   stop(): Promise<void>;
 }
@@ -68,6 +70,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   if (directory?.isNew) log.info({ nodeId: directory.nodeId, data: settings.dataDirectory }, "This is a new, empty store.");
   const nodeId = directory?.nodeId ?? settings.nodeId ?? `${settings.roles[0]}-${randomIdentity(random, 8)}`;
 
+  await engines.startLocalBus();
   const { isAlone } = engines;
   const stage: Stage = { clock, random, log, undo, nodeId, version, isAlone, connect: (role) => engines.connect(role, nodeId) };
   if (plays("tracker")) await playTracker(stage, { ...settings, database: await engines.openDatabase("tracker") });
@@ -101,7 +104,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
     gatewayUrl = settings.publicUrl ?? gateway.url;
   }
   const freeBytes = directory === undefined ? undefined : (await disk.space(settings.dataDirectory)).freeBytes;
-  return { gatewayUrl, nodeId, freeBytes };
+  return { gatewayUrl, nodeId, freeBytes, observerUrl: engines.observerUrl };
 }
 
 const LOOPBACK = "127.0.0.1";

@@ -92,7 +92,7 @@ function actorsSession(common: Common, options: GlobalOptions, nats: string): Se
       "SETTING_INVALID",
       "--token is a gateway's; with --nats, the bus knows who you are, and --owner says whose files are meant.",
     );
-  parseEngineUrl(nats, ["nats:", "tls:"], "nats://user:password@host:4222");
+  parseEngineUrl(nats, ["nats:", "tls:"], "nats://user:password@host:4222", true);
   const gateway = withoutPassword(nats);
   const actors = context.openActors(nats, options.owner ?? (environment["TROUPE_OWNER"] || LOCAL_PRINCIPAL.owner));
   let client: TroupeClient | undefined;
@@ -105,9 +105,6 @@ function actorsSession(common: Common, options: GlobalOptions, nats: string): Se
       client ??= new TroupeClient({ http: actors.http, clock, gateway: "http://localhost", token: actors.token, name: gateway });
       return client;
     },
-    addressOf: async ({ fileId, url }) => {
-      const base = await actors.gatewayUrl();
-      return base === undefined ? fileId : new URL(new URL(url).pathname, base).href;
-    },
+    addressOf: async ({ fileId, url }) => ((await actors.gatewayUrl()) === undefined ? fileId : url),
   };
 }

@@ -2,12 +2,12 @@
 import { TroupeError } from "../core/errors.ts";
 
 /**
- * One URL, or several with commas between.
  * @param example how one is written
+ * @param isList several may be given, with commas between
  * @throws {TroupeError} `SETTING_INVALID`, which repeats nothing of the text: it may hold a password
  */
-export function parseEngineUrl(text: string, protocols: readonly string[], example: string): string {
-  for (const part of text.split(",")) {
+export function parseEngineUrl(text: string, protocols: readonly string[], example: string, isList = false): string {
+  for (const part of isList ? text.split(",") : [text]) {
     const url = URL.parse(part);
     if (url === null || !protocols.includes(url.protocol) || url.hostname === "")
       throw new TroupeError("SETTING_INVALID", `it is an address such as ${example}`);

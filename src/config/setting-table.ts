@@ -282,7 +282,7 @@ function engine(
   words: readonly string[] = [],
 ): Setting<string | undefined> {
   const absent = `(none: ${flag === "nats" ? "the bus is" : flag === "mysql" ? "SQLite, and the database is" : "the cache is"} inside the process)`;
-  const parse = (text: string): string => (words.includes(text) ? text : parseEngineUrl(text, protocols, argument));
+  const parse = (text: string): string => (words.includes(text) ? text : parseEngineUrl(text, protocols, argument, flag === "nats"));
   const setting = optional(flag, "url", help, parse, absent);
   return { ...setting, isSecret: true, show: (value) => (value === undefined ? absent : withoutPassword(value)) };
 }

@@ -572,8 +572,8 @@ describe("--nats", () => {
   it("does the same on the bus: a file's URL where the cluster has a gateway, else its ID", async () => {
     await using rig = await commandRig();
     await rig.file("a.bin", 10);
-    const shown = await rig.run(["--nats", NATS, "upload", "a.bin"], { clusterUrl: "http://media:8080" });
-    expect(shown).toEqual({ code: 0, out: `http://media:8080/files/${ID}/a.bin\n`, err: "" });
+    const shown = await rig.run(["--nats", NATS, "upload", "a.bin"], { clusterUrl: MemoryGateway.url });
+    expect(shown).toEqual({ code: 0, out: urlOf(1, "a.bin"), err: "" });
     await rig.file("b.bin", 10);
     expect((await rig.run(["--nats", NATS, "upload", "b.bin"])).out).toBe(`${fileIdNumber(2)}\n`);
     expect(rig.opened[0]).toEqual({ nats: NATS, owner: "local" });

@@ -2,11 +2,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fileIdOf } from "../../src/client/file-address.ts";
-import { problemOf } from "../../src/core/received-problem.ts";
 import { TroupeClient } from "../../src/client/troupe-client.ts";
 import { TroupeError } from "../../src/core/errors.ts";
 import { CLIENT_ANSWER_BYTES_MAX, CLIENT_SILENCE_MS_MAX } from "../../src/core/limits.ts";
 import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../../src/core/ports/http-exchange.ts";
+import { problemOf } from "../../src/core/received-problem.ts";
 import { settle, VirtualClock } from "../support/virtual-clock.ts";
 import { fileIdNumber, json, once, problem } from "./memory-gateway.ts";
 import { failureOf } from "./rig.ts";

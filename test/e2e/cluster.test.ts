@@ -97,7 +97,12 @@ describe("under a steady load", () => {
 
   it("F1, F4: a killed storage node is shown offline, its files answer 503 with a reason, and are back after its restart without anybody's help", async () => {
     const { fileId, url, bytes } = await fileOn("storage-2");
+    const long = await fileOn("storage-2", 64 * FILE_BYTES);
+    const reading = await fetch(long.url);
+    expect(reading.status).toBe(200);
     await cluster.kill("storage-2");
+    // Neither a short answer nor a wrong one: the transfer breaks.
+    await expect(reading.arrayBuffer()).rejects.toThrow();
     await until(async () => (await nodeState("storage-2")) === "offline");
     const refused = await fetch(url);
     expect(refused.status).toBe(503);
@@ -209,9 +214,12 @@ describe("with nothing of ours", () => {
 });
 
 /** A file of its own whose bytes lie on one node. */
-async function fileOn(nodeId: string): Promise<{ readonly fileId: string; readonly url: string; readonly bytes: Buffer }> {
+async function fileOn(
+  nodeId: string,
+  sizeBytes = FILE_BYTES,
+): Promise<{ readonly fileId: string; readonly url: string; readonly bytes: Buffer }> {
   for (let seed = 1; ; seed += 1) {
-    const bytes = someBytes(FILE_BYTES, 7_000 + seed);
+    const bytes = someBytes(sizeBytes, 7_000 + seed);
     const answer = await fetch(`${cluster.gatewayUrl}/api/v1/files?name=wanted.bin`, { method: "POST", body: bytes });
     const { fileId, url } = (await answer.json()) as { fileId: string; url: string };
     if ((await catalogs.file({ fileId }, AS_LOCAL)).blob.nodeIds.includes(nodeId)) return { fileId, url, bytes };

@@ -48,7 +48,8 @@ export async function run(name: string, argv: readonly string[], options: Progra
   return stdout;
 }
 
-/** `troupe …`, speaking to the gateway at `url`. */
+/** `troupe …`, speaking to the gateway at `url`, or to the actors on the bus there. */
 export async function runTroupe(url: string, argv: readonly string[], options: ProgramOptions = {}): Promise<string> {
-  return (await run(process.execPath, [TROUPE, "--gateway", url, ...argv], options)).toString();
+  const whom = url.startsWith("nats:") ? "--nats" : "--gateway";
+  return (await run(process.execPath, [TROUPE, whom, url, ...argv], options)).toString();
 }

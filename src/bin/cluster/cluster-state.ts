@@ -21,13 +21,28 @@ const STATE_FILE = "cluster.json";
 const PASSWORD_BYTES = 16;
 
 /** @throws {TroupeError} `SETTING_INVALID` when the file is there and cannot be read */
-export async function openClusterState(directory: string): Promise<ClusterState> {
-  const path = join(directory, STATE_FILE);
+export function openClusterState(directory: string): Promise<ClusterState> {
+  return openState(join(directory, STATE_FILE), [...NATS_USERS, "mariadb", "redis"], { nats: 0, mariadb: 0, redis: 0 });
+}
+
+/**
+ * Passwords made once, and ports that stay the same while nobody else has taken them.
+ * @param ports the first choice for each; 0 for any
+ * @throws {TroupeError} `SETTING_INVALID` when the file is there and cannot be read
+ */
+export async function openState<Password extends string, Port extends string>(
+  path: string,
+  passwordNames: readonly Password[],
+  portChoices: Readonly<Record<Port, number>>,
+): Promise<{ readonly passwords: Readonly<Record<Password, string>>; readonly ports: Readonly<Record<Port, number>> }> {
   const kept = await readState(path);
-  const passwords = [...NATS_USERS, "mariadb", "redis"].map((name) => [name, kept.passwords?.[name] ?? newPassword()]);
-  const ports: [EngineName, number][] = [];
-  for (const name of ENGINES) ports.push([name, await sameOrFree(kept.ports?.[name])]);
-  const state = { passwords: Object.fromEntries(passwords), ports: Object.fromEntries(ports) } as ClusterState;
+  const passwords = passwordNames.map((name) => [name, kept.passwords?.[name] ?? newPassword()]);
+  const ports: [string, number][] = [];
+  for (const [name, choice] of Object.entries<number>(portChoices)) ports.push([name, await sameOrFree(kept.ports?.[name] ?? choice)]);
+  const state = {
+    passwords: Object.fromEntries(passwords) as Record<Password, string>,
+    ports: Object.fromEntries(ports) as Record<Port, number>,
+  };
   await writeFile(`${path}.new`, `${JSON.stringify(state, undefined, 2)}\n`, { mode: 0o600 });
   await rename(`${path}.new`, path);
   return state;
@@ -53,6 +68,6 @@ function newPassword(): string {
   return `p${randomBytes(PASSWORD_BYTES).toString("hex")}`;
 }
 
-async function sameOrFree(port: number | undefined): Promise<number> {
-  return port !== undefined && (await isFreePort(port)) ? port : await freePort();
+async function sameOrFree(port: number): Promise<number> {
+  return port !== 0 && (await isFreePort(port)) ? port : await freePort();
 }

@@ -3,11 +3,11 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EngineWatch } from "../engines/engine-process.ts";
 import { startMariadb } from "../engines/mariadb-server.ts";
-import { startNatsServer } from "../engines/nats-server.ts";
+import { type NatsServer, startNatsServer } from "../engines/nats-server.ts";
 import { startRedisServer } from "../engines/redis-server.ts";
 import type { ClusterState, EngineName } from "./cluster-state.ts";
 import type { Running } from "./member.ts";
-import { type AppUser, NATS_USERS, passwordVariable } from "./nats-users.ts";
+import { type AppUser, NATS_USERS, type NatsUser, passwordVariable } from "./nats-users.ts";
 
 export const DATABASE_PREFIX = "troupe_";
 const DATABASE_USER = "troupe";
@@ -18,13 +18,7 @@ export function startClusterEngine(name: EngineName, directory: string, state: C
 }
 
 const STARTERS: Readonly<Record<EngineName, (folder: string, state: ClusterState, watch: EngineWatch) => Promise<Running>>> = {
-  async nats(directory, { passwords, ports }, watch) {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    // What an installation has in the server's environment stands here before the same text.
-    const variables = NATS_USERS.map((user) => `${passwordVariable(user)}: ${JSON.stringify(passwords[user])}\n`);
-    const configuration = variables.join("") + (await readFile(NATS_CONFIGURATION, "utf8"));
-    return await startNatsServer({ directory, port: ports.nats, configuration, watch });
-  },
+  nats: (directory, { passwords, ports }, watch) => startBus(directory, ports.nats, passwords, watch),
   async mariadb(directory, { passwords, ports }, watch) {
     const options = { directory, port: ports.mariadb, user: DATABASE_USER, password: passwords.mariadb, databasePrefix: DATABASE_PREFIX };
     return (await startMariadb({ ...options, watch })).process;
@@ -34,6 +28,20 @@ const STARTERS: Readonly<Record<EngineName, (folder: string, state: ClusterState
     return await startRedisServer({ directory, port: ports.redis, password: passwords.redis, watch });
   },
 };
+
+/** A nats-server with the users and permissions of an installation. */
+export async function startBus(
+  directory: string,
+  port: number,
+  passwords: Readonly<Record<NatsUser, string>>,
+  watch: EngineWatch,
+): Promise<NatsServer> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  // What an installation has in the server's environment stands here before the same text.
+  const variables = NATS_USERS.map((user) => `${passwordVariable(user)}: ${JSON.stringify(passwords[user])}\n`);
+  const configuration = variables.join("") + (await readFile(NATS_CONFIGURATION, "utf8"));
+  return await startNatsServer({ directory, port, configuration, watch });
+}
 
 /** With the user's password: a secret. */
 export function natsUrl({ passwords, ports }: ClusterState, user: AppUser): string {
