@@ -9,8 +9,26 @@ import { createInterface } from "node:readline/promises";
 import { requireNode } from "./node-version.js";
 import { missingPrograms, packageManager } from "./programs.js";
 
+const HELP = `Usage: npm run setup -- [options]
+
+Installs the programs that tests start (nats-server, MariaDB, Redis and others that are missing), with apt or brew. As root it does so at
+once; otherwise it shows the commands and asks.
+
+Options:
+  --bench     also the programs of the benchmarks
+  -h, --help  print this
+`;
+
 requireNode("npm run setup");
-process.exitCode = await setUp();
+const stranger = process.argv.slice(2).find((word) => !["--bench", "--help", "-h"].includes(word));
+if (stranger !== undefined) {
+  say(`there is no option '${stranger}'; see --help`);
+  process.exitCode = 2;
+} else if (process.argv.includes("--help") || process.argv.includes("-h")) {
+  process.stdout.write(HELP);
+} else {
+  process.exitCode = await setUp();
+}
 
 /** @returns {Promise<number>} the exit code */
 async function setUp() {

@@ -74,6 +74,8 @@ export interface TrackerRole {
 
 export interface CatalogRole {
   readonly database: Database<CatalogTables>;
+  /** Told to others on the bus, who look whether they may share it. */
+  readonly databaseKind: "sqlite" | "mysql";
   readonly cache: Cache;
 }
 
@@ -113,7 +115,7 @@ export async function playCatalog(stage: Stage, role: CatalogRole): Promise<void
   const scene = await enter(stage, "catalog");
   const actor = await host(scene.bus, catalog, {}, scene, startCatalog({ ...scene, ...role }));
   stage.undo.push(() => actor.stop());
-  await tell(scene, { contract: catalog });
+  await tell({ ...scene, metadata: { database: role.databaseKind } }, { contract: catalog });
 }
 
 /** Resolves when the node has recovered and tried to join. */

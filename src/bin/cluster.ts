@@ -6,7 +6,7 @@
  */
 import { relative, resolve } from "node:path";
 import process from "node:process";
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { swallowedByNpm } from "../config/server-command.ts";
 import { SETTINGS } from "../config/setting-table.ts";
 import { TroupeError } from "../core/errors.ts";
@@ -15,6 +15,7 @@ import { onStopSignals } from "./signals.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+const PORT_DEFAULT = "8080";
 const DATA_DEFAULT = "./data/cluster";
 
 const HELP = `
@@ -36,8 +37,9 @@ function parse(argv: readonly string[]): { readonly port: number; readonly direc
     .description("Runs a whole cluster on this machine.")
     .usage("[options]")
     .helpOption("-h, --help", "print this")
-    .option("--port <number>", "the gateway's port; 0 picks a free one", "8080")
-    .option("--data <directory>", "where everything is kept", DATA_DEFAULT)
+    // Said a second time, a default is shown without quotes.
+    .addOption(new Option("--port <number>", "the gateway's port; 0 picks a free one").default(PORT_DEFAULT, PORT_DEFAULT))
+    .addOption(new Option("--data <directory>", "where everything is kept").default(DATA_DEFAULT, DATA_DEFAULT))
     .allowExcessArguments(false)
     .exitOverride()
     .addHelpText("after", HELP);
@@ -92,7 +94,7 @@ async function main(): Promise<void> {
     },
   );
   try {
-    cluster = await startCluster({ ...parsed, say, command, signal: starting.signal });
+    cluster = await startCluster({ ...parsed, say, command, typed, signal: starting.signal });
   } catch (error) {
     if (starting.signal.aborted) process.exit(0);
     fail(error);
@@ -100,6 +102,7 @@ async function main(): Promise<void> {
   }
   process.stdout.write(`troupe cluster ready ${cluster.gatewayUrl} nats=${cluster.natsUrl("observer")}\n`);
   if (process.stdout.isTTY) process.stdout.write(welcome(cluster));
+  else say(`Which process is which: ${shown(cluster.processesFile)}`);
 }
 
 function say(sentence: string): void {
@@ -114,8 +117,15 @@ function fail(error: unknown): void {
 /** As a person types it in the folder they are in. */
 function shown(path: string): string {
   const near = relative(process.cwd(), path);
-  const text = near.startsWith("..") ? path : near;
-  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return quoted(near.startsWith("..") ? path : near);
+}
+
+function quoted(word: string): string {
+  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+function typed(words: readonly string[]): string {
+  return words.map(quoted).join(" ");
 }
 
 function command(configFile: string): string {
@@ -131,6 +141,7 @@ function welcome(cluster: Cluster): string {
     "\n",
     `  Store a file            curl -T FILE ${cluster.gatewayUrl}/put/\n`,
     `  Ask who is there        nats --server ${cluster.natsUrl("observer")} micro ls\n`,
+    `  Speak to the actors     npx troupe --nats ${cluster.natsUrl("client")} nodes\n`,
     `  See what comes of it    kill -9 ${cluster.processes.get("storage-2")?.pid}\n`,
     "  Stop                    Ctrl-C\n\n",
   ].join("");

@@ -1,9 +1,15 @@
 /** The bus, databases and cache of one process: those its settings name, and the embedded ones where they name none. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
+import { catalog } from "../actors/catalog/contract.ts";
 import { LoopbackMedium } from "../bus/loopback.ts";
+import { startService } from "../bus/micro-service.ts";
 import { connectNats } from "../bus/nats.ts";
+import type { Patience } from "../bus/nats-dial.ts";
 import { parseNatsUrl } from "../bus/nats-url.ts";
+import { RequestBooks } from "../bus/request-book.ts";
+import { withoutPassword } from "../config/engine-url.ts";
 import type { Role, ServerSettings } from "../config/setting-table.ts";
 import { makeDurableDirectory } from "../core/durable.ts";
 import { TroupeError } from "../core/errors.ts";
@@ -13,16 +19,19 @@ import type { Cache } from "../core/ports/cache.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { Database } from "../core/ports/database.ts";
 import type { Disk } from "../core/ports/disk.ts";
-import type { Random } from "../core/ports/random.ts";
+import { type Random, randomIdentity } from "../core/ports/random.ts";
 import { MemoryCache } from "../store/memory-cache.ts";
 import { connectRedis } from "../store/redis-cache.ts";
 import { type DatabasePart, databaseName, migrationsDirectory } from "../store/sql/databases.ts";
 import { openMysql } from "../store/sql/mysql-database.ts";
 import { openSqlite } from "../store/sql/sqlite-database.ts";
 import type { Undo } from "./cast.ts";
-import { type LocalNats, startLocalNats } from "./local-nats.ts";
+import { LocalNats } from "./local-nats.ts";
 
 const MEETING_MS = 300;
+/** An answer may be lost. */
+const MEETINGS = 2;
+const catalogPing = z.object({ id: z.string(), metadata: z.record(z.string(), z.string()).default({}) });
 
 interface EnginePorts {
   readonly clock: Clock;
@@ -36,6 +45,7 @@ export class Engines {
   readonly #settings: ServerSettings;
   readonly #ports: EnginePorts;
   readonly #connect: (name: string) => Promise<Bus>;
+  readonly #patience: Patience = { isOver: false };
   #local: LocalNats | undefined;
 
   constructor(settings: ServerSettings, ports: EnginePorts) {
@@ -44,7 +54,7 @@ export class Engines {
     if (settings.nats === undefined) {
       const medium = new LoopbackMedium(ports);
       this.#connect = async () => medium.connect();
-    } else this.#connect = (name) => connectTo(settings, this.#local?.url("all") ?? (settings.nats as string), name, ports);
+    } else this.#connect = (name) => connectTo(settings, this.#local?.url("all") ?? (settings.nats as string), name, this.#patience, ports);
   }
 
   /** Nobody else plays on the bus: it is inside this process, or was started for it. */
@@ -60,8 +70,10 @@ export class Engines {
   /** @throws {TroupeError} `SETTING_INVALID` when there is no nats-server to be started */
   async startLocalBus(): Promise<void> {
     if (this.#settings.nats !== "local") return;
-    this.#local = await startLocalNats(this.#settings.dataDirectory, this.#ports.log);
-    this.#ports.undo.push(() => this.#local?.stop() ?? Promise.resolve());
+    const local = await LocalNats.in(this.#settings.dataDirectory, this.#ports.log);
+    this.#local = local;
+    this.#ports.undo.push(() => local.stop());
+    await local.start();
   }
 
   /** A connection of its own, named after both. @throws {TroupeError} `BUS_UNAVAILABLE` with where it looked and what to do */
@@ -70,25 +82,59 @@ export class Engines {
   }
 
   /**
-   * Whether there is a bus at all, before anything is made on the disk. And catalogs that share a bus share a database: two stores on
-   * one bus would each lose what the other is told.
+   * Whether there is a bus at all, before anything is made on the disk; and whether those who are there share their database: two stores on
+   * one bus would each lose what the other is told, and give out the same IDs. A process that plays a catalog says that it is there before
+   * it asks: of two that start at the same moment each finds the other, and neither goes on.
+   * @returns stops saying so; to be called when the catalog itself says it
    * @throws {TroupeError} `BUS_UNAVAILABLE`, `SETTING_INVALID`
    */
-  async meetOthers(): Promise<void> {
-    const { roles, mysql, dataDirectory } = this.#settings;
-    if (this.isAlone) return;
-    const bus = await this.#connect(`${roles[0]}/starting`);
-    try {
-      if (mysql !== undefined || !roles.includes("catalog")) return;
-      const answers = await bus.requestMany("$SRV.PING.catalog", new Uint8Array(), { timeoutMs: MEETING_MS, repliesMax: 1 });
-      if (answers.length === 0) return;
+  async meetOthers(version: string): Promise<() => Promise<void>> {
+    const { roles } = this.#settings;
+    if (this.isAlone) return async () => undefined;
+    const { clock, random, undo } = this.#ports;
+    const id = `starting-${randomIdentity(random, 8)}`;
+    const bus = await this.#connect(`${roles[0]}/${id}`);
+    let isOver = false;
+    const leave = async (): Promise<void> => {
+      if (isOver) return;
+      isOver = true;
+      await bus.drain();
+    };
+    undo.push(leave);
+    if (!roles.includes("catalog")) {
+      await leave();
+      return leave;
+    }
+    const metadata = { database: this.databaseKind };
+    startService(bus, { clock, requestBooks: new RequestBooks() }, { id, version, metadata, parts: [{ contract: catalog }] });
+    await bus.flush();
+    for (let time = 0; time < MEETINGS; time += 1) await this.#refuseStrangers(bus, id);
+    return leave;
+  }
+
+  /** What the catalog tells of itself. */
+  get databaseKind(): "sqlite" | "mysql" {
+    return this.#settings.mysql === undefined ? "sqlite" : "mysql";
+  }
+
+  async #refuseStrangers(bus: Bus, id: string): Promise<void> {
+    const replies = await bus.requestMany("$SRV.PING.catalog", new Uint8Array(), { timeoutMs: MEETING_MS });
+    for (const { payload } of replies) {
+      const other = catalogPing.safeParse(JSON.parse(Buffer.from(payload).toString()));
+      if (!other.success || other.data.id === id) continue;
+      const kind = other.data.metadata["database"];
+      if (this.databaseKind === "mysql" && kind !== "sqlite") continue;
+      const whose = kind === "sqlite" ? "with a database of its own" : "with a database on a server";
       throw new TroupeError(
         "SETTING_INVALID",
-        `Another catalog plays on this bus already, and this process would keep a database of its own in ${dataDirectory}. Give both the same --mysql, or leave the role to the other one.`,
+        `Another catalog (${other.data.id}) plays on this bus ${whose}, and this one would use ${this.#databaseInWords()}: they would be two stores that take each other's requests. Give both the same --mysql, or each a bus of its own.`,
       );
-    } finally {
-      await bus.drain();
     }
+  }
+
+  #databaseInWords(): string {
+    const { mysql, dataDirectory } = this.#settings;
+    return mysql === undefined ? `its own in ${dataDirectory}` : withoutPassword(mysql);
   }
 
   async openDatabase<Tables>(part: DatabasePart): Promise<Database<Tables>> {
@@ -120,13 +166,20 @@ function inboxPrefix(roles: readonly Role[]): string {
   return `_INBOX_${roles.length === 1 ? roles[0] : "all"}`;
 }
 
-async function connectTo({ roles, natsCredentials }: ServerSettings, url: string, name: string, { clock, log }: EnginePorts): Promise<Bus> {
+async function connectTo(
+  { roles, natsCredentials }: ServerSettings,
+  url: string,
+  name: string,
+  patience: Patience,
+  { clock, log }: EnginePorts,
+): Promise<Bus> {
   const credentials = natsCredentials === undefined ? undefined : await readCredentials(natsCredentials);
   return await connectNats({
     ...parseNatsUrl(url),
     ...(credentials === undefined ? {} : { credentials }),
     name,
     inboxPrefix: inboxPrefix(roles),
+    patience,
     clock,
     log,
   });

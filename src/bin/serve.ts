@@ -46,32 +46,38 @@ async function main(): Promise<void> {
     log.error({ err: error }, "An error nobody caught; the process ends.");
     process.exit(EXIT_FAILED);
   });
-  let server: RunningServer;
-  try {
-    server = await startServer(settings, version, log);
-  } catch (error) {
-    log.debug({ err: error }, "Starting failed.");
-    process.stderr.write(`troupe: ${error instanceof TroupeError ? error.detail : String(error)}\n`);
-    process.exit(EXIT_FAILED);
-  }
-  stopOnSignals(server);
-  process.stdout.write(readyLine(settings, server));
-  if (process.stdout.isTTY) process.stdout.write(welcome(settings, server));
-}
-
-/** P2 */
-function stopOnSignals(server: RunningServer): void {
+  const starting = new AbortController();
+  let server: RunningServer | undefined;
+  // P2, from the first moment on: a start may wait long for others.
   onStopSignals(
     ["SIGTERM", "SIGINT"],
     () => {
       setTimeout(() => process.exit(EXIT_FAILED), STOP_MS_MAX).unref();
-      server.stop().then(
+      starting.abort();
+      server?.stop().then(
         () => process.exit(0),
         () => process.exit(EXIT_FAILED),
       );
     },
     () => process.exit(EXIT_FAILED),
   );
+  try {
+    server = await startServer(settings, version, log, starting.signal);
+  } catch (error) {
+    if (starting.signal.aborted) process.exit(0);
+    log.debug({ err: error }, "Starting failed.");
+    process.stderr.write(`troupe: ${error instanceof TroupeError ? error.detail : String(error)}\n`);
+    process.exit(EXIT_FAILED);
+  }
+  const { stop } = server;
+  void server.failed.then(async ({ detail }) => {
+    process.stderr.write(`troupe: ${detail}\n`);
+    setTimeout(() => process.exit(EXIT_FAILED), STOP_MS_MAX).unref();
+    await stop();
+    process.exit(EXIT_FAILED);
+  });
+  process.stdout.write(readyLine(settings, server));
+  if (process.stdout.isTTY) process.stdout.write(welcome(settings, server));
 }
 
 function readyLine(settings: ServerSettings, server: RunningServer): string {

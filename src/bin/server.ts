@@ -4,9 +4,11 @@
  * Without any address of an engine it is the whole system in one process: the bus inside it, SQLite, a cache in memory, one directory.
  */
 
+import type { CatalogTables } from "../actors/catalog/tables.ts";
 import { openDataDirectory } from "../actors/storage/data-directory.ts";
 import { advertisedUrl } from "../config/advertise.ts";
 import type { Role, ServerSettings } from "../config/setting-table.ts";
+import { TroupeError } from "../core/errors.ts";
 import { CONNECT_TIMEOUT_MS, DATA_SERVER_DRAIN_MS, DISK_RESERVE_BYTES, EXCHANGES_PER_NODE_MAX } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
 import type { HttpHandler } from "../core/ports/http-exchange.ts";
@@ -33,27 +35,39 @@ export interface RunningServer {
   readonly freeBytes: number | undefined;
   /** Of a bus that was started for this process, with a password. */
   readonly observerUrl: string | undefined;
+  /** Resolves when the process cannot go on: somebody else has its node's name. */
+  readonly failed: Promise<TroupeError>;
   /** Not ready any more, drained, everything on the disk and closed. */
   stop(): Promise<void>;
 }
 
-/** @throws {TroupeError} with a sentence for whoever started it; nothing is left running then */
-export async function startServer(settings: ServerSettings, version: string, log: Log): Promise<RunningServer> {
+/**
+ * @param signal ends a start that is under way; then what was started is stopped, and this rejects with `CANCELLED`
+ * @throws {TroupeError} with a sentence for whoever started it; nothing is left running then
+ */
+export async function startServer(settings: ServerSettings, version: string, log: Log, signal: AbortSignal): Promise<RunningServer> {
   const undo: Undo = [];
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) {
       await step().catch((error: unknown) => log.error({ err: error }, "A part of the server could not be stopped cleanly."));
     }
   };
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(new TroupeError("CANCELLED", "The server was told to stop while it was starting."));
+  signal.addEventListener("abort", onAbort, { once: true });
   try {
-    return { ...(await start(settings, version, log, undo)), stop };
+    signal.throwIfAborted();
+    return { ...(await Promise.race([start(settings, version, log, undo), aborted.promise])), stop };
   } catch (error) {
     await stop();
     throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
 async function start(settings: ServerSettings, version: string, log: Log, undo: Undo): Promise<Omit<RunningServer, "stop">> {
+  const failed = Promise.withResolvers<TroupeError>();
   const plays = (role: Role): boolean => settings.roles.includes(role);
   const clock = new SystemClock();
   const random = new SystemRandom();
@@ -62,7 +76,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   // Before anything is made on the disk: whoever cannot be reached need not begin.
   if (plays("gateway") && settings.port !== 0) await (await httpServer.listen(settings, unready)).close(0);
   const engines = new Engines(settings, { clock, random, log, disk, undo });
-  await engines.meetOthers();
+  const haveMet = await engines.meetOthers(version);
   const directory = plays("storage")
     ? await openDataDirectory({ disk, clock, random }, settings.dataDirectory, settings.nodeId)
     : undefined;
@@ -75,7 +89,11 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   const stage: Stage = { clock, random, log, undo, nodeId, version, isAlone, connect: (role) => engines.connect(role, nodeId) };
   if (plays("tracker")) await playTracker(stage, { ...settings, database: await engines.openDatabase("tracker") });
   if (plays("ids")) await playIds(stage, { database: await engines.openDatabase("ids") });
-  if (plays("catalog")) await playCatalog(stage, { database: await engines.openDatabase("storage"), cache: await engines.openCache() });
+  if (plays("catalog")) {
+    const database = await engines.openDatabase<CatalogTables>("storage");
+    await playCatalog(stage, { database, databaseKind: engines.databaseKind, cache: await engines.openCache() });
+    await haveMet();
+  }
 
   const nodes: ByteService[] = [];
   if (directory !== undefined) {
@@ -88,7 +106,16 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
     const listener = await httpServer.listen({ host, port: settings.dataPort }, (request) => dataServer(request));
     undo.push(() => listener.close(DATA_SERVER_DRAIN_MS));
     const dataUrl = advertisedUrl(settings.advertise, listener);
-    const node = await playStorage(stage, { ...settings, directory, disk, hasher, tokens, dataUrl, diskReserveBytes: DISK_RESERVE_BYTES });
+    const node = await playStorage(stage, {
+      ...settings,
+      directory,
+      disk,
+      hasher,
+      tokens,
+      dataUrl,
+      diskReserveBytes: DISK_RESERVE_BYTES,
+      onNameLost: failed.resolve,
+    });
     dataServer = createDataServer(node, tokens, log);
     nodes.push(node);
   }
@@ -104,7 +131,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
     gatewayUrl = settings.publicUrl ?? gateway.url;
   }
   const freeBytes = directory === undefined ? undefined : (await disk.space(settings.dataDirectory)).freeBytes;
-  return { gatewayUrl, nodeId, freeBytes, observerUrl: engines.observerUrl };
+  return { gatewayUrl, nodeId, freeBytes, observerUrl: engines.observerUrl, failed: failed.promise };
 }
 
 const LOOPBACK = "127.0.0.1";

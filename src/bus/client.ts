@@ -1,8 +1,9 @@
 /**
  * The typed client of a contract: one method a request, validated before it is sent and when the answer arrives.
  *
- * A repeatable request to a queue group is asked once more when nobody answers: its first try has a part of the time only, so that a member
- * that was killed costs a moment. Whoever got it and comes to it later does not begin it, and any answer, BUSY too, is the answer.
+ * A repeatable request to a queue group is asked once more, with all the time that is left, when nobody answers: its first try has a part of
+ * the time only, so that a member that was killed costs a moment. Whoever got it and comes to it later does not begin it, and any answer,
+ * BUSY too, is the answer. So is one that an outage of the bus ended: it waits for the bus no less than other requests.
  *
  * `client(bus, upload, { uploadId }).merge({ epoch }, { principal })` type-checks against the contract, as does its answer.
  */
@@ -94,13 +95,20 @@ async function call(bus: Bus, question: Question, input: unknown, options: CallO
 async function ask(bus: Bus, question: Question, payload: Uint8Array, options: CallOptions, timeoutMs: number): Promise<BusMessage> {
   const { subject, asksAgain } = question;
   if (!asksAgain) return await bus.request(subject, payload, busRequest(options, timeoutMs));
-  const firstMs = Math.ceil((timeoutMs * REQUEST_FIRST_TRY_PERCENT) / 100);
+  const untilMs = bus.nowMs() + timeoutMs;
+  let leftMs: number;
   try {
-    return await bus.request(subject, payload, busRequest(options, firstMs));
+    return await bus.request(subject, payload, busRequest(options, Math.ceil((timeoutMs * REQUEST_FIRST_TRY_PERCENT) / 100)));
   } catch (error) {
-    if (!(error instanceof TroupeError) || error.code !== "DEADLINE_EXCEEDED") throw error;
+    leftMs = untilMs - bus.nowMs();
+    if (leftMs <= 0 || !mayGoBetter(error)) throw error;
   }
-  return await bus.request(subject, payload, busRequest(options, timeoutMs - firstMs));
+  return await bus.request(subject, payload, busRequest(options, leftMs));
+}
+
+/** Not where the bus refuses at once and would again: closed, or too much waits for it already. */
+function mayGoBetter(error: unknown): boolean {
+  return error instanceof TroupeError && (error.code === "DEADLINE_EXCEEDED" || error.facts["away"] === true);
 }
 
 function busRequest(options: CallOptions, timeoutMs: number): RequestOptions {

@@ -23,6 +23,7 @@ import type { Clock, Timer } from "../core/ports/clock.ts";
 import { type Random, randomIdentity } from "../core/ports/random.ts";
 import { BoundedSubscription, type Receiver } from "./bounded-subscription.ts";
 import { checkedHeaders, headerBytes } from "./headers.ts";
+import { nobodyListens } from "./no-responders.ts";
 import { checkQueue, checkSubject, checkSubjectPattern, INBOX_PREFIX, subjectMatches } from "./subject.ts";
 import { SubjectTrie } from "./subject-trie.ts";
 
@@ -145,6 +146,10 @@ export class LoopbackBus implements Bus {
     return this.#medium.payloadBytesMax;
   }
 
+  nowMs(): number {
+    return this.#medium.clock.nowMs();
+  }
+
   publish(subject: string, payload: Uint8Array, options: PublishOptions = {}): void {
     const heard = this.#send(subject, payload, options);
     if (heard > 0 || options.reply === undefined) return;
@@ -178,7 +183,7 @@ export class LoopbackBus implements Bus {
     const [reply] = replies;
     if (reply !== undefined) return reply;
     if (end === "timeout") throw new TroupeError("DEADLINE_EXCEEDED", `${subject} did not answer within ${options.timeoutMs} ms.`);
-    throw new TroupeError("UNAVAILABLE", `Nobody listens on ${subject}.`, { facts: { noResponders: true } });
+    throw nobodyListens(subject);
   }
 
   async requestMany(subject: string, payload: Uint8Array, options: RequestManyOptions): Promise<BusMessage[]> {

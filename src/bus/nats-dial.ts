@@ -15,6 +15,13 @@ export interface NatsOptions extends NatsAddress {
   readonly inboxPrefix: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Shared by the connections of one process. */
+  readonly patience?: Patience;
+}
+
+/** Whether a server is still waited for when connections are closed. */
+export interface Patience {
+  isOver: boolean;
 }
 
 /**

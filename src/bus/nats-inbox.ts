@@ -7,6 +7,7 @@ import { createInbox } from "nats";
 import { TroupeError } from "../core/errors.ts";
 import type { BusMessage } from "../core/ports/bus.ts";
 import type { Clock, Timer } from "../core/ports/clock.ts";
+import type { NatsOptions } from "./nats-dial.ts";
 import type { NatsLink, Outgoing } from "./nats-link.ts";
 
 export interface Asking {
@@ -27,6 +28,7 @@ interface OpenRequest {
 }
 
 export class NatsInbox {
+  readonly #options: NatsOptions;
   readonly #clock: Clock;
   readonly #prefix: string;
   readonly #open = new Map<string, OpenRequest>();
@@ -34,9 +36,10 @@ export class NatsInbox {
   /** Why no answer can come: the user may not hear its own inbox. */
   refusal: TroupeError | undefined;
 
-  constructor(inboxPrefix: string, clock: Clock) {
-    this.#clock = clock;
-    this.#prefix = `${createInbox(inboxPrefix)}.`;
+  constructor(options: NatsOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#prefix = `${createInbox(options.inboxPrefix)}.`;
   }
 
   /** One more token than the answers to requests have, so that they do not hear it. */
@@ -49,7 +52,7 @@ export class NatsInbox {
     link.listen(`${this.#prefix}*`, undefined, {
       onMessage: (message, isUnheard) => this.#open.get(message.subject.slice(this.#prefix.length))?.hear(message, isUnheard),
       onRefused: () => {
-        this.refusal = new TroupeError("FORBIDDEN", `This process's NATS user may not subscribe ${this.#prefix}*, where its answers go.`);
+        this.refusal = wrongUser(this.#options);
         this.failAll(this.refusal);
       },
       // Whoever asked goes on waiting: some other answer may be the right one.
@@ -104,4 +107,22 @@ export class NatsInbox {
     const error = new TroupeError("FORBIDDEN", `This process's NATS user may not publish on ${subject}.`);
     for (const request of [...this.#open.values()]) if (request.subject === subject) request.fail(error);
   }
+}
+
+/** The inbox says which user this process has to be: each hears its own and no other. */
+function wrongUser({ servers, user, password, credentials, inboxPrefix }: NatsOptions): TroupeError {
+  // What stands for a user without a password is a token, which is not shown.
+  const who =
+    credentials !== undefined
+      ? "the user of these credentials"
+      : user === undefined
+        ? "a connection without a user"
+        : password === undefined
+          ? "this token"
+          : `'${user}'`;
+  const needed = /^_INBOX_(.+)$/.exec(inboxPrefix)?.[1];
+  const answers = needed === undefined ? `answers below ${inboxPrefix}` : `answers to '${needed}': log in as the user '${needed}'`;
+  return new TroupeError("FORBIDDEN", `NATS at ${servers.join(", ")} let ${who} in, who may not hear ${answers}.`, {
+    facts: needed === undefined ? {} : { userNeeded: needed },
+  });
 }

@@ -128,7 +128,7 @@ export class NatsLink {
 
   /** Nothing new is sent by the server; what was on its way arrives first, unless that takes too long. */
   async drainListening(listening: NatsListening): Promise<void> {
-    await this.#soon(listening.drain());
+    if (this.#state === "up") await this.#soon(listening.drain());
     this.stopListening(listening);
   }
 
@@ -197,9 +197,9 @@ export class NatsLink {
   }
 
   #absence(cause?: unknown): TroupeError {
-    const why =
-      this.#state === "closed" ? "The bus connection is closed." : "The bus is away; it is connected to again as soon as it is back.";
-    return new TroupeError("BUS_UNAVAILABLE", why, cause === undefined ? {} : { cause });
+    if (this.#state === "closed") return new TroupeError("BUS_UNAVAILABLE", "The bus connection is closed.", { cause });
+    const why = "The bus is away; it is connected to again as soon as it is back.";
+    return new TroupeError("BUS_UNAVAILABLE", why, { cause, facts: { away: true } });
   }
 
   async #watch(): Promise<void> {
@@ -232,6 +232,7 @@ export class NatsLink {
     const error = new TroupeError(
       "BUS_UNAVAILABLE",
       state === "closed" ? "The bus connection is closed." : "The bus connection broke; whether the request was carried out is not known.",
+      state === "closed" ? {} : { facts: { away: true } },
     );
     for (const reject of [...this.#flushes]) reject(error);
     if (state === "closed") for (const end of [...this.#waiters]) end(error);
@@ -262,6 +263,9 @@ export class NatsLink {
   #onError(error: Error): void {
     if (error instanceof PermissionViolationError) {
       const { operation, subject } = error;
+      // Its own inbox, at the beginning: then there is no connection, and whoever asked for one is told why.
+      const isOwnInbox = subject.startsWith(`${this.#options.inboxPrefix}.`);
+      if (operation !== "publish" && isOwnInbox && this.#backMs === undefined) return;
       const what = operation === "publish" ? "publish on" : "subscribe";
       // Every answer has a subject of its own; those of one user are refused together.
       const whose = isInbox(subject) ? subject.slice(0, subject.indexOf(".")) : subject;
@@ -299,10 +303,17 @@ export class NatsLink {
     }
   }
 
-  /** Waits for work that a lost connection may end or hold up, but not long; how it ended is not asked. */
+  /**
+   * Waits for work that a lost connection may end or hold up, but not long; how it ended is not asked. A server that let one connection of
+   * this process wait in vain gets no more time from any: there are several, and a stop has one limit for all of them.
+   */
   async #soon(work: Promise<void>): Promise<void> {
+    const { clock, patience } = this.#options;
     const late = Promise.withResolvers<void>();
-    const timer = this.#options.clock.setTimer(BUS_GOODBYE_MS, late.resolve);
+    const timer = clock.setTimer(patience?.isOver ? 0 : BUS_GOODBYE_MS, () => {
+      if (patience !== undefined) patience.isOver = true;
+      late.resolve();
+    });
     await Promise.race([work.catch(() => undefined), late.promise]);
     timer.cancel();
   }

@@ -28,6 +28,7 @@ import { checkedHeaders, headerBytes } from "./headers.ts";
 import type { NatsOptions } from "./nats-dial.ts";
 import { NatsInbox, type Outcome } from "./nats-inbox.ts";
 import { NatsLink, type Outgoing } from "./nats-link.ts";
+import { nobodyListens } from "./no-responders.ts";
 import { checkQueue, checkSubject, checkSubjectPattern } from "./subject.ts";
 
 /**
@@ -35,7 +36,7 @@ import { checkQueue, checkSubject, checkSubjectPattern } from "./subject.ts";
  * own inbox; `SETTING_INVALID` for credentials that cannot be read
  */
 export async function connectNats(options: NatsOptions): Promise<NatsBus> {
-  const inbox = new NatsInbox(options.inboxPrefix, options.clock);
+  const inbox = new NatsInbox(options);
   const link = await NatsLink.open(options, {
     onLost: (error) => inbox.failAll(error),
     onBack: () => {
@@ -54,6 +55,9 @@ export async function connectNats(options: NatsOptions): Promise<NatsBus> {
   return new NatsBus(options, link, inbox);
 }
 
+/** Too early: nobody listens, but the connection is only just back, and others may not be. */
+type Ending = Pick<Outcome, "replies"> & { readonly end: Outcome["end"] | "too early" };
+
 export class NatsBus implements Bus {
   readonly #options: NatsOptions;
   readonly #link: NatsLink;
@@ -69,6 +73,10 @@ export class NatsBus implements Bus {
 
   get payloadBytesMax(): number {
     return this.#link.payloadBytesMax;
+  }
+
+  nowMs(): number {
+    return this.#options.clock.nowMs();
   }
 
   publish(subject: string, payload: Uint8Array, options: PublishOptions = {}): void {
@@ -109,7 +117,7 @@ export class NatsBus implements Bus {
     const [reply] = replies;
     if (reply !== undefined) return reply;
     if (end === "timeout") throw new TroupeError("DEADLINE_EXCEEDED", `${subject} did not answer within ${options.timeoutMs} ms.`);
-    throw new TroupeError("UNAVAILABLE", `Nobody listens on ${subject}.`, { facts: { noResponders: true } });
+    throw nobodyListens(subject, end === "too early" ? { away: true } : {});
   }
 
   async requestMany(subject: string, payload: Uint8Array, options: RequestManyOptions): Promise<BusMessage[]> {
@@ -152,7 +160,7 @@ export class NatsBus implements Bus {
     return { subject, payload: new Uint8Array(payload), headers, bytes };
   }
 
-  async #ask(subject: string, payload: Uint8Array, options: RequestOptions, repliesMax: number): Promise<Outcome> {
+  async #ask(subject: string, payload: Uint8Array, options: RequestOptions, repliesMax: number): Promise<Ending> {
     const { timeoutMs, signal } = options;
     assert(timeoutMs >= 0 && Number.isFinite(timeoutMs), "a request waits for a time");
     if (this.#state !== "open") throw closed();
@@ -166,7 +174,7 @@ export class NatsBus implements Bus {
   }
 
   /** N2 */
-  async #askUntil(message: Outgoing, untilMs: number, repliesMax: number, signal: AbortSignal | undefined): Promise<Outcome> {
+  async #askUntil(message: Outgoing, untilMs: number, repliesMax: number, signal: AbortSignal | undefined): Promise<Ending> {
     const { clock } = this.#options;
     for (;;) {
       if (!this.#link.isUp) await this.#link.back(message.bytes, untilMs - clock.nowMs(), signal);
@@ -174,7 +182,8 @@ export class NatsBus implements Bus {
       const outcome = await this.#inbox.ask(this.#link, message, { timeoutMs, repliesMax, signal });
       // After a restart the server knows only those who are back already. Nobody got the request, so that it may be sent again.
       const isTooEarly = outcome.end === "no responders" && this.#link.backForMs < BUS_GATHER_MS;
-      if (!isTooEarly || clock.nowMs() + BUS_GATHER_PAUSE_MS >= untilMs) return outcome;
+      if (!isTooEarly) return outcome;
+      if (clock.nowMs() + BUS_GATHER_PAUSE_MS >= untilMs) return { ...outcome, end: "too early" };
       await sleep(clock, BUS_GATHER_PAUSE_MS, signal);
     }
   }

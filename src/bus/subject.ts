@@ -35,6 +35,11 @@ export function isInbox(text: string): boolean {
   return INBOX.test(text) && isSubject(text);
 }
 
+/** Whose inbox it is: its first two tokens are the same for all inboxes of one connection, and differ between connections. */
+export function inboxOwner(inbox: string): string {
+  return inbox.split(".", 2).join(".");
+}
+
 /** @throws {TroupeError} `BAD_IDENTITY` */
 export function checkSubject(text: string): void {
   if (!isSubject(text)) throw new TroupeError("BAD_IDENTITY", `${shown(text)} is not a subject.`);

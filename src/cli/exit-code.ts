@@ -1,5 +1,5 @@
 /** How a command ends: the exit code of an error, and the line that says what happened and what to do. */
-import { TroupeError, toTroupeError } from "../core/errors.ts";
+import { type ErrorCode, TroupeError, toTroupeError } from "../core/errors.ts";
 
 export const EXIT = { done: 0, failed: 1, usage: 2, notFound: 3, refused: 4, unreachable: 5 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -11,9 +11,20 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error.facts["httpStatus"] === undefined && USAGE_CODES.has(error.code)) return EXIT.usage;
   if (error.status === 404) return EXIT.notFound;
   if (error.status === 401 || error.status === 403) return EXIT.refused;
+  if (ABSENCE_CODES.has(error.code)) return EXIT.unreachable;
   return EXIT.failed;
 }
 
+/** Somebody did not answer: the server, or one of those it asked. */
+const ABSENCE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  "UNAVAILABLE",
+  "HOST_UNAVAILABLE",
+  "NO_NODES",
+  "DATABASE_UNAVAILABLE",
+  "BUS_UNAVAILABLE",
+  "STOPPING",
+  "DEADLINE_EXCEEDED",
+]);
 const USAGE_CODES: ReadonlySet<string> = new Set(["SETTING_INVALID", "BAD_REQUEST", "BAD_IDENTITY"]);
 
 /** One line: what happened, and what to do where that is known. */
@@ -35,6 +46,8 @@ function adviceOf(error: TroupeError, gateway: string): string {
   if (facts["unreachable"] === true && /^(nats|tls):/.test(gateway)) return "";
   if (facts["unreachable"] === true) return "Is the server started ('npm start')? Name another one with --gateway URL.";
   if (facts["stranger"] === true) return "Name another one with --gateway URL.";
+  if (facts["userNeeded"] !== undefined)
+    return "A local cluster ('npm run cluster') keeps its password in cluster.json in its data directory.";
   if (code === "UNAUTHORIZED") return "Give --token owner:secret, or set TROUPE_TOKEN.";
   if (code === "FORBIDDEN" && !/^(nats|tls):/.test(gateway)) return "Another --token may.";
   if (code === "FILE_NOT_FOUND") return `(Asked ${gateway}; 'troupe ls' lists the files there.)`;

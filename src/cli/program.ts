@@ -46,7 +46,7 @@ Examples:
   troupe --nats nats://client:…@bus:4222 nodes
   troupe help upload                         more about one command
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 unreachable.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 unreachable: the server, or a part of it.
 `;
 
 /** @param argv without the program and the script */

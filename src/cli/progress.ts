@@ -11,8 +11,6 @@ const LINE_EVERY_MS = 5_000;
 const SAMPLE_EVERY_MS = 250;
 /** The rate shown is that of the last samples: about ten seconds. */
 const SAMPLES_MAX = 40;
-/** One outage is told once, whichever of several connections meets it. */
-const LOST_EVERY_MS = 30_000;
 
 export class TransferDisplay {
   readonly #terminal: Terminal;
@@ -23,7 +21,6 @@ export class TransferDisplay {
   readonly #bar: ProgressBar | undefined;
   readonly #samples: { readonly atMs: number; readonly doneBytes: number }[] = [];
   #shownMs: number;
-  #lostMs = Number.NEGATIVE_INFINITY;
 
   constructor(terminal: Terminal, clock: Clock, label: string, totalBytes: number | undefined) {
     this.#terminal = terminal;
@@ -50,14 +47,10 @@ export class TransferDisplay {
     }
   }
 
-  /** The connection broke, and what was on it will be tried again. */
-  lost(): void {
-    const nowMs = this.#clock.nowMs();
-    if (nowMs - this.#lostMs < LOST_EVERY_MS) return;
-    this.#lostMs = nowMs;
-    const text = `${this.#label}: connection lost, trying again`;
-    if (this.#bar === undefined) this.#terminal.err(`${text}\n`);
-    else this.#bar.say(text);
+  /** A line of its own, about what is shown. */
+  say(text: string): void {
+    if (this.#bar === undefined) this.#terminal.err(`${this.#label}: ${text}\n`);
+    else this.#bar.say(`${this.#label}: ${text}`);
   }
 
   end(): void {

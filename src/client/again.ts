@@ -2,13 +2,13 @@
 import { isRetryable, TroupeError } from "../core/errors.ts";
 import { type Clock, sleep } from "../core/ports/clock.ts";
 import type { Random } from "../core/ports/random.ts";
-import { pauseMs, type RetryPolicy } from "../core/retry.ts";
+import { pauseMs, pauseUsualMs, type RetryPolicy } from "../core/retry.ts";
 
 export interface AgainPorts {
   readonly clock: Clock;
   readonly random: Random;
-  /** Told of each failure that is waited out, before the pause. */
-  readonly onPause?: ((error: unknown) => void) | undefined;
+  /** Told of each failure that is waited out, before the pause; and about how long it is tried again if it goes on like this. */
+  readonly onPause?: ((error: unknown, leftMs: number) => void) | undefined;
 }
 
 /** Something is being moved: a restart of the server, or a minute without a network, is waited out. */
@@ -25,13 +25,12 @@ export async function pauseOrGiveUp(
   signal?: AbortSignal,
 ): Promise<void> {
   if (signal?.aborted || !isRetryable(error) || attempt >= policy.attemptsMax) throw error;
-  ports.onPause?.(error);
-  const wantedMs = error instanceof TroupeError ? error.facts["retryAfterMs"] : undefined;
-  await sleepUnlessAborted(
-    ports.clock,
-    Math.max(pauseMs(policy, attempt + 1, ports.random), typeof wantedMs === "number" ? wantedMs : 0),
-    signal,
-  );
+  const wanted = error instanceof TroupeError ? error.facts["retryAfterMs"] : undefined;
+  const wantedMs = typeof wanted === "number" ? wanted : 0;
+  let leftMs = 0;
+  for (let next = attempt + 1; next <= policy.attemptsMax; next += 1) leftMs += Math.max(pauseUsualMs(policy, next), wantedMs);
+  ports.onPause?.(error, leftMs);
+  await sleepUnlessAborted(ports.clock, Math.max(pauseMs(policy, attempt + 1, ports.random), wantedMs), signal);
 }
 
 export async function again<T>(

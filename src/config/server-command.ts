@@ -4,7 +4,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { TroupeError } from "../core/errors.ts";
-import { CONFIG_FILE, SETTING_NAMES, SETTINGS, type Setting } from "./setting-table.ts";
+import { CONFIG_FILE, environmentVariable, SETTING_NAMES, SETTINGS, type Setting } from "./setting-table.ts";
 import { type ResolvedSettings, resolveSettings, type SettingSources } from "./settings.ts";
 
 export interface ServerCommandSources extends Omit<SettingSources, "flags"> {
@@ -20,11 +20,16 @@ export type ServerCommand =
   | { readonly kind: "print"; readonly text: string }
   | { readonly kind: "refuse"; readonly text: string };
 
+const SECRET_FILES = SETTING_NAMES.map((name) => SETTINGS[name] as Setting<unknown>)
+  .filter(({ isSecret, flag }) => isSecret && flag !== "token")
+  .map(({ flag }) => `${environmentVariable(flag)}_FILE`);
+
 const EXAMPLES = `
 Each option may also be set in the environment or in the configuration file, in that order of precedence:
   --data-port 9001      TROUPE_DATA_PORT=9001      { "dataPort": 9001 }
-A secret may be in a file of its own: TROUPE_TOKEN_FILE=/run/secrets/troupe (one owner:secret a line), TROUPE_MYSQL_FILE, TROUPE_NATS_FILE.
-After 'npm start', options follow two dashes, or npm keeps them for itself.
+A secret may be in a file of its own: TROUPE_TOKEN_FILE=/run/secrets/troupe (one owner:secret a line), likewise
+  ${SECRET_FILES.join(", ")}
+After 'npm start' and 'npm run node', options follow two dashes, or npm keeps them for itself.
 
 Examples:
   npm start                                        everything, on http://127.0.0.1:8080, in ./data
@@ -44,7 +49,7 @@ export function parseServerCommand(sources: ServerCommandSources): ServerCommand
   if (swallowed !== undefined) return { kind: "refuse", text: `${swallowed}\n` };
   let printed = "";
   let refused = "";
-  const command = new Command("npm start --")
+  const command = new Command(`${commandOf(sources.environment["npm_lifecycle_event"])} --`)
     .description("Runs a Troupe server: a store for large files and media.")
     .usage("[options]")
     .version(sources.version, "--version", "print the version")
@@ -101,8 +106,12 @@ export function swallowedByNpm(environment: Readonly<Record<string, string | und
     if (value !== "true" && value !== "") return `--${flag} ${value}`;
     return `--${flag} ${kept.length === 1 && argv.length === 1 ? argv[0] : "…"}`;
   });
-  const start = script === "start" ? "npm start" : `npm run ${script}`;
-  return `npm kept ${kept.map((flag) => `--${flag}`).join(", ")} for itself. Write two dashes before the options: ${start} -- ${written.join(" ")}`;
+  return `npm kept ${kept.map((flag) => `--${flag}`).join(", ")} for itself. Write two dashes before the options: ${commandOf(script)} -- ${written.join(" ")}`;
+}
+
+/** How it was started: by a script of npm's, or by hand, which is told like the script most people use. */
+function commandOf(script = "start"): string {
+  return script === "start" ? "npm start" : `npm run ${script}`;
 }
 
 function npmVariable(flag: string): string {

@@ -61,6 +61,8 @@ interface Given {
 const PATHS: readonly SettingName[] = ["dataDirectory", "natsCredentials"];
 /** Variables that the command-line client reads, which are nobody's mistake. */
 const CLIENT_VARIABLES = ["TROUPE_GATEWAY", "TROUPE_OWNER"];
+/** Those that nats-server reads with deploy/nats.conf, one for each of its users. */
+const BUS_PASSWORD = /^TROUPE_NATS_[A-Z]+_PASSWORD$/;
 
 /** @throws {TroupeError} `SETTING_INVALID`; `facts.problems` lists all of them, one sentence each */
 export function resolveSettings(sources: SettingSources): ResolvedSettings {
@@ -242,7 +244,7 @@ function unknownVariables(environment: Readonly<Record<string, string | undefine
     if (SETTINGS[name].isSecret) known.add(`${variable}_FILE`);
   }
   return Object.keys(environment)
-    .filter((name) => name.startsWith("TROUPE_") && !known.has(name))
+    .filter((name) => name.startsWith("TROUPE_") && !known.has(name) && !BUS_PASSWORD.test(name))
     .sort()
     .map((name) => `The environment has ${name}, which is not a setting of this version; it is ignored.`);
 }

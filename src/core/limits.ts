@@ -172,6 +172,8 @@ export const EXCHANGES_PER_NODE_MAX = 1_024;
 export const FRAME_BYTES_MAX = 64 * KIB;
 export const FRAME_WINDOW_MAX = 8;
 export const TRANSFERS_PER_NODE_MAX = 32;
+/** Of those, how many one connection to the bus may have: a gateway that hangs leaves room for others. */
+export const TRANSFERS_PER_OWNER_MAX = 16;
 export const TRANSFERS_PER_GATEWAY_MAX = 48;
 /** A receiver that lets its sender send nothing for this long is given up. */
 export const FRAME_CREDIT_MS_MAX = 130_000;
@@ -191,6 +193,8 @@ export const ID_LEASE_COUNT_MAX = 10_000;
 export const ID_KEYS_MAX = 1_000;
 /** How long an allocator counts on a block: a raise that it did not hear, it finds in the database by then. */
 export const ID_BLOCK_KEPT_MS = 60_000;
+/** An allocator is raised by no more than this at once: one wrong message shall not use up the IDs of a system for ever. */
+export const ID_RAISE_MAX = 2 ** 30;
 /** Four base-512 digits: the largest ID a blob path can hold is one less. */
 export const BLOB_ID_LIMIT = 512 ** 4;
 
@@ -203,16 +207,31 @@ export const DURABLE_DIRECTORIES_KEPT = 10_000;
 export const TRANSACTION_ATTEMPTS_MAX = 8;
 /** Transactions and reads that wait for one database. */
 export const DATABASE_WAITING_MAX = 8192;
-/** Connections of one process to one database of a server, unless set. */
-export const DATABASE_CONNECTIONS_DEFAULT = 10;
-export const DATABASE_CONNECT_MS_MAX = 3_000;
-/** How long a statement waits for a lock that another transaction holds, in whole seconds of the server's. */
-export const DATABASE_LOCK_WAIT_MS_MAX = 5_000;
+/** Connections of one process to one database of a server: those of transactions, which may wait for a lock; those of reads, which never do. */
+export const DATABASE_WRITERS_MAX = 8;
+export const DATABASE_READERS_MAX = 4;
+/** Long enough for one lost packet of a connection's beginning. */
+export const DATABASE_CONNECT_MS_MAX = 1_300;
+/** Of a process that starts: nobody waits for its answer. */
+export const DATABASE_OPENING_MS_MAX = 5_000;
+/** How long a statement waits for a lock that another transaction holds: whole seconds, for the server counts and looks in those. */
+export const DATABASE_LOCK_WAIT_MS_MAX = 1_000;
+/** A transaction that the server rolled back does not begin again when it was asked for longer ago than this. */
+export const DATABASE_BUSY_MS_MAX = 2_000;
+/** The longest pause between two attempts at a transaction. */
+export const DATABASE_PAUSE_MS_MAX = 500;
 /** A statement that is not answered by then is given up, and its connection with it; a migration may take longer. */
 export const DATABASE_STATEMENT_MS_MAX = 10_000;
 export const MIGRATION_STATEMENT_MS_MAX = 3_600_000;
-/** A database that is away for less than this costs time and no error. */
-export const DATABASE_AWAY_MS_MAX = 4_000;
+/** A migration waits this long for another process's, and for a row that one holds. */
+export const MIGRATION_LOCK_WAIT_MS_MAX = 60_000;
+/**
+ * Whoever asked a database that is lost hears so by then; one that is back before costs time and no error. It is over in good time before
+ * the first of two tries at a request ends, of which nobody would hear why.
+ */
+export const DATABASE_AWAY_MS_MAX = 1_400;
+/** The longest pause between two attempts at a lost database. */
+export const DATABASE_AWAY_PAUSE_MS_MAX = 200;
 /** A connection nobody uses is closed after this; the server ends one of which it hears nothing, and frees its locks, after the other. */
 export const DATABASE_IDLE_MS = 30_000;
 export const DATABASE_SILENCE_MS_MAX = 60_000;
@@ -229,6 +248,8 @@ export const OUTBOX_BATCH_MAX = 64;
 export const OUTBOX_PARALLEL_MAX = 8;
 /** Rows that one catalog is delivering are nobody else's for this long. */
 export const OUTBOX_CLAIM_MS = 15_000;
+/** No row of a claim is begun after this; what is left of the claim falls due by itself when it ends. */
+export const OUTBOX_BEGIN_MS_MAX = 8_000;
 export const OUTBOX_BACKOFF_MIN_MS = 1_000;
 export const OUTBOX_BACKOFF_MAX_MS = 5 * 60_000;
 
@@ -265,7 +286,8 @@ export const EVENTS_WAITING_MAX = 256;
 export const GATEWAY_ENTRIES_MAX = 10_000;
 /** A storage node's read grant is good for longer than this; a refused one is asked for again. */
 export const READ_GRANT_KEPT_MS = 3_600_000;
-export const READINESS_TIMEOUT_MS = 2_000;
+/** Each part of a server is asked for so long whether it is ready. */
+export const READINESS_TIMEOUT_MS = 4_500;
 
 /** The client: chunks on their way at a time, silence after which a connection counts as lost, and the largest answer it reads into memory. */
 export const CLIENT_PARALLEL_DEFAULT = 4;
@@ -298,7 +320,11 @@ assert(CACHE_TOMBSTONE_MS >= CACHE_LIFETIME_MS, "no lease from before a tombston
 assert(CACHE_CONNECT_MS_MAX + CACHE_ANSWER_MS_MAX < REQUEST_TIMEOUT_DEFAULT_MS && CACHE_PAUSE_MIN_MS < CACHE_PAUSE_MAX_MS);
 assert(CACHE_VALUE_BYTES_MAX <= REPLY_BYTES_MAX && CACHE_QUESTIONS_MAX <= DEFERRED_REPLIES_MAX);
 assert(CACHE_BYTES_MAX >= CACHE_ENTRIES_MAX * 512, "a full cache has room for its entries");
-assert(OUTBOX_CLAIM_MS > 2 * REQUEST_TIMEOUT_DEFAULT_MS && OUTBOX_CLAIM_MS < OUTBOX_BACKOFF_MAX_MS, "a claim outlives a delivery");
+assert(
+  OUTBOX_BEGIN_MS_MAX + REQUEST_TIMEOUT_DEFAULT_MS + DATABASE_LOCK_WAIT_MS_MAX < OUTBOX_CLAIM_MS,
+  "a row that is begun has been told to nodes that hang, and has time to be settled, before its claim ends",
+);
+assert(OUTBOX_CLAIM_MS < OUTBOX_BACKOFF_MAX_MS, "a claim is not taken for a wall clock that was set back");
 assert(OUTBOX_SWEEP_MS < DELETE_VISIBLE_MS_MAX && OUTBOX_BACKOFF_MIN_MS < OUTBOX_BACKOFF_MAX_MS && OUTBOX_PARALLEL_MAX <= OUTBOX_BATCH_MAX);
 assert(ID_KEYS_MAX * 4 < REPLY_ITEMS_MAX, "an allocator's state fits into one reply");
 assert(RESTART_BACKOFF_MIN_MS < RESTART_BACKOFF_MAX_MS);
@@ -315,16 +341,34 @@ assert(
   Math.max(TRANSFERS_PER_NODE_MAX, TRANSFERS_PER_GATEWAY_MAX) * FRAME_WINDOW_MAX * FRAME_BYTES_MAX < BUS_UNCONFIRMED_BYTES_MAX,
   "all windows at once leave room on a connection",
 );
+assert(TRANSFERS_PER_OWNER_MAX * 2 <= TRANSFERS_PER_NODE_MAX, "one connection takes no more than half of a node's transfers");
 assert(TRANSFERS_PER_NODE_MAX <= CHUNKS_IN_FLIGHT_PER_NODE_MAX && TRANSFERS_PER_NODE_MAX * FRAME_WINDOW_MAX <= BUS_PENDING_MESSAGES_MAX);
 assert(EXCHANGES_PER_NODE_MAX >= CHUNKS_IN_FLIGHT_PER_NODE_MAX && EXCHANGES_PER_NODE_MAX < HTTP_CONNECTIONS_MAX);
 assert(GATEWAY_DRAIN_MS + DATA_SERVER_DRAIN_MS + STOP_GRACE_MS < STOP_MS_MAX, "the gateway, then one actor's grace, fit into a stop");
 assert(ID_BLOCK_KEPT_MS > REQUEST_TIMEOUT_DEFAULT_MS, "who waited for a step is served from it");
 assert(ID_STEP_MIN <= ID_STEP_DEFAULT && ID_LEASE_COUNT_MAX < BLOB_ID_LIMIT);
+assert(
+  ID_RAISE_MAX >= 1_000 * ID_LEASE_COUNT_MAX && ID_RAISE_MAX * 32 <= BLOB_ID_LIMIT,
+  "far more than nodes have seen, far less than there is",
+);
 assert(CHUNKS_IN_FLIGHT_PER_SESSION_MAX <= CHUNKS_IN_FLIGHT_PER_NODE_MAX);
 assert(MAILBOX_PRIORITY_MESSAGES_MAX <= MAILBOX_MESSAGES_MAX && MAILBOX_MESSAGES_MAX <= BUS_PENDING_MESSAGES_MAX);
 assert(DATABASE_WAITING_MAX >= DEFERRED_REPLIES_MAX, "every reply a host holds open may be waiting for the database");
-assert(DATABASE_LOCK_WAIT_MS_MAX < DATABASE_STATEMENT_MS_MAX, "the server says that a lock was not to be had before its silence does");
-assert(DATABASE_CONNECT_MS_MAX < DATABASE_AWAY_MS_MAX && DATABASE_AWAY_MS_MAX < REQUEST_TIMEOUT_DEFAULT_MS, "who waits hears why");
+assert(DATABASE_LOCK_WAIT_MS_MAX % 1_000 === 0 && MIGRATION_LOCK_WAIT_MS_MAX % 1_000 === 0, "a server waits whole seconds");
+assert(
+  2 * DATABASE_LOCK_WAIT_MS_MAX < DATABASE_STATEMENT_MS_MAX && 2 * MIGRATION_LOCK_WAIT_MS_MAX < MIGRATION_STATEMENT_MS_MAX,
+  "the server says that a lock was not to be had before its silence does",
+);
+assert(
+  DATABASE_BUSY_MS_MAX + DATABASE_PAUSE_MS_MAX + 2 * DATABASE_LOCK_WAIT_MS_MAX < REQUEST_TIMEOUT_DEFAULT_MS,
+  "who waits for a locked row hears so, also from a server that looks only once a second",
+);
+assert(DATABASE_LOCK_WAIT_MS_MAX < DATABASE_BUSY_MS_MAX, "a lock that was not to be had is asked for again");
+assert(DATABASE_CONNECT_MS_MAX < DATABASE_AWAY_MS_MAX && 4 * DATABASE_AWAY_PAUSE_MS_MAX < DATABASE_AWAY_MS_MAX);
+assert(
+  DATABASE_AWAY_MS_MAX < (Math.min(REQUEST_TIMEOUT_DEFAULT_MS, READINESS_TIMEOUT_MS) * REQUEST_FIRST_TRY_PERCENT) / 100,
+  "who waits for a lost database hears so within a first try",
+);
 assert(DATABASE_IDLE_MS < DATABASE_SILENCE_MS_MAX && DATABASE_STATEMENT_MS_MAX < DATABASE_SILENCE_MS_MAX);
 assert(GROUP_NODES_MAX <= PAGE_ITEMS_MAX && LOCATIONS_MAX <= GROUP_NODES_MAX);
 assert(BODY_BUFFER_BYTES_MAX <= WRITE_BLOCK_BYTES, "a waiting body costs no more than a block being written");
@@ -345,8 +389,8 @@ assert(
 );
 assert(BUS_DIAL_MS_MAX < BUS_CONNECT_MS_MAX && BUS_RECONNECT_PAUSE_MIN_MS < BUS_RECONNECT_PAUSE_MAX_MS);
 assert(
-  BUS_RECONNECT_PAUSE_MAX_MS < BUS_GATHER_MS && BUS_GATHER_MS < REQUEST_TIMEOUT_DEFAULT_MS,
-  "others are back before a request gives up",
+  BUS_RECONNECT_PAUSE_MAX_MS < BUS_GATHER_MS && BUS_GATHER_MS < REQUEST_TIMEOUT_DEFAULT_MS * (1 - REQUEST_FIRST_TRY_PERCENT / 100),
+  "others are back before a request gives up, also one that is asked again",
 );
 assert(2 * BUS_GOODBYE_MS + STOP_GRACE_MS < STOP_MS_MAX, "an actor's grace and a goodbye fit into a stop");
 assert(MERGE_TIMEOUT_MS / MERGE_ASKED_AGAIN_MS < DEFERRED_REPLIES_MAX, "one merge that is asked for again and again crowds nobody out");

@@ -20,7 +20,7 @@ const INTERNAL_CODES: ReadonlySet<ErrorCode> = new Set([
   "DATABASE_UNAVAILABLE",
 ]);
 const RESERVED = new Set(["type", "title", "status", "code", "detail", "instance", "requestId"]);
-const INTERNAL_FACTS = new Set(["noResponders", "unconnected", "errno", "syscall", "path"]);
+const INTERNAL_FACTS = new Set(["noResponders", "away", "unconnected", "errno", "syscall", "path"]);
 
 export function problemResponse(error: TroupeError, requestId?: string): HttpResponse {
   const { code, status, facts } = error;

@@ -11,8 +11,17 @@ export interface RetryPolicy {
 
 /** The pause before attempt `attempt` (2 for the second): doubled each time, half of it random. */
 export function pauseMs(policy: RetryPolicy, attempt: number, random: Random): number {
-  const full = Math.min(policy.pauseMaxMs, policy.pauseMinMs * 2 ** Math.min(30, attempt - 2));
+  const full = pauseFullMs(policy, attempt);
   return full / 2 + (random.integer(1000) / 1000) * (full / 2);
+}
+
+/** What that pause is on average. */
+export function pauseUsualMs(policy: RetryPolicy, attempt: number): number {
+  return 0.75 * pauseFullMs(policy, attempt);
+}
+
+function pauseFullMs(policy: RetryPolicy, attempt: number): number {
+  return Math.min(policy.pauseMaxMs, policy.pauseMinMs * 2 ** Math.min(30, attempt - 2));
 }
 
 /**

@@ -2,16 +2,23 @@
  * A node's end of the data plane over the bus: what its data server does for those who can connect to it.
  *
  * N1: a transfer needs a token of this node's, for what it is asked for; frames go to an inbox only.
- * N2: transfers are bounded, and one whose gateway is silent, or lets nothing be sent, is given up: nothing of its chunk counts.
+ * N2: transfers are bounded, in all and of one connection, and one whose gateway is silent, or lets nothing be sent, is given up: nothing
+ *     of its chunk counts.
  * N3: a transfer begun twice is begun once.
  */
 import { bytesOnBus } from "../actors/bytes/contract.ts";
 import type { Handlers, HostedActor, HostPorts } from "../bus/actor.ts";
 import { actorSubject, type OutputOf, type ReceivedOf } from "../bus/contract.ts";
 import { host } from "../bus/host.ts";
-import { isInbox } from "../bus/subject.ts";
+import { inboxOwner, isInbox } from "../bus/subject.ts";
 import { TroupeError, toTroupeError } from "../core/errors.ts";
-import { DATA_SILENCE_MS_MAX, FRAME_CREDIT_MS_MAX, FRAME_WINDOW_MAX, TRANSFERS_PER_NODE_MAX } from "../core/limits.ts";
+import {
+  DATA_SILENCE_MS_MAX,
+  FRAME_CREDIT_MS_MAX,
+  FRAME_WINDOW_MAX,
+  TRANSFERS_PER_NODE_MAX,
+  TRANSFERS_PER_OWNER_MAX,
+} from "../core/limits.ts";
 import type { Bus, BusMessage, Subscription } from "../core/ports/bus.ts";
 import { SilenceWatch } from "../core/silence-watch.ts";
 import type { ByteService } from "./byte-service.ts";
@@ -91,6 +98,9 @@ class BusDataServer implements BytesOnBus {
     if (this.#transfers.has(transferId)) throw new TroupeError("BAD_REQUEST", "This transfer has been begun.");
     if (this.#transfers.size >= TRANSFERS_PER_NODE_MAX)
       throw new TroupeError("TOO_MANY", `${TRANSFERS_PER_NODE_MAX} transfers over the bus are under way at this node already.`);
+    const owner = inboxOwner(inbox);
+    if ([...this.#transfers.values()].filter((transfer) => transfer.owner === owner).length >= TRANSFERS_PER_OWNER_MAX)
+      throw new TroupeError("TOO_MANY", `${TRANSFERS_PER_OWNER_MAX} transfers of ${owner} are under way at this node already.`);
     const transfer = new NodeTransfer(this.#bus, inbox, new SilenceWatch(this.#ports.clock, silenceMs, undefined), () =>
       this.#transfers.delete(transferId),
     );
@@ -208,6 +218,7 @@ interface Hearing {
 class NodeTransfer {
   readonly watch: SilenceWatch;
   readonly ended: Promise<void>;
+  readonly owner: string;
   readonly #bus: Bus;
   readonly #inbox: string;
   readonly #onEnd: () => void;
@@ -217,6 +228,7 @@ class NodeTransfer {
     const ended = Promise.withResolvers<void>();
     this.ended = ended.promise;
     this.watch = watch;
+    this.owner = inboxOwner(inbox);
     this.#bus = bus;
     this.#inbox = inbox;
     this.#onEnd = () => {

@@ -5,13 +5,14 @@
  *     came before says nothing new.
  * V2: at most a window of frames waits; the sender is allowed more as they are taken. One that sends more than it may is given up.
  * V3: the end says how many frames there were: one that is missing at the end is missed, too.
+ * V4: a sender that cannot be allowed more would be waited for in vain: the transfer ends with the reason.
  */
 import { TroupeError } from "../core/errors.ts";
 import { FRAME_WINDOW_MAX } from "../core/limits.ts";
 import type { SilenceWatch } from "../core/silence-watch.ts";
 
 export interface FrameReceiverOptions {
-  /** Tells the sender how many frames it may have sent in all. */
+  /** Tells the sender how many frames it may have sent in all. What it throws ends the transfer. */
   readonly allow: (upTo: number) => void;
   /** Counts while a frame is waited for; rests otherwise. */
   readonly watch: SilenceWatch;
@@ -89,10 +90,17 @@ export class FrameReceiver implements AsyncIterator<Uint8Array, undefined> {
     this.#options.watch.rest();
     // Not for every frame: half a window at a time keeps the sender going with an eighth of the messages.
     const upTo = this.#takenCount + FRAME_WINDOW_MAX;
-    if (upTo - this.#allowedUpTo >= FRAME_WINDOW_MAX / 2) {
-      this.#allowedUpTo = upTo;
-      this.#options.allow(upTo);
-    }
+    if (!this.#isEnded && upTo - this.#allowedUpTo >= FRAME_WINDOW_MAX / 2) this.#allow(upTo);
     return { done: false, value };
+  }
+
+  /** V4 */
+  #allow(upTo: number): void {
+    this.#allowedUpTo = upTo;
+    try {
+      this.#options.allow(upTo);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 }

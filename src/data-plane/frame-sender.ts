@@ -3,10 +3,10 @@
  *
  * S1: a frame leaves only on credit, so that what waits between the two is bounded by the receiver's window.
  * S2: credit is the count of frames that may have been sent in all: a message about it that is lost is made up for by the next, and one
- *     that comes late takes nothing back.
+ *     that comes late takes nothing back. One that allows more than a window allows a window.
  */
 import assert from "node:assert/strict";
-import { FRAME_BYTES_MAX } from "../core/limits.ts";
+import { FRAME_BYTES_MAX, FRAME_WINDOW_MAX } from "../core/limits.ts";
 import type { SilenceWatch } from "../core/silence-watch.ts";
 import { encodeFrame, FRAME_HEADER_BYTES, type Frame } from "./frame.ts";
 
@@ -52,7 +52,7 @@ export class FrameSender {
 
   /** S2 */
   allow(upTo: number): void {
-    this.#upTo = Math.max(this.#upTo, upTo);
+    this.#upTo = Math.max(this.#upTo, Math.min(upTo, this.#sentCount + FRAME_WINDOW_MAX));
     if (this.#sentCount < this.#upTo) this.#waiting?.resolve();
   }
 

@@ -4,7 +4,7 @@
  * R1: the value under a key that names a secret is never written, at any depth that is written at all.
  * R2: credentials inside a URL are cut out of every text.
  */
-import { TroupeError } from "../core/errors.ts";
+import { RETRY, TroupeError } from "../core/errors.ts";
 
 const HIDDEN = "[redacted]";
 /** What lies deeper is not written: a log line is no place for a tree. */
@@ -61,7 +61,7 @@ function redactedItems(items: readonly unknown[], depth: number): unknown[] {
   return items.length > ITEMS_MAX ? [...shown, `… ${items.length - ITEMS_MAX} more`] : shown;
 }
 
-/** The first error has its stack; causes have what tells them apart. */
+/** The first error has its stack, unless it is expected; causes have what tells them apart. */
 function redactedError(error: Error, depth: number, causesLeft: number): Record<string, unknown> {
   const code: unknown = "code" in error ? error.code : undefined;
   const cause: unknown = error.cause;
@@ -70,10 +70,15 @@ function redactedError(error: Error, depth: number, causesLeft: number): Record<
     message: redactedText(error.message),
     ...(typeof code === "string" || typeof code === "number" ? { code } : {}),
     ...(error instanceof TroupeError && Object.keys(error.facts).length > 0 ? { facts: redactedValue(error.facts, depth) } : {}),
-    ...(causesLeft === CAUSES_MAX && error.stack !== undefined ? { stack: redactedText(error.stack) } : {}),
+    ...(causesLeft === CAUSES_MAX && error.stack !== undefined && !isExpected(error) ? { stack: redactedText(error.stack) } : {}),
     ...(error instanceof AggregateError ? { errors: redactedItems(error.errors, depth) } : {}),
     ...(cause === undefined || causesLeft === 0
       ? {}
       : { cause: cause instanceof Error ? redactedError(cause, depth, causesLeft - 1) : redactedValue(cause, depth) }),
   };
+}
+
+/** Something that is away or busy: where in the code that was noticed helps nobody, and an outage writes many such lines. */
+function isExpected(error: Error): boolean {
+  return error instanceof TroupeError && error.retry === RETRY.later && error.status !== 500;
 }

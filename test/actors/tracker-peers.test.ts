@@ -7,6 +7,7 @@ import { defineContract, request } from "../../src/bus/contract.ts";
 import { host } from "../../src/bus/host.ts";
 import { RESTART_BACKOFF_MIN_MS, TRACKER_LISTENING_PERCENT } from "../../src/core/limits.ts";
 import { type Log, SILENT_LOG } from "../../src/core/log.ts";
+import { readableLog } from "../bus/theatre.ts";
 import { HEARTBEAT_MS, OFFLINE_AFTER_MS, type StartedTracker, Trackers } from "../support/trackers.ts";
 
 const LISTENING_MS = (HEARTBEAT_MS * TRACKER_LISTENING_PERCENT) / 100;
@@ -243,5 +244,47 @@ describe("a tracker that crashed", () => {
     await trackers.bring("a");
     await trackers.clock.advance(LISTENING_MS);
     expect(await trackers.now(locating)).toMatchObject({ nodes: [{ nodeId: "a" }] });
+  });
+});
+
+describe("the log of a tracker", () => {
+  const NODES = ["a", "b", "c"];
+  const beat = (trackers: Trackers, nodeId: string) =>
+    trackers.now(trackers.clients.heartbeat({ nodeId, startedMs: 5, freeBytes: 1 }, { answersMax: 1 }));
+
+  it("F10: has one line when it hears nobody any more, for it may be cut off itself, and one when that is over", async () => {
+    await using trackers = await Trackers.open();
+    const { log, lines } = readableLog();
+    await trackers.start({ isAlone: true }, log);
+    // They do not all speak at the same moment.
+    for (const nodeId of NODES) {
+      await trackers.bring(nodeId);
+      await trackers.clock.advance(HEARTBEAT_MS / 2);
+    }
+    lines.length = 0;
+    await trackers.clock.advance(3 * OFFLINE_AFTER_MS);
+    expect(await trackers.states()).toEqual(["a offline", "b offline", "c offline"]);
+    for (const nodeId of NODES) await beat(trackers, nodeId);
+    expect(await trackers.states()).toEqual(["a active", "b active", "c active"]);
+    expect(lines.map(({ level, sentence }) => `${level}: ${sentence}`)).toEqual([
+      "warn: No node is heard any more: silent ones count as offline, or this tracker is cut off.",
+      "info: Nodes are heard again.",
+    ]);
+  });
+
+  it("F1: names each node that is silent while others speak", async () => {
+    await using trackers = await Trackers.open();
+    const { log, lines } = readableLog();
+    await trackers.start({ isAlone: true }, log);
+    for (const nodeId of NODES) await trackers.bring(nodeId);
+    lines.length = 0;
+    for (let passedMs = 0; passedMs < 2 * OFFLINE_AFTER_MS; passedMs += HEARTBEAT_MS) {
+      await beat(trackers, "b");
+      await trackers.clock.advance(HEARTBEAT_MS);
+    }
+    expect(lines.map(({ facts, sentence }) => `${facts["nodeId"]}: ${sentence}`)).toEqual([
+      "a: A node is silent and counts as offline.",
+      "c: A node is silent and counts as offline.",
+    ]);
   });
 });

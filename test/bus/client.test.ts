@@ -7,6 +7,7 @@ import { host } from "../../src/bus/host.ts";
 import { TroupeError } from "../../src/core/errors.ts";
 import { REQUEST_FIRST_TRY_PERCENT } from "../../src/core/limits.ts";
 import type { BusHeaders } from "../../src/core/ports/bus.ts";
+import { sleep } from "../../src/core/ports/clock.ts";
 import { actor, chorus, ending, Theatre } from "./theatre.ts";
 
 /** Something on the actor's subject that answers with these bytes and headers. */
@@ -193,6 +194,73 @@ describe("a client", () => {
       await theatre.clock.advance(TIMEOUT_MS);
       expect(await silent).toBe("DEADLINE_EXCEEDED");
       expect(deaf.heard).toBe(1);
+    });
+
+    const away = (): TroupeError => new TroupeError("BUS_UNAVAILABLE", "away", { facts: { away: true } });
+    const notBackYet = (): TroupeError => new TroupeError("UNAVAILABLE", "not back yet", { facts: { noResponders: true, away: true } });
+
+    /** The callers' bus fails these times after 200 ms each, then works. @returns how much time each request was given */
+    function outage(theatre: Theatre, failures: TroupeError[]): number[] {
+      const { callers, clock } = theatre;
+      const request = callers.request.bind(callers);
+      const givenMs: number[] = [];
+      callers.request = async (subject, payload, options) => {
+        givenMs.push(options.timeoutMs);
+        expect(options.headers?.[HEADERS.timeout]).toBe(String(options.timeoutMs));
+        const failure = failures.shift();
+        if (failure === undefined) return await request(subject, payload, options);
+        await sleep(clock, 200);
+        throw failure;
+      };
+      return givenMs;
+    }
+
+    it("F10: one that an outage ended is asked again with all the time that is left", async () => {
+      for (const failure of [away(), notBackYet()]) {
+        const theatre = new Theatre();
+        await hostOne(theatre, () => ({ name: "b" }));
+        const givenMs = outage(theatre, [failure]);
+        const call = client(theatre.callers, again).one({}, { timeoutMs: TIMEOUT_MS });
+        await theatre.clock.advance(200);
+        expect(await call).toEqual({ name: "b" });
+        expect(givenMs).toEqual([FIRST_MS, TIMEOUT_MS - 200]);
+      }
+    });
+
+    it("F10: one that an outage ended twice is not asked a third time, nor one that may not be repeated a second", async () => {
+      for (const [contract, tries] of [
+        [again, 2],
+        [chorus, 1],
+      ] as const) {
+        const theatre = new Theatre();
+        const givenMs = outage(theatre, [away(), notBackYet(), away()]);
+        const call = ending(client(theatre.callers, contract).one({}, { timeoutMs: TIMEOUT_MS }));
+        await theatre.clock.advance(TIMEOUT_MS);
+        expect(await call).toBe(tries === 2 ? "UNAVAILABLE" : "BUS_UNAVAILABLE");
+        expect(givenMs).toHaveLength(tries);
+      }
+    });
+
+    it("is asked once where the bus is closed, takes no more, or knows that nobody listens", async () => {
+      for (const refusal of [new TroupeError("BUS_UNAVAILABLE"), new TroupeError("UNAVAILABLE", "", { facts: { noResponders: true } })]) {
+        const theatre = new Theatre();
+        const givenMs = outage(theatre, [refusal, refusal]);
+        const call = client(theatre.callers, again)
+          .one({}, { timeoutMs: TIMEOUT_MS })
+          .catch((error: unknown) => error);
+        await theatre.clock.advance(200);
+        expect(await call).toBe(refusal);
+        expect(givenMs).toEqual([FIRST_MS]);
+      }
+    });
+
+    it("is not asked again when no time is left", async () => {
+      const theatre = new Theatre();
+      const givenMs = outage(theatre, [away()]);
+      const call = ending(client(theatre.callers, again).one({}, { timeoutMs: 200 }));
+      await theatre.clock.advance(200);
+      expect(await call).toBe("BUS_UNAVAILABLE");
+      expect(givenMs).toHaveLength(1);
     });
 
     it("a member too busy to begin it in time does not begin it at all", async () => {

@@ -98,7 +98,11 @@ describe("a connection that does not come about", () => {
     await using connections = new Connections(server);
     const { code, detail } = await failure(connections, NARROW);
     expect(code).toBe("FORBIDDEN");
-    expect(detail).toMatch(/may not subscribe _INBOX_narrow\..*where its answers go/);
+    expect(detail).toBe(`NATS at ${server.url} let 'narrow' in, who may not hear answers to 'narrow': log in as the user 'narrow'.`);
+    const other = await failure(connections, { ...NARROW, inboxPrefix: "_INBOX_client" });
+    expect(other.detail).toBe(`NATS at ${server.url} let 'narrow' in, who may not hear answers to 'client': log in as the user 'client'.`);
+    // Whoever asked for the connection has been told.
+    expect(connections.lines).toEqual([]);
   });
 });
 

@@ -87,7 +87,8 @@ describe("upload", () => {
       seen.endsWith("chunks/1") && failures-- > 0 ? problem(503, "BUSY", {}, { "retry-after": "6" }) : undefined;
     const { err } = await rig.run(["upload", "a.bin", "--chunk", "64KiB", "--parallel", "1"]);
     expect(err.startsWith(BEGUN)).toBe(true);
-    const lines = err.slice(BEGUN.length).trim().split("\n");
+    const [reason, ...lines] = err.slice(BEGUN.length).trim().split("\n");
+    expect(reason).toMatch(/^a\.bin: BUSY as told\. Trying again for about \dm \d+s\.$/);
     expect(lines.length).toBeGreaterThanOrEqual(2);
     expect(lines.every((line) => /^a\.bin: [\d.]+ (B|KiB) of 192 KiB \(\d+ %\), .+$/.test(line))).toBe(true);
   });
@@ -196,7 +197,28 @@ describe("upload", () => {
     };
     const said = await rig.run(["upload", "a.bin", "--chunk", "64KiB"], { isTerminal });
     expect(said.code).toBe(0);
-    expect(said.err.match(/a\.bin: connection lost, trying again\n/g)).toHaveLength(1);
+    expect(
+      said.err.match(/a\.bin: No answer from http:\/\/gateway\.test \(connection reset\)\. Trying again for about 46s\.\n/g),
+    ).toHaveLength(1);
+    expect(said.err.match(/Trying again/g)).toHaveLength(1);
+  });
+
+  it("tells each reason once before anything is open, and ends with 5 when the server has nobody to ask", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 10);
+    rig.gateway.before = () => problem(503, "DATABASE_UNAVAILABLE");
+    const said = await rig.run(["upload", "a.bin"]);
+    expect(said).toMatchObject({ code: 5, out: "" });
+    expect(said.err).toBe("a.bin: DATABASE_UNAVAILABLE as told. Trying again.\ntroupe: DATABASE_UNAVAILABLE as told.\n");
+  });
+
+  it("goes on with the next file when the node of one is away", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 10);
+    await rig.file("b.bin", 10);
+    rig.gateway.before = (seen) => (seen.includes("u1/chunks") ? problem(503, "HOST_UNAVAILABLE") : undefined);
+    const said = await rig.run(["upload", "a.bin", "b.bin"]);
+    expect(said).toMatchObject({ code: 5, out: urlOf(1, "b.bin"), err: expect.stringContaining("1 of 2 uploaded.") });
   });
 
   it("says how large a file is for which there is no room", async () => {
@@ -318,7 +340,27 @@ describe("download", () => {
       isFirst = false;
       return { ...response, body: broken(response.body, 5) };
     };
-    expect(await rig.run(["download", ID])).toMatchObject({ code: 0, err: "a.bin: connection lost, trying again\n" });
+    expect(await rig.run(["download", ID])).toMatchObject({
+      code: 0,
+      err: "a.bin: No answer from http://gateway.test (The connection was reset). Trying again for about 46s.\n",
+    });
+  });
+
+  it.each([
+    ["into a file", [], false],
+    ["into a file, on a terminal", [], true],
+    ["to stdout", ["-o", "-"], false],
+  ])("tells once which node is waited for, and ends with 5 when it stays away: %s", async (_, more, isTerminal) => {
+    await using rig = await downloadRig();
+    rig.gateway.before = (seen) =>
+      seen.startsWith("GET /files/")
+        ? problem(503, "HOST_UNAVAILABLE", { nodeId: "storage-3", detail: "The node storage-3 does not answer." })
+        : undefined;
+    const said = await rig.run(["download", ID, ...more], { isTerminal });
+    expect(said.code).toBe(5);
+    expect(said.err.match(/Trying again/g)).toHaveLength(1);
+    expect(said.err.startsWith("a.bin: The node storage-3 does not answer. Trying again for about 46s.\n")).toBe(true);
+    expect(said.err.endsWith("troupe: The node storage-3 does not answer.\n")).toBe(true);
   });
 
   it("ends with 3 for no such file, and leaves nothing", async () => {
@@ -459,7 +501,9 @@ describe("exit codes and errors", () => {
     ["403", 4, () => problem(403, "FORBIDDEN")],
     ["404", 3, () => problem(404, "FILE_NOT_FOUND")],
     ["500", 1, () => problem(500, "INTERNAL")],
-    ["503", 1, () => problem(503, "UNAVAILABLE")],
+    ["503", 1, () => problem(503, "BUSY")],
+    ["503 of a server that misses a part", 5, () => problem(503, "UNAVAILABLE")],
+    ["504", 5, () => problem(504, "DEADLINE_EXCEEDED")],
     ["a refusal of the request by the server", 1, () => problem(400, "BAD_REQUEST")],
   ];
   it.each(answers)("%s ends with %i and one line", async (_, code, answer) => {

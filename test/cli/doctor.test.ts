@@ -86,6 +86,15 @@ describe("doctor", () => {
     expect((await examine([], { portState: async () => ({ kind: "impossible", reason: "EACCES" }) })).of("port")?.verdict).toBe("fail");
   });
 
+  it("does not suspect a firewall before somebody who answered and said no", async () => {
+    const { of } = await examine(["--gateway", "http://other.test"], {}, (rig) => {
+      rig.gateway.before = () => {
+        throw new TroupeError("FORBIDDEN", "NATS let 'observer' in.");
+      };
+    });
+    expect(of("gateway")).toMatchObject({ verdict: "fail", sentence: "NATS let 'observer' in." });
+  });
+
   it("says in words why a gateway is not ready", async () => {
     const { of } = await examine([], {}, (rig) => {
       rig.gateway.before = (seen) =>

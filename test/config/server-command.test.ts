@@ -1,7 +1,7 @@
 /** The command line of a server process. */
 import { describe, expect, it } from "vitest";
 import { parseServerCommand, type ServerCommand } from "../../src/config/server-command.ts";
-import { SETTING_NAMES, SETTINGS } from "../../src/config/setting-table.ts";
+import { environmentVariable, SETTING_NAMES, SETTINGS } from "../../src/config/setting-table.ts";
 
 function parse(argv: string[], environment: Record<string, string> = {}): ServerCommand {
   return parseServerCommand({ argv, environment, workingDirectory: "/w", hostname: "host", readFile: () => undefined, version: "1.2.3" });
@@ -23,6 +23,15 @@ describe("the server's command line", () => {
     for (const name of SETTING_NAMES) expect(text).toContain(`--${SETTINGS[name].flag} <`);
     expect(text).toContain("Examples:");
     expect(text).toContain("(default: 8080)");
+    expect(text).toContain("Usage: npm start -- [options]");
+  });
+
+  it("its help names the script that was run, and every file a secret may be in", () => {
+    const command = parse(["--help"], { npm_lifecycle_event: "node" });
+    const text = command.kind === "print" ? command.text : "";
+    expect(text).toContain("Usage: npm run node -- [options]");
+    for (const name of SETTING_NAMES)
+      if (SETTINGS[name].isSecret) expect(text).toContain(`${environmentVariable(SETTINGS[name].flag)}_FILE`);
   });
 
   it("prints the version", () => {

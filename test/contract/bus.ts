@@ -261,6 +261,8 @@ export function describeBus(name: string, open: () => Promise<BusHarness>): void
       const ended = await outcome(bus.request("test.nobody", text(""), { timeoutMs: 60_000 }));
       expect(ended).toMatchObject({ error: { code: "UNAVAILABLE", facts: { noResponders: true } } });
       expect(await bus.requestMany("test.nobody", text(""), { timeoutMs: 60_000 })).toEqual([]);
+      const unplayed = await outcome(bus.request("troupe.v1.tracker.place", text(""), { timeoutMs: 60_000 }));
+      expect(unplayed).toMatchObject({ error: { detail: "No process with the role tracker answers; is one started?" } });
     });
 
     it("gives up at the deadline, and a late answer is nobody's", async () => {

@@ -10,6 +10,7 @@ import {
   FRAME_CREDIT_MS_MAX,
   FRAME_WINDOW_MAX,
   TRANSFERS_PER_NODE_MAX,
+  TRANSFERS_PER_OWNER_MAX,
 } from "../../src/core/limits.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import type { Bus } from "../../src/core/ports/bus.ts";
@@ -202,8 +203,15 @@ describe("bytes over the bus", () => {
 
   it("F28: one transfer too many is told so, and one that ends makes room", async () => {
     await using there = await stage();
-    const streams = await Promise.all(Array.from({ length: TRANSFERS_PER_NODE_MAX }, () => there.plane.readBlob(there.reading, RANGE)));
-    expect(await codeOf(there.plane.readBlob(there.reading, RANGE))).toBe("TOO_MANY");
+    const [second, third] = [there.medium.connect(), there.medium.connect()].map((bus) => new BusDataPlane({ ...there, bus }));
+    const begin = (plane = there.plane) => plane.readBlob(there.reading, RANGE);
+    const most = (plane?: BusDataPlane) => Promise.all(Array.from({ length: TRANSFERS_PER_OWNER_MAX }, () => begin(plane)));
+    const streams = await most();
+    // A connection that takes no more leaves room for others.
+    expect(await codeOf(begin())).toBe("TOO_MANY");
+    streams.push(...(await most(second)));
+    expect(streams).toHaveLength(TRANSFERS_PER_NODE_MAX);
+    expect(await codeOf(begin(third))).toBe("TOO_MANY");
     for (const stream of streams) await stream[Symbol.asyncIterator]().return?.();
     await until(() => there.node.openCount === 0);
     await (await there.plane.readBlob(there.reading, RANGE))[Symbol.asyncIterator]().return?.();

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { blobPath } from "../../src/core/blob-path.ts";
+import type { TroupeError } from "../../src/core/errors.ts";
 import { READ_TOKEN_MS } from "../../src/core/limits.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import type { HttpResponse } from "../../src/core/ports/http-exchange.ts";
@@ -6,7 +8,7 @@ import { createDataServer } from "../../src/data-plane/data-server.ts";
 import { TokenMint } from "../../src/data-plane/token.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
-import { AS_LOCAL, createUpload, piecesOf, someBytes, startTroupe, type Troupe, uploadFile } from "../support/troupe.ts";
+import { AS_LOCAL, createUpload, piecesOf, readFile, someBytes, startTroupe, type Troupe, uploadFile } from "../support/troupe.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 async function ask(
@@ -102,6 +104,24 @@ describe("a node's data server", () => {
     expect((await ask(troupe, "GET", target, { token: read })).status).toBe(200);
     await clock.advance(READ_TOKEN_MS);
     expect((await ask(troupe, "GET", target, { token: read })).status).toBe(403);
+  });
+
+  it("I23: no token is given for a blob that is not here, or not of that size, and one that is open is known by its own", async () => {
+    await using directory = await temporaryDirectory();
+    await using troupe = await startTroupe({ root: directory.path });
+    const { fileId } = await uploadFile(troupe, someBytes(10));
+    const { blob } = await troupe.catalog.file({ fileId }, AS_LOCAL);
+    const here = { blobId: blob.blobId, path: blob.path, sizeBytes: 10 };
+    const grant = (asked: typeof here) =>
+      troupe.storage.grantRead(asked).then(
+        () => "granted",
+        (error: TroupeError) => error.code,
+      );
+    const asks = [here, { ...here, sizeBytes: 11 }, { ...here, blobId: blob.blobId + 1, path: blobPath(blob.blobId + 1, 1) }];
+    const answers = async () => Promise.all(asks.map(grant));
+    expect(await answers()).toEqual(["granted", "BLOB_DAMAGED", "BLOB_NOT_FOUND"]);
+    await readFile(troupe, fileId);
+    expect(await answers()).toEqual(["granted", "BLOB_DAMAGED", "BLOB_NOT_FOUND"]);
   });
 
   it("answers errors of the session with their code, and closes after a refused body", async () => {

@@ -189,6 +189,62 @@ describe("a transfer in frames", () => {
     );
   });
 
+  describe("whose sender cannot be allowed more", () => {
+    const lost = new TroupeError("BUS_UNAVAILABLE");
+    const HALF = FRAME_WINDOW_MAX / 2;
+
+    function deafSender() {
+      const watch = new SilenceWatch(new VirtualClock(), 1_000, undefined);
+      const allow = (): void => {
+        throw lost;
+      };
+      return { watch, receiver: new FrameReceiver({ allow, watch }) };
+    }
+
+    it("gives a reader that waited its frame, then the reason", async () => {
+      const { watch, receiver } = deafSender();
+      for (let index = 0; index < HALF; index += 1) {
+        const waiting = receiver.next();
+        receiver.take(index, Uint8Array.of(index));
+        expect(await waiting).toEqual({ done: false, value: Uint8Array.of(index) });
+      }
+      await expect(receiver.next()).rejects.toBe(lost);
+      watch.end();
+    });
+
+    it("gives a reader that came later its frame, then the reason instead of the frames that wait", async () => {
+      const { watch, receiver } = deafSender();
+      for (let index = 0; index < FRAME_WINDOW_MAX; index += 1) receiver.take(index, Uint8Array.of(index));
+      for (let index = 0; index < HALF; index += 1) expect(await receiver.next()).toEqual({ done: false, value: Uint8Array.of(index) });
+      await expect(receiver.next()).rejects.toBe(lost);
+      watch.end();
+    });
+
+    it("loses nothing when it has sent everything already", async () => {
+      const { watch, receiver } = deafSender();
+      for (let index = 0; index < FRAME_WINDOW_MAX; index += 1) receiver.take(index, Uint8Array.of(index));
+      receiver.end(FRAME_WINDOW_MAX);
+      for (let index = 0; index < FRAME_WINDOW_MAX; index += 1)
+        expect(await receiver.next()).toMatchObject({ value: Uint8Array.of(index) });
+      expect(await receiver.next()).toEqual({ done: true, value: undefined });
+      watch.end();
+    });
+  });
+
+  it("has no more frames on their way than a window, however many the receiver allows", async () => {
+    const watch = new SilenceWatch(new VirtualClock(), 1_000, undefined);
+    let sentCount = 0;
+    const sender = new FrameSender({ payloadBytesMax: 30, credit: 1, watch, publish: () => (sentCount += 1) });
+    const lost = new TroupeError("UNAVAILABLE");
+    const sending = sender.send(new Uint8Array(10_000)).catch((error: unknown) => error);
+    sender.allow(0xffff_ffff);
+    for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
+    expect(sentCount).toBe(1 + FRAME_WINDOW_MAX);
+    sender.fail(lost);
+    expect(await sending).toBe(lost);
+    watch.end();
+  });
+
   it("is given up by a receiver that gets more than it asked for", async () => {
     const watch = new SilenceWatch(new VirtualClock(), 1_000, undefined);
     const receiver = new FrameReceiver({ allow: () => undefined, watch });

@@ -55,7 +55,11 @@ export async function startHopCluster(root: string): Promise<HopCluster> {
   await makeDurableDirectory(disk, join(root, "node"));
   await playTracker(stage, { database: await openDatabase<TrackerTables>("tracker"), heartbeatMs: 3_000, offlineAfterMs: 10_000 });
   await playIds(stage, { database: await openDatabase<IdsTables>("ids") });
-  await playCatalog(stage, { database: await openDatabase<CatalogTables>("storage"), cache: new MemoryCache(clock) });
+  await playCatalog(stage, {
+    database: await openDatabase<CatalogTables>("storage"),
+    databaseKind: "sqlite",
+    cache: new MemoryCache(clock),
+  });
 
   let node: { readonly nodeId: string; kill(): Promise<void> } | undefined;
   const startNode = async (): Promise<void> => {
@@ -73,6 +77,7 @@ export async function startHopCluster(root: string): Promise<HopCluster> {
         hasher,
         tokens,
         directory,
+        onNameLost: () => undefined,
         group: "group001",
         zone: "zone1",
         verifyAgeMs: 3_600_000,

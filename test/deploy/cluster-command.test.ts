@@ -1,5 +1,6 @@
 /** `npm run cluster` as a person meets it: started, killed, started again, stopped. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -106,6 +107,28 @@ async function checkSecrets(data: string): Promise<void> {
   expect((await processesIn(data)).filter(holdsOne)).toEqual([]);
 }
 
+/** What the cluster says of one that was killed, when done: run by a shell in the folder where it was said, until it serves. */
+async function killAndStartByHand(command: ClusterCommand, data: string, name: string, ready: RegExp): Promise<ChildProcess> {
+  const noted = JSON.parse(await readFile(join(data, "processes.json"), "utf8")) as { name: string; pid: number }[];
+  const { pid } = noted.find((each) => each.name === name) as { pid: number };
+  process.kill(pid, "SIGKILL");
+  const said = new RegExp(`${name} \\(process ${pid}\\) has ended: SIGKILL\\. Start it again: (.*)\n`);
+  await command.until(() => said.test(command.stderr));
+  const child = spawn("sh", ["-c", said.exec(command.stderr)?.[1] as string], { stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (bytes: Buffer) => void (output += bytes.toString()));
+  const untilMs = performance.now() + STARTED_WITHIN_MS;
+  while (!ready.test(output)) {
+    if (child.exitCode !== null || performance.now() > untilMs) throw new Error(`${name}: ${output}`);
+    await pause(20);
+  }
+  return child;
+}
+
+async function hasEnded(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+}
+
 describe("npm run cluster", { timeout: STARTED_WITHIN_MS }, () => {
   it(
     "I24: starts every part, keeps its secrets, is found running, ends what a killed one left, and stops all of it on a signal",
@@ -127,12 +150,26 @@ describe("npm run cluster", { timeout: STARTED_WITHIN_MS }, () => {
       expect(await second.ended).toBe(1);
       expect(second.stderr).toMatch(/A cluster runs in .* already \(process \d+\)/);
 
+      expect(first.stderr).toContain(`Which process is which: ${join(data, "processes.json")}`);
+      const byHand = [
+        await killAndStartByHand(first, data, "nats", /Server is ready/),
+        await killAndStartByHand(first, data, "mariadb", /ready for connections/),
+        await killAndStartByHand(first, data, "redis", /eady to accept connections/),
+        await killAndStartByHand(first, data, "storage-3", /^troupe ready/m),
+      ];
       first.send("SIGKILL");
       expect(await first.ended).toBe("SIGKILL");
       await using third = new ClusterCommand(["--port", "0", "--data", data]);
       await third.until(() => third.stdout.includes("\n"));
-      expect(third.stderr.match(/\(process \d+\) is left of a cluster that was killed/g)).toHaveLength(PROCESSES);
+      expect(third.stderr.match(/\S+ \(process \d+\) was started by hand and is still there/g)).toHaveLength(byHand.length);
+      expect(third.stderr.match(/\(process \d+\) is left of a cluster that was killed/g)).toHaveLength(PROCESSES - byHand.length);
+      await Promise.all(byHand.map(hasEnded));
       expect(READY.exec(third.stdout)?.[2]).toBe(observer);
+
+      const again = [
+        await killAndStartByHand(third, data, "redis", /eady to accept connections/),
+        await killAndStartByHand(third, data, "storage-3", /^troupe ready/m),
+      ];
 
       // Also when nobody reads any more what it says.
       third.hangUp();
@@ -142,6 +179,7 @@ describe("npm run cluster", { timeout: STARTED_WITHIN_MS }, () => {
       third.send("SIGTERM");
       expect(await third.ended).toBe(0);
       expect(performance.now() - sinceMs).toBeLessThan(12_000);
+      await Promise.all(again.map(hasEnded));
       expect(await processesIn(data)).toEqual([]);
     },
     3 * STARTED_WITHIN_MS,

@@ -204,6 +204,20 @@ describe("a cluster", { timeout: 2 * WAIT_MS_MAX }, () => {
     expect(told).toEqual([
       `storage-2 (process ${pid}) has ended: SIGKILL. Start it again: npm run node -- --config ${cluster.directory}/storage-2/troupe.config.json`,
     ]);
+    const conf = join(cluster.directory, "nats", "nats.conf");
+    const { pid: natsPid } = cluster.engine("nats");
+    await cluster.engine("nats").kill();
+    const ofNats = await until(
+      async () => cluster.said.find((sentence) => sentence.includes(`process ${natsPid}`)),
+      (sentence) => sentence !== undefined,
+    );
+    expect(ofNats).toMatch(
+      new RegExp(`^nats \\(process ${natsPid}\\) has ended: SIGKILL\\. Start it again: \\S+/nats-server --config ${conf}$`),
+    );
+    // That command has no address: the file must.
+    const { port } = new URL(cluster.natsUrl("observer"));
+    expect((await readFile(conf, "utf8")).match(/^listen: .*$/gm)).toEqual([`listen: "127.0.0.1:${port}"`]);
+    await cluster.engine("nats").start();
     await cluster.start("storage-2");
     expect(cluster.processes.get("storage-2")?.pid).not.toBe(pid);
     await until(activeNodes, (nodes) => nodes.length === 3);

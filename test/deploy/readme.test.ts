@@ -21,6 +21,15 @@ const SECRETS: Readonly<Record<string, string>> = {
   "/etc/troupe/gateway.token": "alice:0123456789abcdef\n",
 };
 
+describe("deploy/nats.conf", () => {
+  it("gives a client that stands still up within fifteen seconds", () => {
+    const configuration = readFileSync(`${FOLDER}nats.conf`, "utf8");
+    const seconds = Number(/^ping_interval: "(\d+)s"$/m.exec(configuration)?.[1]);
+    const unanswered = Number(/^ping_max: (\d+)$/m.exec(configuration)?.[1]);
+    expect(seconds * (unanswered + 1)).toBeLessThanOrEqual(15);
+  });
+});
+
 describe("deploy/README.md", () => {
   const examples = [...readme.matchAll(/^```json\n(.*?)^```$/gms)].map(([, text]) => text as string);
 
@@ -44,6 +53,13 @@ describe("deploy/README.md", () => {
   it("makes a password for every user of the bus", () => {
     const users = /for user in ([A-Z ]+); do/.exec(readme)?.[1]?.split(" ");
     expect(users?.map((user) => `TROUPE_NATS_${user}_PASSWORD`).sort()).toEqual(NATS_USERS.map(passwordVariable).sort());
+  });
+
+  it("passwords of the bus in the environment of a server are nobody's mistake", () => {
+    const environment = Object.fromEntries(NATS_USERS.map((user) => [passwordVariable(user), "p1"]));
+    const sources = { flags: {}, workingDirectory: "/w", hostname: "machine", readFile: () => undefined };
+    expect(resolveSettings({ ...sources, environment }).warnings).toEqual([]);
+    expect(resolveSettings({ ...sources, environment: { TROUPE_NATS_PASSWORD: "p1" } }).warnings).toHaveLength(1);
   });
 
   it("names files and variables that are there", () => {

@@ -1,5 +1,5 @@
 /** One process with a bus beside it: `--nats local`, and the command line straight to the actors. */
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectNats } from "../../src/bus/nats.ts";
@@ -12,6 +12,7 @@ import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 import { someBytes } from "../support/troupe.ts";
 
+const WAIT_MS_MAX = 30_000;
 const FLAGS = ["--nats", "local"];
 
 let folder: TemporaryDirectory;
@@ -41,8 +42,9 @@ async function roles(): Promise<string[]> {
 }
 
 async function clientUrl(): Promise<string> {
-  const { passwords, ports } = JSON.parse(await readFile(join(data(), "nats", "passwords.json"), "utf8"));
-  return `nats://client:${passwords.client}@127.0.0.1:${ports.nats}`;
+  const path = join(data(), "nats", "client.url");
+  expect((await stat(path)).mode & 0o077).toBe(0);
+  return (await readFile(path, "utf8")).trim();
 }
 
 describe("--nats local", () => {
@@ -50,26 +52,50 @@ describe("--nats local", () => {
     expect(await roles()).toEqual(["catalog", "gateway", "ids", "storage", "tracker"]);
   });
 
-  it("every verb of the command line works on the bus as it does at a gateway", async () => {
-    const nats = await clientUrl();
-    const bytes = someBytes(9 * 1024 * 1024 + 17, 3);
-    await writeFile(inFolder("film.bin"), bytes);
-    const url = (await runTroupe(nats, ["upload", inFolder("film.bin")])).trim();
-    expect(url).toMatch(new RegExp(`^${server.url}/files/[0-9a-f]+/film\\.bin$`));
-    expect(bytes.equals(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(true);
-    const id = new URL(url).pathname.split("/")[2] as string;
-    await runTroupe(nats, ["download", id, "-o", inFolder("again.bin")]);
-    expect(bytes.equals(await readFile(inFolder("again.bin")))).toBe(true);
-    expect((await runTroupe(nats, ["size", id])).trim()).toBe(String(bytes.length));
-    const both = (...argv: string[]): Promise<string[]> => Promise.all([nats, server.url].map((whom) => runTroupe(whom, argv)));
-    for (const verb of ["ls", "uploads"]) {
-      const [onBus, atGateway] = await both(verb, "--json");
-      expect(onBus, verb).toBe(atGateway);
-    }
-    for (const verb of ["groups", "nodes"]) for (const text of await both(verb)) expect(text, verb).toContain("group001");
-    await runTroupe(nats, ["delete", id]);
-    expect((await fetch(url)).status).toBe(404);
-  });
+  it(
+    "every verb of the command line works on the bus as it does at a gateway",
+    async () => {
+      const nats = await clientUrl();
+      const bytes = someBytes(9 * 1024 * 1024 + 17, 3);
+      await writeFile(inFolder("film.bin"), bytes);
+      const url = (await runTroupe(nats, ["upload", inFolder("film.bin")])).trim();
+      expect(url).toMatch(new RegExp(`^${server.url}/files/[0-9a-f]+/film\\.bin$`));
+      expect(bytes.equals(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(true);
+      const id = new URL(url).pathname.split("/")[2] as string;
+      await runTroupe(nats, ["download", id, "-o", inFolder("again.bin")]);
+      expect(bytes.equals(await readFile(inFolder("again.bin")))).toBe(true);
+      expect((await runTroupe(nats, ["size", id])).trim()).toBe(String(bytes.length));
+      const both = (...argv: string[]): Promise<string[]> => Promise.all([nats, server.url].map((whom) => runTroupe(whom, argv)));
+      for (const verb of ["ls", "uploads"]) {
+        const [onBus, atGateway] = await both(verb, "--json");
+        expect(onBus, verb).toBe(atGateway);
+      }
+      for (const verb of ["groups", "nodes"]) for (const text of await both(verb)) expect(text, verb).toContain("group001");
+      await runTroupe(nats, ["delete", id]);
+      expect((await fetch(url)).status).toBe(404);
+    },
+    3 * WAIT_MS_MAX,
+  );
+
+  it(
+    "F1: a nats-server that dies is started again at the same address, and the log says so",
+    async () => {
+      const before = await clientUrl();
+      const said = (words: string): number => server.stderr.split(words).length - 1;
+      const connections = (await roles()).length;
+      for (const time of [1, 2]) {
+        const [{ pid }] = JSON.parse(await readFile(join(data(), "nats", "processes.json"), "utf8")) as [{ pid: number }];
+        process.kill(pid, "SIGKILL");
+        await expect.poll(() => said("The bus is connected to again"), { timeout: WAIT_MS_MAX }).toBeGreaterThanOrEqual(time * connections);
+        expect(said("The nats-server of this process has ended")).toBe(time);
+        expect(said("The nats-server of this process is back")).toBe(time);
+      }
+      expect(await roles()).toHaveLength(connections);
+      expect(await clientUrl()).toBe(before);
+      expect(await runTroupe(before, ["nodes"])).toContain("group001");
+    },
+    2 * WAIT_MS_MAX,
+  );
 
   it("F1: what a killed process leaves of it is ended at the next start, which has the same address", async () => {
     const before = await clientUrl();

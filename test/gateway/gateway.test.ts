@@ -135,6 +135,18 @@ describe("routing", () => {
       ready: false,
       checks: { bus: { ok: true }, tracker: { ok: false, code: "UNAVAILABLE", reason: "The tracker is away." } },
     });
+    rig.isTrackerThere = true;
+    for (const [fault, ok] of [
+      ["DATABASE_UNAVAILABLE", false],
+      ["NO_NODES", true],
+      ["DISK_FULL", true],
+    ] as const) {
+      rig.placeFault = fault;
+      expect((await rig.ask("GET", "/readyz")).json).toMatchObject({
+        ready: ok,
+        checks: { tracker: ok ? { ok } : { ok, code: fault }, storage: { ok: true } },
+      });
+    }
     expect((await rig.ask("GET", "/healthz")).status).toBe(200);
     expect((await rig.ask("GET", "/")).bytes.toString()).toContain("curl -T movie.mp4 http://localhost:8080/put/");
     await rig.gateway.stop();

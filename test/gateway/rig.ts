@@ -63,6 +63,8 @@ export class Rig implements AsyncDisposable {
   /** Answers about a session's status, true when they were made, leave only then. */
   statusGate: Promise<void> | undefined;
   isTrackerThere = true;
+  /** What placing fails with, while the tracker tells all the rest. */
+  placeFault: ErrorCode | undefined;
   copies = 1;
   gateway!: RunningGateway;
   #actors: HostedActor[] = [];
@@ -217,6 +219,7 @@ export class Rig implements AsyncDisposable {
           table: unused,
           place: () => {
             there();
+            if (this.placeFault !== undefined) throw new TroupeError(this.placeFault);
             return { group: "group001", nodes };
           },
           locate: () => ({ group: "group001", nodes }),

@@ -109,6 +109,24 @@ describe("the log", () => {
     });
   });
 
+  it("what is only away or busy is written without a stack, and what broke with one", () => {
+    const { log, lines } = recorded("info");
+    const cause = new Error("closed");
+    for (const code of ["BUS_UNAVAILABLE", "DATABASE_UNAVAILABLE", "UNAVAILABLE", "DEADLINE_EXCEEDED", "HOST_UNAVAILABLE"] as const) {
+      log.warn({ err: new TroupeError(code, "away", { cause }) }, "again");
+      expect(parsed(lines.at(-1))["err"]).toEqual({
+        type: "TroupeError",
+        message: `${code}: away`,
+        code,
+        cause: { type: "Error", message: "closed" },
+      });
+    }
+    for (const error of [new TroupeError("INTERNAL"), new TroupeError("DISK_FAILED"), new TroupeError("SETTING_INVALID"), cause]) {
+      log.error({ err: error }, "broke");
+      expect(parsed(lines.at(-1))["err"]).toHaveProperty("stack");
+    }
+  });
+
   it("takes anything: cycles, depth, length, bytes, bigints", () => {
     const { log, lines } = recorded("info");
     const cycle: Record<string, unknown> = {};

@@ -30,6 +30,7 @@ export async function startCluster({ settings = {} }: Pick<ClusterOptions, "sett
       port: 0,
       say: (sentence) => void said.push(sentence),
       command: (configFile) => `npm run node -- --config ${configFile}`,
+      typed: (words) => words.join(" "),
       settings,
     });
     const find = (name: string): Member => {

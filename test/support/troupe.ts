@@ -100,7 +100,7 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
     const heartbeatMs = options.heartbeatMs ?? 3_000;
     await playTracker(stage, { database: databases.tracker, heartbeatMs, offlineAfterMs: 10_000 });
     await playIds(stage, { database: databases.ids });
-    await playCatalog(stage, { database: databases.storage, cache });
+    await playCatalog(stage, { database: databases.storage, databaseKind: "sqlite", cache });
     const node = await playStorage(stage, {
       disk,
       hasher,
@@ -113,6 +113,7 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
       diskReserveBytes: 0,
       fileBytesMax: 1024 ** 4,
       idleExpiryMs: 86_400_000,
+      onNameLost: () => undefined,
       ...options,
       heartbeatMs,
     });

@@ -75,7 +75,7 @@ function sweepsOf(options: CatalogOptions, signal: AbortSignal): Record<OutboxKi
   const { bus, database } = options;
   const sweep = (kind: OutboxKind, deliver: OutboxSweepOptions["deliver"]): OutboxSweep => new OutboxSweep({ ...options, kind, deliver });
   return {
-    event: sweep("event", (rows) => publishEvents(bus, rows)),
-    "blob.retired": sweep("blob.retired", (rows) => retireBlobs({ bus, database, signal }, rows)),
+    event: sweep("event", (claim) => publishEvents(bus, claim)),
+    "blob.retired": sweep("blob.retired", (claim) => retireBlobs({ bus, database, signal }, claim)),
   };
 }

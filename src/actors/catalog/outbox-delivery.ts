@@ -7,64 +7,70 @@ import type { Bus } from "../../core/ports/bus.ts";
 import { storage } from "../storage/contract.ts";
 import { readJson } from "./json-column.ts";
 import { eventPayload, retiredPayload } from "./outbox.ts";
-import type { Delivery, OutboxRow } from "./outbox-sweep.ts";
+import type { Delivery, OutboxClaim, OutboxRow, Outcome } from "./outbox-claim.ts";
 import type { CatalogDatabase } from "./tables.ts";
 
 const DONE: Delivery = { kind: "done" };
 
-/** Events of a batch are published in order, and count once the bus has them. */
-export async function publishEvents(bus: Bus, rows: readonly OutboxRow[]): Promise<Delivery[]> {
-  const deliveries = await eachOf(rows, 1, async (row) => {
-    const { subject, body } = readJson(eventPayload, row.payload);
+/** Events of a batch are published in order, and count once the bus has them: together, for nothing but the bus is waited for. */
+export async function publishEvents(bus: Bus, claim: OutboxClaim): Promise<void> {
+  const publish = async ({ payload }: OutboxRow): Promise<Delivery> => {
+    const { subject, body } = readJson(eventPayload, payload);
     bus.publish(subject, encodeBody(body, "json"));
     return DONE;
-  });
+  };
+  const outcomes: Outcome[] = [];
+  for (const row of claim.rows) outcomes.push({ row, delivery: await attempt(publish, row) });
+  let settled: readonly Outcome[] = outcomes;
   try {
     await bus.flush();
-    return deliveries;
   } catch (error) {
-    return rows.map(() => ({ kind: "again", why: error }));
+    settled = claim.rows.map((row) => ({ row, delivery: { kind: "again", why: error } }));
   }
+  await claim.settle(settled);
 }
 
-/** Every node that holds a retired blob is told; those that do not answer are told again later. */
-export function retireBlobs(
-  ports: { readonly bus: Bus; readonly database: CatalogDatabase; readonly signal: AbortSignal },
-  rows: readonly OutboxRow[],
-): Promise<Delivery[]> {
-  const { bus, database, signal } = ports;
-  return eachOf(rows, OUTBOX_PARALLEL_MAX, async (row) => {
-    const { blobId, path, nodeIds } = readJson(retiredPayload, row.payload);
-    const left: string[] = [];
-    let why: unknown;
-    for (const nodeId of nodeIds) {
-      try {
-        await client(bus, storage, { nodeId }).retireBlob({ blobId, path }, { signal });
-        await database.transact(async ({ query }) => {
-          await query.deleteFrom("t_replica").where("blob_id", "=", BigInt(blobId)).where("node_id", "=", bytesOf(nodeId)).execute();
-        });
-      } catch (error) {
-        why = error;
-        left.push(nodeId);
-      }
-    }
-    return left.length === 0 ? DONE : { kind: "again", why, payload: { blobId, path, nodeIds: left } };
-  });
+interface RetirePorts {
+  readonly bus: Bus;
+  readonly database: CatalogDatabase;
+  readonly signal: AbortSignal;
 }
 
-/** In order, `parallel` at a time; what throws is to be tried again. */
-async function eachOf(rows: readonly OutboxRow[], parallel: number, deliver: (row: OutboxRow) => Promise<Delivery>): Promise<Delivery[]> {
-  const deliveries: Delivery[] = [];
-  const queue = rows.entries();
+/** Every node that holds a retired blob is told, all at once; those that do not answer are told again later. */
+export async function retireBlobs(ports: RetirePorts, claim: OutboxClaim): Promise<void> {
+  // What has failed before takes time again: it may not use up the claim, again and again, before what was never tried.
+  const queue = claim.rows.toSorted((a, b) => a.attemptCount - b.attemptCount).values();
   const work = async (): Promise<void> => {
-    for (const [index, row] of queue) {
-      try {
-        deliveries[index] = await deliver(row);
-      } catch (error) {
-        deliveries[index] = { kind: "again", why: error };
-      }
+    for (const row of queue) {
+      if (!claim.mayBegin) return;
+      await claim.settle([{ row, delivery: await attempt((one) => retireBlob(ports, one), row) }]);
     }
   };
-  await Promise.all(Array.from({ length: parallel }, work));
-  return deliveries;
+  // What began with the row that could not be settled ends before the sweep does, which says so.
+  const ends = await Promise.allSettled(Array.from({ length: OUTBOX_PARALLEL_MAX }, work));
+  const failed = ends.find((end) => end.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+async function retireBlob({ bus, database, signal }: RetirePorts, row: OutboxRow): Promise<Delivery> {
+  const { blobId, path, nodeIds } = readJson(retiredPayload, row.payload);
+  const tell = async (nodeId: string): Promise<void> => {
+    await client(bus, storage, { nodeId }).retireBlob({ blobId, path }, { signal });
+    await database.transact(async ({ query }) => {
+      await query.deleteFrom("t_replica").where("blob_id", "=", BigInt(blobId)).where("node_id", "=", bytesOf(nodeId)).execute();
+    });
+  };
+  const told = await Promise.allSettled(nodeIds.map(tell));
+  const left = nodeIds.filter((_, index) => told[index]?.status === "rejected");
+  const failed = told.find((end) => end.status === "rejected");
+  return failed === undefined ? DONE : { kind: "again", why: failed.reason, payload: { blobId, path, nodeIds: left } };
+}
+
+/** What throws is to be tried again. */
+async function attempt(deliver: (row: OutboxRow) => Promise<Delivery>, row: OutboxRow): Promise<Delivery> {
+  try {
+    return await deliver(row);
+  } catch (error) {
+    return { kind: "again", why: error };
+  }
 }

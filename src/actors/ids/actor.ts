@@ -2,7 +2,8 @@
  * The ID allocator as an actor: memory counts within a turn, the database steps outside of one. Requests that come during a step wait
  * for it together. Nothing in memory survives a restart: what was left of the blocks is a gap.
  */
-import type { Activation, Self } from "../../bus/actor.ts";
+import type { Activation, Self, Turn } from "../../bus/actor.ts";
+import { mustBeSystem } from "../../bus/system-only.ts";
 import { TroupeError, toTroupeError } from "../../core/errors.ts";
 import { ID_LEASE_COUNT_MAX, ID_STEP_DEFAULT, ID_STEP_MIN } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
@@ -10,7 +11,7 @@ import type { Clock } from "../../core/ports/clock.ts";
 import type { Database } from "../../core/ports/database.ts";
 import { Allocator, type Lease } from "./allocator.ts";
 import type { ids } from "./contract.ts";
-import { raiseCounter, stepCounter } from "./counter-row.ts";
+import { isNear, raiseCounter, stepCounter } from "./counter-row.ts";
 import type { IdsTables } from "./tables.ts";
 
 export interface IdsPorts {
@@ -37,7 +38,10 @@ export function startIds(ports: IdsPorts): (self: Self) => Promise<Activation<ty
     return {
       handlers: {
         next: ({ key, count }, turn) => counting.take(key, count) ?? turn.later(counting.wait(key, count)),
-        raise: ({ key, highest }, turn) => turn.later(counting.raise(key, highest)),
+        raise: ({ key, highest }, turn) => {
+          mustBeSystem(turn, "Only a storage node tells which IDs it has seen.");
+          return turn.later(counting.raise(key, highest, turn));
+        },
         state: () => ({ step, blocks: counting.allocator.blocks() }),
       },
       stop: () => counting.stop(),
@@ -73,9 +77,22 @@ class Counting {
     });
   }
 
-  async raise(key: string, highest: number): Promise<Record<string, never>> {
+  async raise(key: string, highest: number, { principal, trace }: Pick<Turn, "principal" | "trace">): Promise<Record<string, never>> {
+    const { database, clock, log } = this.#ports;
+    const floor = this.allocator.floor(key);
+    // What the database cannot refuse holds here at once, also when it does not answer.
+    if (isNear(highest, floor)) this.allocator.raise(key, highest);
+    try {
+      await raiseCounter(database, key, { highest, floor }, clock.wallMs());
+    } catch (error) {
+      if (error instanceof TroupeError && error.code === "BAD_REQUEST")
+        log.error(
+          { key, highest, owner: principal.owner, trace, err: error },
+          "A raise of an ID counter was refused: it is too high to be believed.",
+        );
+      throw error;
+    }
     this.allocator.raise(key, highest);
-    await raiseCounter(this.#ports.database, key, highest, this.#ports.clock.wallMs());
     return {};
   }
 

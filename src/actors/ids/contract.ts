@@ -23,10 +23,10 @@ export const ids = defineContract({
       repeatable: true,
     }),
     raise: request({
-      doc: "No ID up to and including `highest` is given out from now on: what a node has seen on its disk, after the database was lost or rewound.",
+      doc: "No ID up to and including `highest` is given out from now on: what a node has seen on its disk, after the database was lost or rewound. For the system only; more than 2^30 above the counter is BAD_REQUEST, for somebody to look at that disk.",
       input: z.object({ key: idKey, highest: idValue }),
       output: z.object({}),
-      errors: [],
+      errors: ["FORBIDDEN"],
       to: "all",
     }),
     state: request({

@@ -1,5 +1,6 @@
 /**
- * A storage node: one data directory, its blobs, and the sessions it hosts. It recovers before it joins, and joins before it is placed.
+ * A storage node: one data directory, its blobs, and the sessions it hosts. It takes its name before it recovers, and recovers before
+ * anything is placed on it.
  */
 
 import { join } from "node:path";
@@ -48,7 +49,7 @@ export interface StoragePorts {
   readonly requestBooks?: RequestBooks | undefined;
 }
 
-export interface StorageOptions extends Omit<SessionsOptions, "layout"> {
+export interface StorageOptions extends Omit<SessionsOptions, "layout" | "directoryMadeMs"> {
   readonly directory: DataDirectory;
   readonly group: string;
   readonly zone: string;
@@ -60,6 +61,8 @@ export interface StorageOptions extends Omit<SessionsOptions, "layout"> {
   readonly diskReserveBytes: number;
   /** Where the data server is reached from outside this process. */
   readonly dataUrl?: string | undefined;
+  /** Another node has this one's name: it takes nothing new, and whoever started it stops it. */
+  readonly onNameLost: (refusal: TroupeError) => void;
 }
 
 export interface StorageNode extends ByteService {
@@ -84,7 +87,6 @@ class Node implements StorageNode {
   readonly nodeId: string;
   readonly #ports: StoragePorts;
   readonly #options: StorageOptions;
-  readonly #startedMs: number;
   readonly #capacity: Capacity;
   readonly #blobs: BlobStore;
   readonly #reader: BlobReader;
@@ -106,17 +108,24 @@ class Node implements StorageNode {
     this.nodeId = nodeId;
     this.#ports = ports;
     this.#options = options;
-    this.#startedMs = clock.wallMs();
     this.#capacity = new Capacity(disk, layout.root, options.diskReserveBytes);
     this.#blobs = new BlobStore(ports, layout, options.deleteGraceMs);
     this.#reader = new BlobReader(ports, this.#blobs, options.verifyAgeMs);
     this.#allocator = client(bus, ids);
     this.#catalog = client(bus, catalog);
     const sessionPorts = { ...ports, catalog: this.#catalog, node: this.#sessionNode(new BlobAllocation(this.#allocator, clock)) };
-    this.#sessions = new Sessions(sessionPorts, new FileIdMaker(clock, random, nodeId), { ...options, layout });
+    this.#sessions = new Sessions(sessionPorts, new FileIdMaker(clock, random, nodeId), {
+      ...options,
+      layout,
+      directoryMadeMs: options.directory.madeMs,
+    });
     this.#membership = new Membership(client(bus, tracker), clock, log, {
       heartbeatMs: options.heartbeatMs,
       announce: () => this.#announce(),
+      nameLost: (refusal) => {
+        this.#isStopping = true;
+        options.onNameLost(refusal);
+      },
     });
   }
 
@@ -131,6 +140,7 @@ class Node implements StorageNode {
 
   async #start(): Promise<void> {
     const { bus } = this.#ports;
+    const hasName = await this.#membership.takeName();
     await this.#blobs.recover();
     const highest = await this.#blobs.highestBlobId();
     this.#highestBlobId = highest;
@@ -138,7 +148,7 @@ class Node implements StorageNode {
       await this.#answered("an ID allocator", () => this.#raise(highest));
       await this.#answered("a catalog", () => this.#warnOfLostCatalog(highest));
     }
-    await this.#sessions.recover();
+    await this.#sessions.recover(hasName);
     this.#actor = await host(bus, storage, { nodeId: this.nodeId }, this.#ports, async () => this.#activation());
     await this.#membership.start();
   }
@@ -198,10 +208,12 @@ class Node implements StorageNode {
       if (this.#isStopping) throw new TroupeError("STOPPING");
       return turn.later(this.#sessions.create(input, turn.principal));
     },
-    grantRead: ({ blobId, path, sizeBytes }) => {
-      this.#blobs.locate({ blobId, path });
-      return this.#access(this.#ports.tokens.mint({ kind: "read", blobId, path, sizeBytes }));
-    },
+    grantRead: ({ blobId, path, sizeBytes }, turn) =>
+      turn.later(
+        this.#reader
+          .mustHold({ blobId, path }, sizeBytes)
+          .then(() => this.#access(this.#ports.tokens.mint({ kind: "read", blobId, path, sizeBytes }))),
+      ),
     retireBlob: ({ blobId, path }, turn) => {
       const retiring = this.#blobs.retire({ blobId, path });
       // Refused from now on, so that nobody opens it again.
@@ -230,7 +242,7 @@ class Node implements StorageNode {
       nodeId: this.nodeId,
       group: this.#options.group,
       zone: this.#options.zone,
-      startedMs: this.#startedMs,
+      startedMs: this.#options.directory.startedMs,
       ...space,
       uploadCount: this.#sessions.count,
       retiredCount: this.#blobs.retiredCount,
@@ -249,7 +261,7 @@ class Node implements StorageNode {
       group,
       zone,
       version,
-      startedMs: this.#startedMs,
+      startedMs: this.#options.directory.startedMs,
       directoryMadeMs: this.#options.directory.madeMs,
       totalBytes,
       freeBytes,

@@ -89,6 +89,15 @@ export class BlobReader {
     }
   }
 
+  /** @throws {TroupeError} `BLOB_NOT_FOUND`; `BLOB_DAMAGED` when it has another size; `DISK_FAILED` */
+  async mustHold(place: BlobPlace, sizeBytes: number): Promise<void> {
+    const path = this.#store.locate(place);
+    const heldBytes = this.#open.peek(place.blobId)?.sizeBytes ?? (await this.#ports.disk.status(path))?.sizeBytes;
+    if (heldBytes === undefined) throw new TroupeError("BLOB_NOT_FOUND");
+    if (heldBytes !== sizeBytes)
+      throw new TroupeError("BLOB_DAMAGED", `Blob ${place.blobId} has ${heldBytes} bytes on this node, not ${sizeBytes}.`);
+  }
+
   /** A retired blob's descriptor goes with its last reader, so that the disk gets its bytes back. */
   forget(blobId: number): void {
     this.#open.delete(blobId);

@@ -54,10 +54,10 @@ export const storage = defineContract({
       errors: ["BAD_CHUNK_SIZE", "TOO_LARGE", "DISK_FULL", "TOO_MANY", "DISK_FAILED", "IDEMPOTENCY_CONFLICT"],
     }),
     grantRead: request({
-      doc: "A token with which this node's data server serves one whole blob for six hours.",
+      doc: "A token with which this node's data server serves one whole blob, which is on its disk with this size, for six hours.",
       input: z.object({ blobId, path: z.string().max(64), sizeBytes: fileBytes }),
       output: dataAccess,
-      errors: ["BLOB_NOT_FOUND"],
+      errors: ["BLOB_NOT_FOUND", "BLOB_DAMAGED", "DISK_FAILED"],
     }),
     retireBlob: request({
       doc: "Nothing refers to this blob any more: new reads are refused at once, and its bytes are removed after the grace. The same again is fine.",

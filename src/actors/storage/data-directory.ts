@@ -13,6 +13,8 @@ export interface DataDirectory {
   readonly nodeId: string;
   /** When it was made, wall time. */
   readonly madeMs: number;
+  /** Of this start: wall time, and later than any start before it, also when the wall clock was set back. */
+  readonly startedMs: number;
   /** Nothing was there before. */
   readonly isNew: boolean;
   release(): Promise<void>;
@@ -39,8 +41,8 @@ export async function openDataDirectory(
   try {
     const layout = layoutOf(root);
     const isNew = (await ports.disk.status(layout.marker)) === undefined;
-    const { nodeId, createdMs } = await claimMarker(ports.disk, layout, ports, wantedNodeId);
-    return { layout, nodeId, madeMs: createdMs, isNew, release: () => lock.release() };
+    const { nodeId, createdMs, startedMs } = await claimMarker(ports.disk, layout, ports, wantedNodeId);
+    return { layout, nodeId, madeMs: createdMs, startedMs, isNew, release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;

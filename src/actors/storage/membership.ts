@@ -5,10 +5,12 @@
  * N1: how many trackers there are is not known, so the first answer to a join is enough to go on, and heartbeats take their answers for
  *     a part of the time between two. A join is followed up soon, for the trackers that were not quick enough.
  * N2: a disk that is slow to tell its space delays no heartbeat: what it told last is said again.
- * N3: a node that begins while a live one has its name does not start; one that finds so later says it in the log at each heartbeat.
+ * N3: a node takes its name before it does anything in it, and does not start while a live one has it. One that finds later, twice in a
+ *     row, that the name is another's gives it up: of two that run on copies of one directory, the one that started first.
+ * N4: that no tracker is reached is logged when it begins or has another reason, not at each heartbeat; and that one is reached again.
  */
 import type { Answer, Client } from "../../bus/client.ts";
-import { TroupeError } from "../../core/errors.ts";
+import { TroupeError, toTroupeError } from "../../core/errors.ts";
 import { HEARTBEAT_ANSWERS_PERCENT } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
 import type { Clock, Timer } from "../../core/ports/clock.ts";
@@ -18,6 +20,8 @@ export interface MembershipOptions {
   readonly heartbeatMs: number;
   /** What the node says of itself at this moment. */
   announce(): Promise<NodeAnnouncement>;
+  /** The name is another's (N3). */
+  nameLost(refusal: TroupeError): void;
 }
 
 type Trackers = Pick<Client<typeof tracker>, "join" | "heartbeat" | "leave">;
@@ -35,6 +39,9 @@ export class Membership {
   #latest: NodeAnnouncement | undefined;
   #asking: Promise<void> | undefined;
   #isKnown = false;
+  #refusedCount = 0;
+  /** Why no tracker was reached, as it was last logged (N4). */
+  #trouble: string | undefined;
 
   constructor(trackers: Trackers, clock: Clock, log: Log, options: MembershipOptions) {
     this.#trackers = trackers;
@@ -42,6 +49,21 @@ export class Membership {
     this.#log = log;
     this.#options = options;
     this.#answersMs = Math.ceil((options.heartbeatMs * HEARTBEAT_ANSWERS_PERCENT) / 100);
+  }
+
+  /**
+   * Takes the name; nothing is placed here yet.
+   * @returns whether a tracker gave it; where none answers, nobody is known to have it
+   * @throws {TroupeError} `FORBIDDEN` when a live node has this one's name (N3)
+   */
+  async takeName(): Promise<boolean> {
+    const node = await this.#announcement();
+    const refusal = await this.#join({ ...node, closedToUploads: true }, true);
+    if (refusal !== undefined) throw refusal;
+    const hasName = this.#isKnown;
+    // It joins once more when uploads may come.
+    this.#isKnown = false;
+    return hasName;
   }
 
   /**
@@ -75,13 +97,20 @@ export class Membership {
     this.#timer = this.#clock.setTimer(Math.max(0, sinceMs + intervalMs - this.#clock.nowMs()), () => {
       const startedMs = this.#clock.nowMs();
       const wasKnown = this.#isKnown;
-      this.#beating = this.#beat(false).finally(() =>
-        this.#schedule(startedMs, this.#isKnown && !wasKnown ? this.#answersMs : this.#options.heartbeatMs),
-      );
+      this.#beating = this.#beat(false).then((refusal) => {
+        this.#count(refusal);
+        this.#schedule(startedMs, this.#isKnown && !wasKnown ? this.#answersMs : this.#options.heartbeatMs);
+      });
     });
   }
 
-  /** @returns why the name is refused, if it is */
+  /** N3 */
+  #count(refusal: TroupeError | undefined): void {
+    this.#refusedCount = refusal === undefined ? 0 : this.#refusedCount + 1;
+    if (refusal !== undefined && this.#refusedCount === REFUSALS_MAX) this.#options.nameLost(refusal);
+  }
+
+  /** @returns why the name is refused, if it is. Never rejects. */
   async #beat(isFirst: boolean): Promise<TroupeError | undefined> {
     try {
       const node = await this.#announcement();
@@ -91,17 +120,33 @@ export class Membership {
       if (this.#isKnown) {
         const answers = await this.#trackers.heartbeat(heartbeat, options);
         this.#isKnown = !answers.some(saysUnknown) && answers.some((answer) => answer.ok);
-        if (this.#isKnown) return undefined;
+        if (this.#isKnown) return this.#reached();
       }
       const refusal = await this.#join(node, isFirst);
       // A node is placed from its first heartbeat on: it follows at once.
-      if (this.#isKnown) await this.#trackers.heartbeat(heartbeat, { ...options, answersMax: 1 });
+      if (this.#isKnown) {
+        await this.#trackers.heartbeat(heartbeat, { ...options, answersMax: 1 });
+        this.#reached();
+      }
       return refusal;
     } catch (error) {
       this.#isKnown = false;
-      if (!this.#stopping.signal.aborted) this.#log.warn({ err: error }, "The heartbeat did not reach a tracker; it is tried again.");
+      if (!this.#stopping.signal.aborted)
+        this.#inTrouble(toTroupeError(error).code, { err: error }, "The heartbeat did not reach a tracker; it is tried again.");
       return undefined;
     }
+  }
+
+  /** N4 */
+  #inTrouble(reason: string, facts: Readonly<Record<string, unknown>>, sentence: string): void {
+    if (this.#trouble !== reason) this.#log.warn(facts, sentence);
+    this.#trouble = reason;
+  }
+
+  /** N4 */
+  #reached(): undefined {
+    if (this.#trouble !== undefined) this.#log.info({}, "A tracker hears this node again.");
+    this.#trouble = undefined;
   }
 
   async #join(node: NodeAnnouncement, isFirst: boolean): Promise<TroupeError | undefined> {
@@ -117,7 +162,11 @@ export class Membership {
         "A tracker knows another live node of this name. Two nodes have one name, or a data directory was copied: stop one of them.",
       );
     else if (!this.#isKnown)
-      this.#log.warn({ answers: answers.length }, "No tracker has taken this node in yet; it tries again at the next heartbeat.");
+      this.#inTrouble(
+        "not taken in",
+        { answers: answers.length },
+        "No tracker has taken this node in yet; it tries again at the next heartbeat.",
+      );
     return this.#isKnown ? undefined : refusal;
   }
 
@@ -155,6 +204,8 @@ export class Membership {
     });
   }
 }
+
+const REFUSALS_MAX = 2;
 
 const saysUnknown = (answer: Answer<unknown>): boolean => !answer.ok && answer.error.code === "NODE_NOT_FOUND";
 

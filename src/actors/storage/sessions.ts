@@ -28,6 +28,8 @@ type Created = OutputOf<typeof storage, "createUpload">;
 
 export interface SessionsOptions {
   readonly layout: Layout;
+  /** Wall time. */
+  readonly directoryMadeMs: number;
   readonly fileBytesMax: number;
   readonly idleExpiryMs: number;
   /** Makes an upload's folder durable, and opens it. */
@@ -101,8 +103,11 @@ export class Sessions {
     }
   }
 
-  /** Resolves when every upload in the data directory is hosted again or gone (N2). */
-  async recover(): Promise<void> {
+  /**
+   * Resolves when every upload in the data directory is hosted again or gone (N2).
+   * @param hasName trackers know this node as the one of its name: only then may it say that an upload it does not have is lost
+   */
+  async recover(hasName: boolean): Promise<void> {
     const { disk, log } = this.#ports;
     const names = (await disk.readDirectory(this.#options.layout.uploads)).map((entry) => entry.name);
     let recovered = 0;
@@ -113,9 +118,11 @@ export class Sessions {
       }
     };
     await Promise.all(Array.from({ length: RECOVER_AT_ONCE }, next));
-    await this.#endLost().catch((error: unknown) =>
-      this.#ports.log.warn({ err: error }, "Uploads whose folders are gone could not be looked for; the next start does."),
-    );
+    if (hasName) {
+      await this.#endLost().catch((error: unknown) =>
+        log.warn({ err: error }, "Uploads whose folders are gone could not be looked for; the next start does."),
+      );
+    }
     if (recovered > 0) log.info({ recovered }, "Uploads go on after a restart.");
   }
 
@@ -311,9 +318,13 @@ export class Sessions {
     return (await this.#catalog.registerUpload({ ...plan, host: node.nodeId, group: node.group }, { principal: { owner } })).epoch;
   }
 
-  /** Uploads the catalog believes to be here, and whose folder is not: nobody can finish them. */
+  /**
+   * Uploads the catalog believes to be here, and whose folder is not: nobody can finish them. One that is older than the data directory was
+   * never in it: its disk may not be mounted, so it is left as it is.
+   */
   async #endLost(): Promise<void> {
-    const { node, disk } = this.#ports;
+    const { node, disk, log } = this.#ports;
+    let olderCount = 0;
     for (let cursor: string | undefined, isMore = true; isMore; ) {
       const page: OutputOf<typeof catalog, "hostedUploads"> = await this.#catalog.hostedUploads({
         host: node.nodeId,
@@ -321,6 +332,11 @@ export class Sessions {
       });
       for (const uploadId of page.uploadIds) {
         if ((await disk.status(node.folderOf(uploadId))) !== undefined) continue;
+        const { createdMs } = await this.#catalog.upload({ uploadId });
+        if (createdMs < this.#options.directoryMadeMs) {
+          olderCount += 1;
+          continue;
+        }
         const { epoch } = await this.#catalog.claimUpload({ uploadId, host: node.nodeId });
         const lastError = { code: "UPLOAD_NOT_FOUND", detail: "The upload's folder is not on its node any more.", retryable: false };
         await this.#catalog.endUpload({ uploadId, epoch, state: "failed", lastError });
@@ -328,6 +344,11 @@ export class Sessions {
       cursor = page.cursor;
       isMore = cursor !== undefined;
     }
+    if (olderCount > 0)
+      log.error(
+        { uploads: olderCount },
+        "The catalog has uploads on this node that are older than its data directory. Is the right disk mounted? They are left as they are.",
+      );
   }
 
   async #claim(uploadId: string): Promise<OutputOf<typeof catalog, "claimUpload"> | undefined> {

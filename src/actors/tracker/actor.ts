@@ -10,7 +10,7 @@
  * T4: nobody is told who is there before this tracker knows: questions wait, joins and heartbeats are taken at once.
  */
 import type { Activation, Later, Self, Turn } from "../../bus/actor.ts";
-import { SYSTEM_OWNER } from "../../bus/client.ts";
+import { mustBeSystem } from "../../bus/system-only.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { GROUPS_MAX, TRACKER_LISTENING_PERCENT } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
@@ -40,6 +40,9 @@ export interface TrackerOptions {
   readonly onKnowing?: () => void;
 }
 
+/** T2. */
+const NODES_ONLY = "Only a storage node speaks for itself.";
+
 type JoinAnswer = { heartbeatMs: number; offlineAfterMs: number };
 
 /** @returns what the actor's host calls at each start: it loads the groups, then answers */
@@ -64,11 +67,15 @@ class Tracker {
   /** T4. */
   readonly #knowing = Promise.withResolvers<void>();
   #knows = false;
+  /** When a node spoke last, on the monotonic clock; and whether it was logged that none does. */
+  #heardMs: number;
+  #hearsNobody = false;
   #timer: Timer | undefined;
 
   constructor(options: TrackerOptions, self: Self) {
     this.#options = options;
     this.#self = self;
+    this.#heardMs = options.clock.nowMs();
     this.#groupsMax = options.groupsMax ?? GROUPS_MAX;
     this.#membership = new Membership(options);
     this.#placement = new Placement({ ...options, membership: this.#membership });
@@ -88,12 +95,13 @@ class Tracker {
       handlers: {
         join: (announcement, turn) => this.#join(announcement, turn),
         heartbeat: (heartbeat, turn) => {
-          mustBeSystem(turn);
+          mustBeSystem(turn, NODES_ONLY);
+          this.#heard();
           if (!this.#membership.heartbeat(heartbeat, this.#options.clock.nowMs())) throw new TroupeError("NODE_NOT_FOUND");
           return {};
         },
         leave: (leaving, turn) => {
-          mustBeSystem(turn);
+          mustBeSystem(turn, NODES_ONLY);
           // The table on its way here may still hold a node that this tracker has not heard of.
           return this.#leave(leaving) || this.#knows
             ? {}
@@ -160,7 +168,7 @@ class Tracker {
   }
 
   #join(announcement: NodeAnnouncement, turn: Turn): JoinAnswer | Later<JoinAnswer> {
-    mustBeSystem(turn);
+    mustBeSystem(turn, NODES_ONLY);
     const { group } = announcement;
     if (this.#createdMs.has(group)) return this.#admit(announcement);
     if (!this.#recording.has(group) && this.#createdMs.size + this.#recording.size >= this.#groupsMax) {
@@ -242,12 +250,24 @@ class Tracker {
     return this.#membership.nodes(group, this.#options.clock.nowMs());
   }
 
+  #heard(): void {
+    this.#heardMs = this.#options.clock.nowMs();
+    if (this.#hearsNobody) this.#options.log.info({}, "Nodes are heard again.");
+    this.#hearsNobody = false;
+  }
+
   #checkLater(): void {
     const { clock, log, heartbeatMs } = this.#options;
     this.#timer = clock.setTimer(heartbeatMs, () => {
       this.#self.post("check for silent nodes", () => {
-        for (const nodeId of this.#membership.check(clock.nowMs(), heartbeatMs))
-          log.warn({ nodeId }, "A node is silent and counts as offline.");
+        const silent = this.#membership.check(clock.nowMs(), heartbeatMs);
+        // While nobody is heard, it may well be this tracker that is cut off: one event, and not one a node.
+        if (clock.nowMs() - this.#heardMs <= 2 * heartbeatMs)
+          for (const nodeId of silent) log.warn({ nodeId }, "A node is silent and counts as offline.");
+        else if (silent.length > 0 && !this.#hearsNobody) {
+          this.#hearsNobody = true;
+          log.warn({ nodeIds: silent }, "No node is heard any more: silent ones count as offline, or this tracker is cut off.");
+        }
       });
       this.#checkLater();
     });
@@ -277,11 +297,6 @@ class Tracker {
       if (signal.aborted) onAbort();
     });
   }
-}
-
-/** T2. */
-function mustBeSystem(turn: Turn): void {
-  if (turn.principal.owner !== SYSTEM_OWNER) throw new TroupeError("FORBIDDEN", "Only a storage node speaks for itself.");
 }
 
 function totals(nodes: readonly NodeReport[]) {

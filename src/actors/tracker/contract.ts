@@ -15,7 +15,7 @@ export const nodeAnnouncement = z.object({
   /** Where its data server is reached, when it is reached from outside its process. */
   dataUrl: z.string().max(256).optional(),
   version: z.string().max(32),
-  /** When its process started; a later one of the same data directory takes its place. */
+  /** When its process started, and later than all before it on the same data directory, which it takes the place of. */
   startedMs: wallMs,
   /** When its data directory was made: with the name, which directory it is. */
   directoryMadeMs: wallMs.optional(),

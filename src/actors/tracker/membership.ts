@@ -6,9 +6,9 @@
  * M2: a node that left is unknown to heartbeats, so that one delayed on its way brings nobody back; it has to join. What an earlier
  *     process of a node still says is not taken for the later one's word.
  * M3: while a node is live, its name belongs to its data directory. A later start on the same directory takes over at once, wherever
- *     it is reached: the directory's lock says that the process before it has ended. Another directory, or an earlier start (a copy of
- *     the directory, or a message that was late), is refused until the node leaves or goes silent. This tells apart mistakes; strangers
- *     are kept out by the credentials that a join takes.
+ *     it is reached: the directory's lock says that the process before it has ended, and its marker which start is later, however the
+ *     wall clock was set. Another directory, or an earlier start (a copy of the directory, or a message that was late), is refused
+ *     until the node leaves or goes silent. This tells apart mistakes; strangers are kept out by the credentials that a join takes.
  * M4: the table is bounded: so many groups, so many nodes a group.
  * M5: what another tracker tells counts only where it is fresher than what was heard here.
  */
@@ -168,7 +168,7 @@ export class Membership {
     if (isLive && !maySucceed(announcement, known.announcement)) {
       return new TroupeError(
         "FORBIDDEN",
-        `A live node is called ${nodeId}: another group, address or data directory is taken once it has left or is silent.`,
+        `A live node is called ${nodeId}: an earlier start, or another group, address or data directory, is taken once it has left or is silent.`,
         { facts: { retryAfterMs: known.heardMs + this.#offlineAfterMs - nowMs } },
       );
     }

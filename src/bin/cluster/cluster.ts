@@ -4,6 +4,7 @@
  *
  * C1: what is started last is stopped first: a process finds those it needs for as long as it runs.
  * C2: whatever goes wrong while it starts, nothing is left running.
+ * C3: what a person started by hand in place of what had ended is ended with the others, and at the next start at the latest.
  */
 import { mkdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,12 +15,13 @@ import { TroupeError } from "../../core/errors.ts";
 import { STOP_MS_MAX } from "../../core/limits.ts";
 import { lockDirectory } from "../../store/directory-lock.ts";
 import { freePort, isFreePort } from "../engines/engine-process.ts";
+import { findByHand, type IsPart, isScriptWith } from "./by-hand.ts";
 import { type ClusterState, ENGINES, type EngineName, openClusterState } from "./cluster-state.ts";
-import { DATABASE_PREFIX, mysqlUrl, natsUrl, redisUrl, startClusterEngine } from "./engines.ts";
+import { DATABASE_PREFIX, isClusterEngine, mysqlUrl, natsUrl, redisUrl, startClusterEngine } from "./engines.ts";
 import { Member } from "./member.ts";
 import type { AppUser } from "./nats-users.ts";
 import { ProcessRecord } from "./process-record.ts";
-import { startRoleProcess } from "./role-process.ts";
+import { START, startRoleProcess } from "./role-process.ts";
 
 export interface ClusterOptions {
   /** Absolute; made when missing. */
@@ -30,6 +32,8 @@ export interface ClusterOptions {
   readonly say: (sentence: string) => void;
   /** The command with which a person starts a process of it, given its configuration file. */
   readonly command: (configFile: string) => string;
+  /** As a person types it: the words of a command that starts a server of somebody else's. */
+  readonly typed: (words: readonly string[]) => string;
   /** Ends the start: everything is killed at once. */
   readonly signal?: AbortSignal;
   /** More lines of every process's configuration file. */
@@ -41,6 +45,8 @@ export interface Cluster {
   /** Ours, by name: `tracker-1`. */
   readonly processes: ReadonlyMap<string, Member>;
   engine(name: EngineName): Member;
+  /** The file that has the name and number of each process. */
+  readonly processesFile: string;
   /** With a user's password: a secret. */
   natsUrl(user: AppUser): string;
   /** In order, within ten seconds; what has not ended by then is killed. */
@@ -64,7 +70,14 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const lock = await own(directory);
   const record = new ProcessRecord(directory);
   try {
-    await record.endLeftovers((name, pid) => say(`${name} (process ${pid}) is left of a cluster that was killed: it is ended.`));
+    const byHand = adopt(record, directory);
+    await record.endLeftovers((name, pid) =>
+      say(
+        byHand.some((each) => each.pid === pid)
+          ? `${name} (process ${pid}) was started by hand and is still there: it is ended.`
+          : `${name} (process ${pid}) is left of a cluster that was killed: it is ended.`,
+      ),
+    );
     return await new LocalCluster(options, record, lock, await gatewayPort(options.port), await openClusterState(directory)).start();
   } catch (error) {
     await lock.release();
@@ -126,19 +139,28 @@ class LocalCluster implements Cluster {
     return this.#engines.get(name) as Member;
   }
 
+  get processesFile(): string {
+    return this.#record.path;
+  }
+
   natsUrl(user: AppUser): string {
     return natsUrl(this.#state, user);
   }
 
   async stop(): Promise<void> {
     this.#isEnding = true;
+    // C3
+    const byHand = adopt(this.#record, this.#options.directory);
+    for (const { name, pid } of byHand) this.#options.say(`${name} (process ${pid}) was started by hand: it is stopped with the others.`);
     const hurry = setTimeout(() => this.killAll(), STOP_MS_MAX);
+    const stop = async (members: readonly Member[]): Promise<void> => {
+      const pids = byHand.filter(({ name }) => members.some((member) => member.name === name)).map(({ pid }) => pid);
+      await Promise.all([...members.map((member) => member.stop()), this.#record.end(pids, STOP_MS_MAX)]);
+    };
     try {
       // C1
-      for (const role of STOPPED_IN_ORDER) {
-        await Promise.all(this.#membersOf([role]).map((member) => member.stop()));
-      }
-      await Promise.all([...this.#engines.values()].map((engine) => engine.stop()));
+      for (const role of STOPPED_IN_ORDER) await stop(this.#membersOf([role]));
+      await stop([...this.#engines.values()]);
     } finally {
       clearTimeout(hurry);
       await this.#record.endLeftovers(() => undefined);
@@ -219,7 +241,7 @@ class LocalCluster implements Cluster {
   }
 
   #configFile(name: string): string {
-    return join(this.#options.directory, name, "troupe.config.json");
+    return configFileIn(this.#options.directory, name);
   }
 
   #logFile(name: string): string {
@@ -232,20 +254,23 @@ class LocalCluster implements Cluster {
     return new Member({
       name,
       logFile,
-      again: `Start it again: ${this.#options.command(configFile)}`,
       start: () => startRoleProcess({ name, configFile, logFile, started: (pid) => this.#started(name, pid) }),
-      lost: (member, pid, how) => this.#lost(member, pid, how),
+      lost: (pid, how) => this.#lost(name, pid, how, this.#options.command(configFile)),
     });
   }
 
   #engineMember(name: EngineName): Member {
     const logFile = this.#logFile(name);
+    let again: readonly string[] = [];
+    const started = (pid: number, command: readonly string[]): void => {
+      again = command;
+      this.#started(name, pid);
+    };
     return new Member({
       name,
       logFile,
-      again: "Stop the cluster and start it again to have it back: what was acknowledged is kept.",
-      start: () => startClusterEngine(name, this.#options.directory, this.#state, { logFile, started: (pid) => this.#started(name, pid) }),
-      lost: (member, pid, how) => this.#lost(member, pid, how),
+      start: () => startClusterEngine(name, this.#options.directory, this.#state, { logFile, started }),
+      lost: (pid, how) => this.#lost(name, pid, how, this.#options.typed(again)),
     });
   }
 
@@ -255,9 +280,9 @@ class LocalCluster implements Cluster {
     if (this.#isEnding) this.killAll();
   }
 
-  #lost(member: Member, pid: number, how: string): void {
+  #lost(name: string, pid: number, how: string, again: string): void {
     if (this.#isEnding) return;
-    this.#options.say(`${member.name} (process ${pid}) has ended: ${how}. ${member.again}`);
+    this.#options.say(`${name} (process ${pid}) has ended: ${how}. Start it again: ${again}`);
   }
 }
 
@@ -277,6 +302,21 @@ async function own(directory: string): Promise<{ release(): Promise<void> }> {
       { cause: error },
     );
   }
+}
+
+/** C3. Those that nobody has noted yet are noted, and thereby ended with the others. */
+function adopt(record: ProcessRecord, directory: string): { readonly name: string; readonly pid: number }[] {
+  const parts = new Map<string, IsPart>([
+    ...ENGINES.map((name) => [name, isClusterEngine(name, directory)] as const),
+    ...ROLES.flatMap(namesOf).map((name) => [name, isScriptWith(START, configFileIn(directory, name))] as const),
+  ]);
+  const unknown = findByHand(parts).filter(({ pid }) => !record.has(pid));
+  for (const { name, pid } of unknown) record.note(name, pid);
+  return unknown;
+}
+
+function configFileIn(directory: string, name: string): string {
+  return join(directory, name, "troupe.config.json");
 }
 
 function namesOf(role: Role): string[] {

@@ -2,9 +2,10 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EngineWatch } from "../engines/engine-process.ts";
-import { startMariadb } from "../engines/mariadb-server.ts";
-import { type NatsServer, startNatsServer } from "../engines/nats-server.ts";
-import { startRedisServer } from "../engines/redis-server.ts";
+import { MARIADB_PROGRAMS, mariadbDirectory, startMariadb } from "../engines/mariadb-server.ts";
+import { NATS_CONFIGURATION_FILE, NATS_PROGRAMS, type NatsServer, startNatsServer } from "../engines/nats-server.ts";
+import { REDIS_PROGRAMS, startRedisServer } from "../engines/redis-server.ts";
+import { type IsPart, isProgramWith } from "./by-hand.ts";
 import type { ClusterState, EngineName } from "./cluster-state.ts";
 import type { Running } from "./member.ts";
 import { type AppUser, NATS_USERS, type NatsUser, passwordVariable } from "./nats-users.ts";
@@ -28,6 +29,13 @@ const STARTERS: Readonly<Record<EngineName, (folder: string, state: ClusterState
     return await startRedisServer({ directory, port: ports.redis, password: passwords.redis, watch });
   },
 };
+
+/** By which each is known whoever has started it. */
+export function isClusterEngine(name: EngineName, directory: string): IsPart {
+  const folder = join(directory, name);
+  if (name === "nats") return isProgramWith(NATS_PROGRAMS, join(folder, NATS_CONFIGURATION_FILE));
+  return name === "mariadb" ? isProgramWith(MARIADB_PROGRAMS, mariadbDirectory(folder)) : isProgramWith(REDIS_PROGRAMS, folder);
+}
 
 /** A nats-server with the users and permissions of an installation. */
 export async function startBus(

@@ -17,18 +17,15 @@ export interface Running {
 export interface MemberOptions {
   readonly name: string;
   readonly logFile: string;
-  /** What a person does to have it again once it has ended. */
-  readonly again: string;
   /** Resolves when it serves. */
   readonly start: () => Promise<Running>;
   /** Told when it ends without having been asked to. */
-  readonly lost: (member: Member, pid: number, how: string) => void;
+  readonly lost: (pid: number, how: string) => void;
 }
 
 export class Member {
   readonly name: string;
   readonly logFile: string;
-  readonly again: string;
   readonly #options: MemberOptions;
   #running: Running | undefined;
   #isStopping = false;
@@ -36,7 +33,6 @@ export class Member {
   constructor(options: MemberOptions) {
     this.name = options.name;
     this.logFile = options.logFile;
-    this.again = options.again;
     this.#options = options;
   }
 
@@ -57,7 +53,7 @@ export class Member {
     this.#running = running;
     void running.ended.then((how) => {
       if (this.#running === running) this.#running = undefined;
-      if (!this.#isStopping) this.#options.lost(this, running.pid, how);
+      if (!this.#isStopping) this.#options.lost(running.pid, how);
     });
   }
 

@@ -22,12 +22,13 @@ const LOOK_EVERY_MS = 50;
 const LEFTOVER_GRACE_MS = 5_000;
 
 export class ProcessRecord {
-  readonly #path: string;
+  /** Who reads this file finds the number of each. */
+  readonly path: string;
   #noted: readonly Noted[];
 
   constructor(directory: string) {
-    this.#path = join(directory, RECORD_FILE);
-    this.#noted = readRecord(this.#path);
+    this.path = join(directory, RECORD_FILE);
+    this.#noted = readRecord(this.path);
   }
 
   /** As soon as it runs, and synchronously: whoever kills us next must find it noted. */
@@ -35,7 +36,12 @@ export class ProcessRecord {
     const began = beginOf(pid);
     // It is gone already.
     if (began === undefined) return;
-    this.#write([...this.#noted.filter((noted) => noted.name !== name), { name, pid, began }]);
+    this.#write([...this.#noted.filter((noted) => noted.name !== name || isAlive(noted)), { name, pid, began }]);
+  }
+
+  /** Whether this process is one of them. */
+  has(pid: number): boolean {
+    return this.#alive().some((noted) => noted.pid === pid);
   }
 
   /** kill -9 to all of them. */
@@ -45,28 +51,40 @@ export class ProcessRecord {
 
   /** Those that run are asked to end, and after a grace made to; `found` is told of each. Resolves when none is left. */
   async endLeftovers(found: (name: string, pid: number) => void, graceMs = LEFTOVER_GRACE_MS): Promise<void> {
-    for (const noted of this.#alive()) {
-      found(noted.name, noted.pid);
-      send(noted.pid, "SIGTERM");
-    }
-    const untilMs = performance.now() + graceMs;
-    while (this.#alive().length > 0) {
-      if (performance.now() > untilMs) this.killAll();
-      await pause(LOOK_EVERY_MS);
-    }
+    const left = this.#alive();
+    for (const { name, pid } of left) found(name, pid);
+    await this.end(
+      left.map(({ pid }) => pid),
+      graceMs,
+    );
     this.#write([]);
   }
 
-  /** R1 */
+  /** These are asked to end, and after a grace made to. Resolves when none of them is left. */
+  async end(pids: readonly number[], graceMs = LEFTOVER_GRACE_MS): Promise<void> {
+    const left = (): Noted[] => this.#alive().filter(({ pid }) => pids.includes(pid));
+    for (const { pid } of left()) send(pid, "SIGTERM");
+    const untilMs = performance.now() + graceMs;
+    while (left().length > 0) {
+      if (performance.now() > untilMs) for (const { pid } of left()) send(pid, "SIGKILL");
+      await pause(LOOK_EVERY_MS);
+    }
+  }
+
   #alive(): Noted[] {
-    return this.#noted.filter(({ pid, began }) => beginOf(pid) === began);
+    return this.#noted.filter(isAlive);
   }
 
   #write(noted: readonly Noted[]): void {
     this.#noted = noted;
-    writeFileSync(`${this.#path}.new`, `${JSON.stringify(noted, undefined, 2)}\n`, { mode: 0o600 });
-    renameSync(`${this.#path}.new`, this.#path);
+    writeFileSync(`${this.path}.new`, `${JSON.stringify(noted, undefined, 2)}\n`, { mode: 0o600 });
+    renameSync(`${this.path}.new`, this.path);
   }
+}
+
+/** R1 */
+function isAlive({ pid, began }: Noted): boolean {
+  return beginOf(pid) === began;
 }
 
 function send(pid: number, signal: NodeJS.Signals): void {

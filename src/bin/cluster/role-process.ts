@@ -17,7 +17,8 @@ export interface RoleProcessOptions {
   readonly started: (pid: number) => void;
 }
 
-const START = fileURLToPath(new URL("../start.js", import.meta.url));
+/** What every one of them runs. */
+export const START = fileURLToPath(new URL("../start.js", import.meta.url));
 const READY = /^troupe ready \S+ roles=\S+ node=\S+$/m;
 const READY_WITHIN_MS = 60_000;
 const STOP_GRACE_MS = 10_000;

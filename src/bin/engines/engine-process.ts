@@ -15,6 +15,8 @@ export interface EngineOptions {
   /** Names under which it may be installed, the best first. */
   readonly programs: readonly string[];
   readonly argv: readonly string[];
+  /** More of them, for this start alone: whoever starts it again by hand leaves them out. */
+  readonly firstArgv?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   /** Asked again and again until it says yes. */
   readonly isReady: () => Promise<boolean>;
@@ -26,8 +28,8 @@ export interface EngineOptions {
 export interface EngineWatch {
   /** What the server says is added to this file. */
   readonly logFile: string;
-  /** Told of each process as soon as it runs, before it answers. */
-  readonly started: (pid: number) => void;
+  /** Told of each process as soon as it runs, before it answers, with the words of the command that starts it again. */
+  readonly started: (pid: number, command: readonly string[]) => void;
 }
 
 export interface EngineProcess {
@@ -87,13 +89,13 @@ export async function startEngine(options: EngineOptions): Promise<EngineProcess
     );
   }
   // A group of its own: Ctrl-C at the terminal reaches us, and we stop it when those who use it have ended.
-  const child = spawn(program, options.argv, {
+  const child = spawn(program, [...options.argv, ...(options.firstArgv ?? [])], {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
     env: { ...process.env, ...options.environment },
   });
   const engine = new Engine(child, options.watch?.logFile);
-  if (child.pid !== undefined) options.watch?.started(child.pid);
+  if (child.pid !== undefined) options.watch?.started(child.pid, [program, ...options.argv]);
   try {
     await engine.ready(options);
   } catch (error) {

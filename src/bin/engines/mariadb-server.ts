@@ -56,7 +56,7 @@ export async function startMariadb(options: MariadbOptions): Promise<MariadbServ
     assert(/^[A-Za-z0-9_]+$/.test(text), `the database server's ${name} needs no quoting`);
   }
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const dataDirectory = join(directory, "data");
+  const dataDirectory = mariadbDirectory(directory);
   const durability = (options.durable ?? true) ? DURABLE : UNSYNCED;
   if (!(await exists(dataDirectory))) await initialise(directory, dataDirectory, durability);
   const first = join(directory, "first.sql");
@@ -65,7 +65,8 @@ export async function startMariadb(options: MariadbOptions): Promise<MariadbServ
   const server = await startEngine({
     name: "MariaDB",
     programs: MARIADB_PROGRAMS,
-    argv: [...commonArguments(dataDirectory), ...serverArguments(port, first), ...durability],
+    argv: [...commonArguments(dataDirectory), ...serverArguments(port), ...durability],
+    firstArgv: [`--init-file=${first}`],
     isReady: () => greets(port),
     watch: options.watch,
   });
@@ -74,20 +75,24 @@ export async function startMariadb(options: MariadbOptions): Promise<MariadbServ
   return { process: server, port, url: `mysql://${user}:${password}@127.0.0.1:${port}` };
 }
 
+/** Where its tables are, in the folder it was given. */
+export function mariadbDirectory(directory: string): string {
+  return join(directory, "data");
+}
+
 function commonArguments(dataDirectory: string): string[] {
   // The server refuses to run as root unless told to.
   return ["--no-defaults", `--datadir=${dataDirectory}`, ...(process.getuid?.() === 0 ? ["--user=root"] : [])];
 }
 
 /** `loose`: one of the two servers does not know the option. */
-function serverArguments(port: number, first: string): string[] {
+function serverArguments(port: number): string[] {
   return [
     "--bind-address=127.0.0.1",
     `--port=${port}`,
     // In the data directory: a full path may be longer than a socket's may.
     "--socket=mysqld.sock",
     "--pid-file=mysqld.pid",
-    `--init-file=${first}`,
     "--skip-name-resolve",
     "--skip-log-bin",
     "--loose-mysqlx=OFF",

@@ -39,22 +39,27 @@ export interface NatsServer {
   restart(configuration?: string): Promise<void>;
 }
 
+/** What an installed server is called. */
+export const NATS_PROGRAMS = ["nats-server"];
+/** What a configuration says of its own address. */
+const LISTENS = /^(?:listen|http):.*$/gm;
 const ANSWER_WITHIN_MS = 500;
-const CONFIGURATION_FILE = "nats.conf";
+/** In its folder. */
+export const NATS_CONFIGURATION_FILE = "nats.conf";
 
 /** @throws {TroupeError} `SETTING_INVALID` when nats-server is not installed, or does not get ready */
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
   const port = options.port ?? (await freePort());
   const { directory, monitorPort, configuration = "" } = options;
-  const file = join(directory, CONFIGURATION_FILE);
-  // Flags win over what the configuration says of the same.
-  const monitor = monitorPort === undefined ? [] : ["--http_port", String(monitorPort)];
+  const file = join(directory, NATS_CONFIGURATION_FILE);
+  // In the file and not on the command line: whoever starts it by hand with the file alone gets the same server, on loopback.
+  const listen = `listen: "127.0.0.1:${port}"\n${monitorPort === undefined ? "" : `http: "127.0.0.1:${monitorPort}"\n`}`;
   const start = async (text: string): Promise<EngineProcess> => {
-    await writeFile(file, text, { mode: 0o600 });
+    await writeFile(file, listen + text.replaceAll(LISTENS, ""), { mode: 0o600 });
     return startEngine({
       name: "nats-server",
-      programs: ["nats-server"],
-      argv: ["--addr", "127.0.0.1", "--port", String(port), ...monitor, "--config", file],
+      programs: NATS_PROGRAMS,
+      argv: ["--config", file],
       isReady: () => introducesItself(port),
       watch: options.watch,
     });

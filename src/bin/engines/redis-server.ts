@@ -36,6 +36,8 @@ export interface RedisServer {
   restart(): Promise<void>;
 }
 
+/** What an installed server is called. */
+export const REDIS_PROGRAMS = ["redis-server", "valkey-server"];
 const ANSWER_WITHIN_MS = 500;
 const SETTINGS_FILE = "redis.conf";
 
@@ -60,7 +62,7 @@ export async function startRedisServer(options: RedisServerOptions): Promise<Red
   const start = (): Promise<EngineProcess> =>
     startEngine({
       name: "Redis",
-      programs: ["redis-server", "valkey-server"],
+      programs: REDIS_PROGRAMS,
       argv: [file],
       isReady: () => answersPing(port, password),
       watch: options.watch,

@@ -10,6 +10,7 @@ import { TransferDisplay } from "../progress.ts";
 import { type Definition, quoted, type Session } from "../session.ts";
 import { printable } from "../table.ts";
 import { Told } from "../told.ts";
+import { Waiting } from "../waiting.ts";
 
 interface DownloadOptions {
   readonly output?: string;
@@ -54,9 +55,8 @@ async function download(session: Session, [word = ""]: readonly string[], { outp
     display.update(doneBytes);
   };
   const { clock, random, disk, hasher } = context;
-  const onPause = (error: unknown): void => {
-    if (error instanceof TroupeError && error.facts["unreachable"] === true) display?.lost();
-  };
+  const waiting = new Waiting(clock, (text) => display?.say(text));
+  const onPause = (error: unknown, leftMs: number): void => waiting.tell(error, leftMs);
   let sizeBytes: number;
   try {
     const plan = { file, range: wanted, signal: context.signal, onProgress };
@@ -88,8 +88,11 @@ function stoppedText({ token, context }: Session, { url }: StoredFile, path: str
 }
 
 async function toOutput({ client, context }: Session, file: StoredFile, range: WantedRange | undefined): Promise<void> {
-  for await (const block of downloadBlocks(client, context, { file, range, signal: context.signal }))
-    await context.terminal.outBytes(block);
+  const { clock, random, hasher, terminal, signal } = context;
+  const waiting = new Waiting(clock, (text) => terminal.err(`${printable(file.name)}: ${text}\n`));
+  const onPause = (error: unknown, leftMs: number): void => waiting.tell(error, leftMs);
+  for await (const block of downloadBlocks(client, { clock, random, hasher, onPause }, { file, range, signal }))
+    await terminal.outBytes(block);
 }
 
 async function targetPath({ context }: Session, file: StoredFile, output: string | undefined): Promise<string> {

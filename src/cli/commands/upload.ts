@@ -5,7 +5,7 @@ import type { StoredFile } from "../../client/answers.ts";
 import { fileIdOf } from "../../client/file-address.ts";
 import { uploadFile } from "../../client/uploader.ts";
 import { approximateSize, parseSize, sizeText } from "../../config/size.ts";
-import { type ErrorCode, TroupeError } from "../../core/errors.ts";
+import { type ErrorCode, isRetryable, TroupeError } from "../../core/errors.ts";
 import { checkIdentity } from "../../core/identity.ts";
 import {
   CHUNK_BYTES_DEFAULT,
@@ -22,6 +22,7 @@ import { TransferDisplay } from "../progress.ts";
 import { type Definition, quoted, type Session } from "../session.ts";
 import { printable } from "../table.ts";
 import { Told } from "../told.ts";
+import { Waiting } from "../waiting.ts";
 
 interface UploadOptions {
   readonly name?: string;
@@ -74,11 +75,10 @@ export const uploadCommand: Definition = (program, act) => {
         let worst: ExitCode = EXIT.done;
         let uploadedCount = 0;
         for (const [index, word] of words.entries()) {
-          const ended = await uploadOne(session, word, options, words.length > 1);
-          if (ended === EXIT.done) uploadedCount += 1;
-          else if (worst === EXIT.done) worst = ended;
-          // What the next file would meet as well.
-          if (ended !== EXIT.refused && ended !== EXIT.unreachable && !context.signal.aborted) continue;
+          const { exitCode, isForAll } = await uploadOne(session, word, options, words.length > 1);
+          if (exitCode === EXIT.done) uploadedCount += 1;
+          else if (worst === EXIT.done) worst = exitCode;
+          if (!isForAll && !context.signal.aborted) continue;
           const left = words.slice(index + 1);
           if (left.length > 0 && !json) context.terminal.err(`Not begun: ${left.map((name) => printable(quoted(name))).join(" ")}\n`);
           break;
@@ -100,15 +100,21 @@ function checkUsage(words: readonly string[], { name, resume }: UploadOptions): 
   if (words.filter((word) => word === "-").length > 1) throw new TroupeError("BAD_REQUEST", "stdin ('-') can be uploaded once only.");
 }
 
+interface Ended {
+  readonly exitCode: ExitCode;
+  /** The next file would meet the same. */
+  readonly isForAll: boolean;
+}
+
 /** Uploads one file and says how that went. */
-async function uploadOne(session: Session, word: string, options: UploadOptions, isOneOfMany: boolean): Promise<ExitCode> {
+async function uploadOne(session: Session, word: string, options: UploadOptions, isOneOfMany: boolean): Promise<Ended> {
   const { context, json, gateway } = session;
   let uploadId: string | undefined;
   try {
     const file =
       word === "-" ? await uploadInput(session, options) : await uploadPath(session, word, options, (id) => void (uploadId = id));
     context.terminal.out(json ? `${JSON.stringify(file)}\n` : `${await session.addressOf(file)}\n`);
-    return EXIT.done;
+    return { exitCode: EXIT.done, isForAll: false };
   } catch (thrown) {
     const error =
       thrown instanceof TroupeError && uploadId !== undefined
@@ -124,7 +130,10 @@ async function uploadOne(session: Session, word: string, options: UploadOptions,
       );
       context.terminal.err(hint(session, word, uploadId, error));
     }
-    return exitCodeOf(error);
+    const exitCode = exitCodeOf(error);
+    // The next file may get another node than the one that is away.
+    const isOfOneNode = error instanceof TroupeError && error.code === "HOST_UNAVAILABLE";
+    return { exitCode, isForAll: exitCode === EXIT.refused || (exitCode === EXIT.unreachable && !isOfOneNode) };
   }
 }
 
@@ -145,14 +154,12 @@ async function uploadPath(
       "BAD_REQUEST",
       `With --chunk ${sizeText(chunk)}, ${word} has more than ${CHUNK_COUNT_MAX} chunks; give a larger one.`,
     );
-  // Of a single chunk nothing is there to go on with.
-  if (resume === undefined && !json && sizeBytes > (chunk ?? CHUNK_BYTES_DEFAULT)) await tellUnfinished(session, word, name, sizeBytes);
   let display: TransferDisplay | undefined;
-  let isOpen = false;
-  const onPause = (error: unknown): void => {
-    if (!isOpen || !(error instanceof TroupeError) || error.facts["unreachable"] !== true) return;
-    display?.lost();
-  };
+  const waiting = new Waiting(clock, (text) => (display === undefined ? terminal.err(`${printable(word)}: ${text}\n`) : display.say(text)));
+  const onPause = (error: unknown, leftMs: number): void => waiting.tell(error, leftMs);
+  // Of a single chunk nothing is there to go on with.
+  if (resume === undefined && !json && sizeBytes > (chunk ?? CHUNK_BYTES_DEFAULT))
+    await tellUnfinished(session, waiting, word, name, sizeBytes);
   try {
     return await uploadFile(
       client,
@@ -167,7 +174,6 @@ async function uploadPath(
         resume,
         signal,
         onUpload: (uploadId, chunkCount) => {
-          isOpen = true;
           onUpload(uploadId);
           if (resume === undefined && !json && chunkCount > 1)
             terminal.err(
@@ -190,7 +196,7 @@ async function uploadPath(
 }
 
 /** Uploads of what may be the same file that were broken off: somebody may rather go on with one. */
-async function tellUnfinished(session: Session, word: string, name: string, sizeBytes: number): Promise<void> {
+async function tellUnfinished(session: Session, waiting: Waiting, word: string, name: string, sizeBytes: number): Promise<void> {
   const { client, context } = session;
   try {
     const { uploads } = await client.uploads({ state: "receiving" }, context.signal);
@@ -203,6 +209,7 @@ async function tellUnfinished(session: Session, word: string, name: string, size
   } catch (error) {
     // Whatever it is, beginning the upload meets it again.
     if (!(error instanceof TroupeError)) throw error;
+    if (isRetryable(error) && !context.signal.aborted) waiting.tell(error, 0);
   }
 }
 

@@ -24,6 +24,8 @@ export async function checkGateway(session: Session): Promise<GatewayFindings> {
     answer = await client.probe("/readyz", context.signal);
   } catch (error) {
     if (!(error instanceof TroupeError)) throw error;
+    // Somebody answered, and said no.
+    if (error.code === "FORBIDDEN") return { findings: [fail("gateway", error.detail)], dateMs: undefined };
     const detail = error.detail.replace(/\.$/, "");
     // Nobody asked for a server here: it may just not be started yet.
     const isExpected = gateway === GATEWAY_DEFAULT;

@@ -55,6 +55,8 @@ export interface Subscription {
 export interface Bus {
   /** The largest message, in bytes: its body, and its headers as they are on the wire. */
   readonly payloadBytesMax: number;
+  /** Milliseconds on the monotonic clock by which requests' times pass here. */
+  nowMs(): number;
   /**
    * Sends without waiting for anybody.
    * @throws {TroupeError} `PAYLOAD_TOO_LARGE`, `BUS_UNAVAILABLE` (closed, away, or too far behind with what it was given before),
@@ -66,6 +68,9 @@ export interface Bus {
   /**
    * Waits, within its time, for a bus that is away. Ends at once with `BUS_UNAVAILABLE` when the connection breaks while the request is on
    * its way: whether it was carried out is not known then, as after `DEADLINE_EXCEEDED`.
+   *
+   * An error with `facts.away` says that an outage is why: `BUS_UNAVAILABLE` of a bus that is away, but not closed, and `UNAVAILABLE` so soon
+   * after one that those who listen may not be back yet. With more time the same request may be answered.
    * @throws {TroupeError} `UNAVAILABLE` with `facts.noResponders` when nobody listens, `DEADLINE_EXCEEDED`, `CANCELLED` (signal),
    * `FORBIDDEN` where the bus has permissions and this party may not ask there, and what {@link publish} throws
    */

@@ -1,4 +1,9 @@
-/** `/healthz`: the process answers. `/readyz`: it can serve, and if not, which part is missing and why. */
+/**
+ * `/healthz`: the process answers. `/readyz`: it can serve, and if not, which part is missing and why.
+ *
+ * A tracker that knows who is there may still be without its database, so it is asked to place an upload. There is none; all that stays is
+ * which group these questions prefer.
+ */
 import { catalog } from "../../actors/catalog/contract.ts";
 import { tracker } from "../../actors/tracker/contract.ts";
 import { client } from "../../bus/client.ts";
@@ -9,6 +14,8 @@ import { LOCAL_PRINCIPAL } from "../../core/principal.ts";
 import { jsonResponse } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
 import type { Route } from "../router.ts";
+
+const PLACING = { app: "troupe", user: "readyz", bytes: 0 };
 
 type Check = { readonly ok: true } | { readonly ok: false; readonly code: string; readonly reason: string };
 
@@ -38,7 +45,7 @@ async function readiness(gateway: Gateway): Promise<HttpResponse> {
   const nodes = client(bus, tracker).nodes({ limit: PAGE_ITEMS_MAX }, options);
   const [busCheck, trackerCheck, catalogCheck, storageCheck] = await Promise.all([
     check(gateway, bus.flush()),
-    check(gateway, nodes),
+    check(gateway, Promise.all([nodes, trackerCanPlace(gateway)])),
     // An empty listing asks the database all the same.
     check(gateway, client(bus, catalog).files({ limit: 1 }, { ...options, principal: LOCAL_PRINCIPAL })),
     check(
@@ -51,6 +58,15 @@ async function readiness(gateway: Gateway): Promise<HttpResponse> {
   const checks = { bus: busCheck, tracker: trackerCheck, catalog: catalogCheck, storage: storageCheck };
   const isReady = Object.values(checks).every(({ ok }) => ok);
   return jsonResponse(isReady ? 200 : 503, { ready: isReady, checks }, isReady ? {} : { "retry-after": "1" });
+}
+
+/** Whether there is a node to place it on is a question of its own. */
+async function trackerCanPlace({ ports }: Gateway): Promise<void> {
+  try {
+    await client(ports.bus, tracker).place(PLACING, { timeoutMs: READINESS_TIMEOUT_MS });
+  } catch (error) {
+    if (!(error instanceof TroupeError && (error.code === "NO_NODES" || error.code === "DISK_FULL"))) throw error;
+  }
 }
 
 async function check(gateway: Gateway, probe: Promise<unknown>): Promise<Check> {

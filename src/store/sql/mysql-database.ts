@@ -3,14 +3,24 @@
  *
  * S1: transactions are READ COMMITTED; what decides is read under a lock.
  * S2: a transaction that the server rolled back (deadlock, lock wait) runs again as a whole; so does one whose connection was lost before
- *     its COMMIT was sent, for nothing of it happened. Both are bounded.
+ *     its COMMIT was sent, for nothing of it happened. Both end before whoever asked has left.
  * S3: a connection lost during COMMIT leaves an outcome nobody knows; it is never tried again here.
  * S4: a work that throws leaves nothing behind.
+ * S5: reads have connections of their own: however many transactions wait for a row that somebody keeps locked, a read waits for none.
  */
 import type { Insertable, Kysely, SelectQueryBuilder } from "kysely";
 import { sql } from "kysely";
 import { TroupeError } from "../../core/errors.ts";
-import { DATABASE_AWAY_MS_MAX, DATABASE_CONNECTIONS_DEFAULT, DATABASE_WAITING_MAX, TRANSACTION_ATTEMPTS_MAX } from "../../core/limits.ts";
+import {
+  DATABASE_AWAY_MS_MAX,
+  DATABASE_AWAY_PAUSE_MS_MAX,
+  DATABASE_BUSY_MS_MAX,
+  DATABASE_PAUSE_MS_MAX,
+  DATABASE_READERS_MAX,
+  DATABASE_WAITING_MAX,
+  DATABASE_WRITERS_MAX,
+  TRANSACTION_ATTEMPTS_MAX,
+} from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { Database, Transaction } from "../../core/ports/database.ts";
@@ -33,13 +43,12 @@ export interface MysqlOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Default `DATABASE_CONNECTIONS_DEFAULT`. */
-  readonly connectionsMax?: number;
 }
 
-const BUSY_POLICY = { attemptsMax: TRANSACTION_ATTEMPTS_MAX, pauseMinMs: 5, pauseMaxMs: 500 };
+/** The count ends what the server refuses at once (deadlocks), time what it refuses after a wait. */
+const BUSY_POLICY = { attemptsMax: TRANSACTION_ATTEMPTS_MAX, pauseMinMs: 5, pauseMaxMs: DATABASE_PAUSE_MS_MAX };
 /** Time ends it, not the count. */
-const LOST_POLICY = { attemptsMax: Number.MAX_SAFE_INTEGER, pauseMinMs: 25, pauseMaxMs: 500 };
+const LOST_POLICY = { attemptsMax: Number.MAX_SAFE_INTEGER, pauseMinMs: 25, pauseMaxMs: DATABASE_AWAY_PAUSE_MS_MAX };
 
 /**
  * Opens the database, made when missing, and brings it to the newest format.
@@ -49,47 +58,64 @@ const LOST_POLICY = { attemptsMax: Number.MAX_SAFE_INTEGER, pauseMinMs: 25, paus
 export async function openMysql<Tables>(options: MysqlOptions): Promise<Database<Tables>> {
   const address = parseMysqlUrl(options.url);
   await prepareMysqlDatabase(address, options);
-  const { clock, connectionsMax = DATABASE_CONNECTIONS_DEFAULT } = options;
-  return new MysqlDatabase<Tables>(new MysqlPool(address, options.database, { clock, connectionsMax }), options);
+  const { database, clock } = options;
+  const writers = new MysqlPool(address, database, { clock, connectionsMax: DATABASE_WRITERS_MAX });
+  const readers = new MysqlPool(address, database, { clock, connectionsMax: DATABASE_READERS_MAX });
+  return new MysqlDatabase<Tables>(writers, readers, options);
 }
 
 type Ports = Pick<MysqlOptions, "clock" | "random">;
 
 class MysqlDatabase<Tables> implements Database<Tables> {
-  readonly #pool: MysqlPool;
+  readonly #writers: MysqlPool;
+  readonly #readers: MysqlPool;
   readonly #ports: Ports;
   readonly #underWay = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(pool: MysqlPool, ports: Ports) {
-    this.#pool = pool;
+  constructor(writers: MysqlPool, readers: MysqlPool, ports: Ports) {
+    this.#writers = writers;
+    this.#readers = readers;
     this.#ports = ports;
   }
 
   transact<T>(work: (transaction: Transaction<Tables>) => Promise<T>): Promise<T> {
-    return this.#run((connection) => inTransaction<Tables, T>(connection, work));
+    return this.#run(this.#writers, (connection) => inTransaction<Tables, T>(connection, work));
   }
 
+  /** S5 */
   read<T>(work: (query: Kysely<Tables>) => Promise<T>): Promise<T> {
-    return this.#run((connection) => withSession<Tables, T>(connection, ({ query }) => work(query)));
+    return this.#run(this.#readers, (connection) => withSession<Tables, T>(connection, ({ query }) => work(query)));
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     await Promise.allSettled(this.#underWay);
-    await this.#pool.close();
+    await Promise.all([this.#writers.close(), this.#readers.close()]);
   }
 
   /** S2 */
-  async #run<T>(work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
+  async #run<T>(pool: MysqlPool, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
     if (this.#closed) throw new TroupeError("DATABASE_UNAVAILABLE", "The database has been closed.");
     if (this.#underWay.size >= DATABASE_WAITING_MAX)
       throw new TroupeError("DATABASE_UNAVAILABLE", `${this.#underWay.size} transactions are waiting already.`);
     const { clock } = this.#ports;
-    const untilMs = clock.nowMs() + DATABASE_AWAY_MS_MAX;
-    const whileBusy = (): Promise<T> => withRetry(BUSY_POLICY, this.#ports, () => this.#pool.use(work), isBusy);
-    const result = withRetry(LOST_POLICY, this.#ports, whileBusy, (error) => isLost(error) && clock.nowMs() < untilMs);
+    const askedMs = clock.nowMs();
+    const isWithin = (ms: number): boolean => clock.nowMs() - askedMs < ms;
+    let begunMs = askedMs;
+    const whileBusy = (): Promise<T> => {
+      begunMs = clock.nowMs();
+      return withRetry(
+        BUSY_POLICY,
+        this.#ports,
+        () => pool.use(work),
+        (error) => isBusy(error) && isWithin(DATABASE_BUSY_MS_MAX),
+      );
+    };
+    // The next attempt may take as long to fail as this one did, a connection that nobody answers for one.
+    const isTimeLeft = (): boolean => isWithin(DATABASE_AWAY_MS_MAX - DATABASE_AWAY_PAUSE_MS_MAX - (clock.nowMs() - begunMs));
+    const result = withRetry(LOST_POLICY, this.#ports, whileBusy, (error) => isLost(error) && isTimeLeft());
     this.#underWay.add(result);
     try {
       return await result;

@@ -9,6 +9,10 @@ const BUSY = [1205, 1213];
 /** Too many connections (of all, of this user); the server is stopping; the connection was killed (MariaDB's and MySQL's numbers); silent too long. */
 const LOST = [1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1317, 1927, 3169, 4031];
 const FULL = [1021, 1114];
+/** A table, the server by an option, InnoDB. */
+const READ_ONLY = [1036, 1290, 1836];
+/** By name; in the engine. */
+const TABLE_MISSING = [1146, 1932];
 const CONSTRAINTS: Readonly<Record<number, string>> = {
   1022: "unique",
   1048: "not-null",
@@ -61,6 +65,10 @@ export function mysqlError(error: unknown, statement: string, place: string): Tr
   if (BUSY.includes(errno)) return new TroupeError("DATABASE_UNAVAILABLE", detail, { ...options, facts: { busy: true } });
   if (LOST.includes(errno)) return new TroupeError("DATABASE_UNAVAILABLE", detail, { ...options, facts: { lost: true } });
   if (FULL.includes(errno)) return new TroupeError("DISK_FULL", `There is no space left for the database: ${detail}`, options);
+  if (READ_ONLY.includes(errno))
+    return new TroupeError("DATABASE_UNAVAILABLE", `The database refuses to write (it is read-only). ${detail}`, options);
+  if (TABLE_MISSING.includes(errno))
+    return new TroupeError("DATABASE_UNAVAILABLE", `The database lacks a table; was it restored or changed by hand? ${detail}`, options);
   return new TroupeError(PROGRAM_STATES.includes(sqlState.slice(0, 2)) ? "INTERNAL" : "DATABASE_UNAVAILABLE", detail, options);
 }
 

@@ -7,13 +7,14 @@
  *     knows; it is run again, and "that is there already" (or gone already) then means that it was done.
  */
 import { TroupeError } from "../../core/errors.ts";
+import { MIGRATION_LOCK_WAIT_MS_MAX } from "../../core/limits.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
 import type { AppliedMigration, Migration, MigrationTarget } from "./migrations.ts";
 import type { MysqlConnection } from "./mysql-connection.ts";
 import { serverNumber } from "./mysql-errors.ts";
 
-const LOCK_SECONDS = 60;
+const LOCK_SECONDS = MIGRATION_LOCK_WAIT_MS_MAX / 1_000;
 const TABLE = `CREATE TABLE IF NOT EXISTS t_migration (
   number BIGINT NOT NULL,
   name VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

@@ -1,13 +1,13 @@
 /** Before a database on a server is used: is it a server we know, may we be there, is the database there and of our format? */
 import mysql, { type Connection } from "mysql2";
 import { TroupeError } from "../../core/errors.ts";
-import { MIGRATION_STATEMENT_MS_MAX } from "../../core/limits.ts";
+import { DATABASE_OPENING_MS_MAX, MIGRATION_LOCK_WAIT_MS_MAX, MIGRATION_STATEMENT_MS_MAX } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import { migrate } from "./migrations.ts";
 import type { MysqlAddress } from "./mysql-address.ts";
 import { connectionOptions, MysqlConnection } from "./mysql-connection.ts";
-import { mysqlError, serverNumber } from "./mysql-errors.ts";
+import { isLost, mysqlError, serverNumber } from "./mysql-errors.ts";
 import { MysqlMigrationTarget } from "./mysql-migrations.ts";
 import { SESSION_STATEMENTS } from "./mysql-pool.ts";
 
@@ -34,6 +34,8 @@ export async function prepareMysqlDatabase(address: MysqlAddress, opening: Openi
     for (const statement of SESSION_STATEMENTS) await connection.command(statement);
     // Whoever waits for another's migration says nothing meanwhile.
     await connection.command(`SET SESSION wait_timeout = ${Math.ceil(MIGRATION_STATEMENT_MS_MAX / 1_000)}`);
+    // A migration that is refused a row stops its process, and nobody waits for an answer; others may be at work in the tables.
+    await connection.command(`SET SESSION innodb_lock_wait_timeout = ${MIGRATION_LOCK_WAIT_MS_MAX / 1_000}`);
     await migrate(new MysqlMigrationTarget(connection, opening.database, opening.clock), opening.migrations, "mysql", opening.log);
   } finally {
     connection.destroy();
@@ -42,10 +44,10 @@ export async function prepareMysqlDatabase(address: MysqlAddress, opening: Openi
 
 function connect(address: MysqlAddress): Promise<Connection> {
   return new Promise((resolve, reject) => {
-    const connection = mysql.createConnection(connectionOptions(address));
+    const connection = mysql.createConnection({ ...connectionOptions(address), connectTimeout: DATABASE_OPENING_MS_MAX });
     const refuse = (error: unknown): void => {
       connection.destroy();
-      reject(refusalOf(error, address) ?? mysqlError(error, "connect", address.shown));
+      reject(refusalOf(error, address) ?? absence(mysqlError(error, "connect", address.shown), address));
     };
     // Whoever waits for a statement hears of it there.
     connection.on("error", () => {});
@@ -73,6 +75,17 @@ function refusalOf(error: unknown, { user, shown }: MysqlAddress): TroupeError |
     "SETTING_INVALID",
     `The database server at ${shown} refuses ${user === undefined ? "a login without a name" : `the user '${user}'`}: are user and password in --mysql right?`,
     { cause: error },
+  );
+}
+
+/** Nobody has ever answered there: as likely as a server that is away, the address is wrong. */
+function absence(error: TroupeError, { shown }: MysqlAddress): TroupeError {
+  if (!isLost(error) || serverNumber(error) !== undefined) return error;
+  const { code, message } = error.cause as { readonly code?: string; readonly message?: string };
+  return new TroupeError(
+    "DATABASE_UNAVAILABLE",
+    `No database server answers at ${shown} (${code ?? message}): is MySQL or MariaDB running there? --mysql names it.`,
+    { cause: error.cause, facts: error.facts },
   );
 }
 

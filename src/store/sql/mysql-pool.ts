@@ -1,4 +1,4 @@
-/** The connections of one database, a bounded number of them: each set up once, lent to one user at a time, and thrown away when it fails. */
+/** Connections of one database, a bounded number of them: each set up once, lent to one user at a time, and thrown away when it fails. */
 import mysql, { type Pool, type PoolConnection } from "mysql2";
 import { TroupeError } from "../../core/errors.ts";
 import { DATABASE_IDLE_MS, DATABASE_LOCK_WAIT_MS_MAX, DATABASE_SILENCE_MS_MAX, DATABASE_STATEMENT_MS_MAX } from "../../core/limits.ts";
@@ -9,7 +9,7 @@ import { mysqlError } from "./mysql-errors.ts";
 
 /** Both servers know these; a server's own defaults are somebody else's choice. */
 export const SESSION_STATEMENTS = [
-  `SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', SESSION autocommit = 1, SESSION innodb_lock_wait_timeout = ${Math.ceil(DATABASE_LOCK_WAIT_MS_MAX / 1_000)}, SESSION wait_timeout = ${Math.ceil(DATABASE_SILENCE_MS_MAX / 1_000)}`,
+  `SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', SESSION autocommit = 1, SESSION innodb_lock_wait_timeout = ${DATABASE_LOCK_WAIT_MS_MAX / 1_000}, SESSION wait_timeout = ${Math.ceil(DATABASE_SILENCE_MS_MAX / 1_000)}`,
   "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 ];
 

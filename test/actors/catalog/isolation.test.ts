@@ -368,10 +368,10 @@ describe("of two catalogs at once", () => {
           clock,
           random,
           log: SILENT_LOG,
-          deliver: async (rows) => {
-            delivered.push(...rows.map(({ outboxId }) => outboxId));
+          deliver: async (claim) => {
+            delivered.push(...claim.rows.map(({ outboxId }) => outboxId));
             if (delivered.length >= rowCount) everything();
-            return rows.map(() => ({ kind: "done" }));
+            await claim.settle(claim.rows.map((row) => ({ row, delivery: { kind: "done" } })));
           },
         }),
     );

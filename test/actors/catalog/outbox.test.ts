@@ -1,14 +1,40 @@
 import { describe, expect, test } from "vitest";
 import { checkFormat } from "../../../src/actors/catalog/format.ts";
 import { jsonBytes } from "../../../src/actors/catalog/json-column.ts";
+import { OutboxClaim } from "../../../src/actors/catalog/outbox-claim.ts";
 import type { CatalogDatabase, CatalogTables } from "../../../src/actors/catalog/tables.ts";
+import { textOf } from "../../../src/core/byte-text.ts";
 import { TroupeError } from "../../../src/core/errors.ts";
-import { OUTBOX_BACKOFF_MAX_MS, OUTBOX_SWEEP_MS } from "../../../src/core/limits.ts";
+import {
+  OUTBOX_BACKOFF_MAX_MS,
+  OUTBOX_BATCH_MAX,
+  OUTBOX_CLAIM_MS,
+  OUTBOX_SWEEP_MS,
+  REQUEST_TIMEOUT_DEFAULT_MS,
+} from "../../../src/core/limits.ts";
+import { SILENT_LOG } from "../../../src/core/log.ts";
 import { openTestDatabase } from "../../support/database.ts";
+import { SeededRandom } from "../../support/seeded-random.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
 import { CatalogRig } from "./rig.ts";
 
 const facts = (rig: CatalogRig) => rig.events.map(({ subject }) => subject.split(".").at(-1));
 const outboxOf = async (rig: CatalogRig) => (await rig.everything())["t_outbox"];
+const nodesOf = (row: unknown) => JSON.parse(textOf((row as { readonly payload: Uint8Array }).payload)).nodeIds;
+
+/** A retired blob, numbered from 1, for each list of nodes that hold it. */
+async function retireAll(rig: CatalogRig, nodes: readonly (readonly string[])[]): Promise<void> {
+  const nowMs = rig.clock.wallMs();
+  const rows = nodes.map((nodeIds, index) => ({
+    kind: "blob.retired" as const,
+    payload: jsonBytes({ blobId: index + 1, path: "a/b", nodeIds }),
+    attempt_count: 0,
+    due_time: nowMs,
+    create_time: nowMs,
+  }));
+  await rig.database.transact(({ query }) => query.insertInto("t_outbox").values(rows).execute());
+  await rig.clock.advance(OUTBOX_SWEEP_MS);
+}
 
 describe("the outbox", () => {
   test("a commit's event is published at once, in order, and its row removed", async () => {
@@ -65,6 +91,66 @@ describe("the outbox", () => {
     expect(rig.retired.map(({ nodeId }) => nodeId)).toEqual(["n1", "n2"]);
     expect(await outboxOf(rig)).toEqual([]);
     expect((await rig.everything())["t_replica"]).toEqual([]);
+  });
+
+  test("a node that hangs delays the rows of no other, whichever catalog delivers them", async () => {
+    await using rig = await CatalogRig.open({ nodes: ["n1"] });
+    rig.hangRetire("n2");
+    await retireAll(rig, [["n2"], ["n1"], ["n2", "n1"]]);
+    await rig.clock.advance(0);
+    expect(rig.retired.map(({ blobId }) => blobId)).toEqual([2, 3]);
+    expect((await outboxOf(rig))?.map((row) => nodesOf(row))).toEqual([["n2"], ["n2", "n1"]]);
+    await rig.clock.advance(REQUEST_TIMEOUT_DEFAULT_MS);
+    expect((await outboxOf(rig))?.map((row) => nodesOf(row))).toEqual([["n2"], ["n2"]]);
+  });
+
+  test("however many nodes of a row hang, it is told in the time of one", async () => {
+    const nodeIds = Array.from({ length: 10 }, (_, index) => `h${index}`);
+    await using rig = await CatalogRig.open({ nodes: [] });
+    for (const nodeId of nodeIds) rig.hangRetire(nodeId);
+    await retireAll(rig, [nodeIds]);
+    await rig.clock.advance(REQUEST_TIMEOUT_DEFAULT_MS);
+    expect(await outboxOf(rig)).toMatchObject([{ attempt_count: 1n }]);
+  });
+
+  test("F12: a node that hangs makes no two catalogs deliver a row at the same time, and what they do not come to is begun later", async () => {
+    await using rig = await CatalogRig.open({ nodes: [] });
+    rig.hangRetire("n2");
+    // Enough that one is idle when the first claim ends.
+    for (let more = 0; more < 3; more += 1) await rig.startCatalog();
+    await retireAll(
+      rig,
+      Array.from({ length: OUTBOX_BATCH_MAX }, () => ["n2"]),
+    );
+    await rig.clock.advance(6 * OUTBOX_CLAIM_MS);
+    const lastMs = new Map<number, number>();
+    for (const { blobId, atMs } of rig.unanswered) {
+      expect(atMs - (lastMs.get(blobId) ?? Number.NEGATIVE_INFINITY)).toBeGreaterThanOrEqual(REQUEST_TIMEOUT_DEFAULT_MS);
+      lastMs.set(blobId, atMs);
+    }
+    expect(lastMs.size).toBe(OUTBOX_BATCH_MAX);
+  });
+
+  test("F12: a catalog that comes late with what it delivered changes nothing of what another has claimed since", async () => {
+    const database = await openTestDatabase<CatalogTables>("storage");
+    const clock = new VirtualClock();
+    const take = () => OutboxClaim.take({ kind: "event", database, clock, random: new SeededRandom(1), log: SILENT_LOG });
+    const rows = () => database.read((query) => query.selectFrom("t_outbox").select(["payload", "attempt_count", "due_time"]).execute());
+    const nowMs = clock.wallMs();
+    const row = { kind: "event" as const, payload: jsonBytes("all"), attempt_count: 0, due_time: nowMs, create_time: nowMs };
+    await database.transact(({ query }) => query.insertInto("t_outbox").values([row, row]).execute());
+    const late = await take();
+    await clock.advance(OUTBOX_CLAIM_MS);
+    const mine = await take();
+    const claimed = await rows();
+    const again = (payload: string) => ({ kind: "again" as const, why: "away", payload });
+    await late.settle(late.rows.map((one) => ({ row: one, delivery: again("late") })));
+    expect(await rows()).toEqual(claimed);
+    // Delivered is delivered.
+    await late.settle(late.rows.slice(0, 1).map((one) => ({ row: one, delivery: { kind: "done" } })));
+    await mine.settle(mine.rows.map((one) => ({ row: one, delivery: again("left") })));
+    expect(await rows()).toMatchObject([{ payload: jsonBytes("left"), attempt_count: 1n }]);
+    await database.close();
   });
 
   test("F9: a wall clock set back an hour delays nothing", async () => {

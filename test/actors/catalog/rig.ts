@@ -13,6 +13,7 @@ import { blobPath } from "../../../src/core/blob-path.ts";
 import { TroupeError } from "../../../src/core/errors.ts";
 import { FileIdMaker } from "../../../src/core/file-id.ts";
 import { SILENT_LOG } from "../../../src/core/log.ts";
+import type { BusMessage } from "../../../src/core/ports/bus.ts";
 import type { Cache } from "../../../src/core/ports/cache.ts";
 import { randomIdentity } from "../../../src/core/ports/random.ts";
 import { MemoryCache } from "../../../src/store/memory-cache.ts";
@@ -44,6 +45,8 @@ export class CatalogRig implements AsyncDisposable {
   readonly cache = new MemoryCache(this.clock);
   readonly events: { readonly subject: string; readonly body: unknown }[] = [];
   readonly retired: RetireRequest[] = [];
+  /** What a node that hangs was asked. */
+  readonly unanswered: (RetireRequest & { readonly atMs: number })[] = [];
   readonly database: CatalogDatabase;
   readonly #options: RigOptions;
   readonly #fileIds = new FileIdMaker(this.clock, this.random, "test");
@@ -81,15 +84,23 @@ export class CatalogRig implements AsyncDisposable {
     return hosted;
   }
 
+  /** The node hears what is retired, and says nothing. */
+  hangRetire(nodeId: string): void {
+    this.#hearRetire(nodeId, (request) => void this.unanswered.push({ ...request, atMs: this.clock.nowMs() }));
+  }
+
   /** The node hears what is retired, and answers. */
   answerRetire(nodeId: string): void {
-    this.bus.subscribe(requestSubject(storage, { nodeId }, "retireBlob"), (message) => {
-      this.retired.push({
-        nodeId,
-        ...(decodeBody(message.payload, { bytesMax: 65_536, itemsMax: 100 }) as { blobId: number; path: string }),
-      });
+    this.#hearRetire(nodeId, (request, message) => {
+      this.retired.push(request);
       if (message.reply !== undefined) this.bus.publish(message.reply, encodeBody({}, "msgpack"));
     });
+  }
+
+  #hearRetire(nodeId: string, hear: (request: RetireRequest, message: BusMessage) => void): void {
+    this.bus.subscribe(requestSubject(storage, { nodeId }, "retireBlob"), (message) =>
+      hear({ nodeId, ...(decodeBody(message.payload, { bytesMax: 65_536, itemsMax: 100 }) as { blobId: number; path: string }) }, message),
+    );
   }
 
   /** The catalog as `owner` sees it; the system unless given. */

@@ -7,15 +7,21 @@ import { client } from "../../../src/bus/client.ts";
 import { host } from "../../../src/bus/host.ts";
 import { LoopbackBus } from "../../../src/bus/loopback.ts";
 import { bytesOf } from "../../../src/core/byte-text.ts";
-import { BLOB_ID_LIMIT, ID_BLOCK_KEPT_MS } from "../../../src/core/limits.ts";
+import { BLOB_ID_LIMIT, ID_BLOCK_KEPT_MS, ID_RAISE_MAX } from "../../../src/core/limits.ts";
 import { SILENT_LOG } from "../../../src/core/log.ts";
 import type { Database } from "../../../src/core/ports/database.ts";
+import { LOCAL_PRINCIPAL } from "../../../src/core/principal.ts";
 import { openTestDatabase } from "../../support/database.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 import { HeldDatabase, type Outcome, TestAllocator } from "./rig.ts";
 
 const open = () => openTestDatabase<IdsTables>("ids");
+const setRow = (database: Database<IdsTables>, next_value: number) =>
+  database.transact(async (transaction) => {
+    await transaction.insertIfAbsent("t_id_gen", { id_key: bytesOf("blob"), next_value, create_time: 0, update_time: 0 });
+    await transaction.query.updateTable("t_id_gen").set({ next_value }).where("id_key", "=", bytesOf("blob")).execute();
+  });
 const rowOf = (database: Database<IdsTables>, key = "blob") =>
   database.read(
     async (query) =>
@@ -106,7 +112,7 @@ describe("the ID allocator", () => {
   test("the last IDs are given out, and then ID_SPACE_EXHAUSTED, for good", async () => {
     const database = await open();
     const allocator = new TestAllocator(database, 100);
-    await allocator.raise(BLOB_ID_LIMIT - 31);
+    await setRow(database, BLOB_ID_LIMIT - 30);
     const answers = await Promise.all([allocator.next(31), allocator.next(29)].map((lease) => lease.catch((error: unknown) => error)));
     expect(answers).toMatchObject([{ code: "ID_SPACE_EXHAUSTED" }, { first: BLOB_ID_LIMIT - 30 }]);
     expect(await allocator.next()).toMatchObject({ first: BLOB_ID_LIMIT - 1 });
@@ -125,6 +131,22 @@ describe("the ID allocator", () => {
     const leases = await Promise.all([first.next(), second.next(), new TestAllocator(database, 100).next()]);
     expect(leases.every((lease) => lease.first > 7_777)).toBe(true);
     expect(new Set(leases.map((lease) => lease.first)).size).toBe(3);
+    await database.close();
+  });
+
+  test("F16: a raise too high to be believed changes nothing, also in memory; one from far above, near the row, is taken", async () => {
+    const database = await open();
+    const [allocator, fresh] = [new TestAllocator(database, 100), new TestAllocator(database, 100)];
+    await allocator.next();
+    for (const highest of [BLOB_ID_LIMIT, 100 + ID_RAISE_MAX + 1])
+      await expect(allocator.raise(highest)).rejects.toMatchObject({ code: "BAD_REQUEST", detail: expect.stringContaining("disk") });
+    expect(await rowOf(database)).toBe(100n);
+    expect(await allocator.next()).toMatchObject({ first: 1 });
+    await allocator.raise(100 + ID_RAISE_MAX);
+    expect(await allocator.next()).toMatchObject({ first: 101 + ID_RAISE_MAX });
+    // This one knows of the row what the database says.
+    await fresh.raise(2 * ID_RAISE_MAX);
+    expect(await fresh.next()).toMatchObject({ first: 2 * ID_RAISE_MAX + 1 });
     await database.close();
   });
 
@@ -151,9 +173,7 @@ describe("the ID allocator", () => {
     const database = await open();
     const allocator = new TestAllocator(database, 100);
     const before = await allocator.next(250);
-    await database.transact(async ({ query }) => {
-      await query.updateTable("t_id_gen").set({ next_value: 10 }).where("id_key", "=", bytesOf("blob")).execute();
-    });
+    await setRow(database, 10);
     const after = await allocator.next(100);
     expect(after.first).toBeGreaterThanOrEqual(before.first + before.count);
     expect(await rowOf(database)).toBe(BigInt(after.first + 100));
@@ -265,6 +285,9 @@ describe("the ID allocator", () => {
     await clock.advance(50);
     expect(await raising).toEqual([{ ok: true, output: {} }]);
     expect(await calls.next({ key: "blob" })).toMatchObject({ first: 1_001 });
+    const byPerson = await calls.raise({ key: "blob", highest: 2_000 }, { principal: LOCAL_PRINCIPAL, answersMax: 1 });
+    expect(byPerson).toMatchObject([{ ok: false, error: { code: "FORBIDDEN" } }]);
+    expect(await calls.next({ key: "blob" })).toMatchObject({ first: 1_002 });
     await expect(calls.next({ key: "" })).rejects.toMatchObject({ code: "BAD_REQUEST" });
     await second.stop();
     await bus.drain();

@@ -51,7 +51,7 @@ describe("of two allocators at once", () => {
     await inEveryOrder<IdsTables, void, { next: number; end: number }>(server.databases, handles, async () => {
       const key = `key ${keyCount++}`;
       return {
-        first: (database) => raiseCounter(database, key, 5_000, 1),
+        first: (database) => raiseCounter(database, key, { highest: 5_000, floor: 0 }, 1),
         second: step(key),
         check: async (raised, stepped) => {
           expect(codes(raised, stepped)).toEqual([]);

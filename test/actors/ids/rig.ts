@@ -5,10 +5,10 @@ import type { ids } from "../../../src/actors/ids/contract.ts";
 import type { IdsTables } from "../../../src/actors/ids/tables.ts";
 import type { Activation } from "../../../src/bus/actor.ts";
 import { Later } from "../../../src/bus/actor.ts";
+import { SYSTEM_OWNER } from "../../../src/bus/client.ts";
 import { TroupeError } from "../../../src/core/errors.ts";
 import { SILENT_LOG } from "../../../src/core/log.ts";
 import type { Database, Transaction } from "../../../src/core/ports/database.ts";
-import { LOCAL_PRINCIPAL } from "../../../src/core/principal.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 /** `commit`: done and answered. `lose`: done, and the answer lost. `fail`: not done. */
@@ -106,7 +106,7 @@ export class TestAllocator {
 }
 
 const TURN = {
-  principal: LOCAL_PRINCIPAL,
+  principal: { owner: SYSTEM_OWNER },
   trace: undefined,
   deadlineMs: Number.POSITIVE_INFINITY,
   later: <Output>(effect: Promise<Output>) => new Later(effect),

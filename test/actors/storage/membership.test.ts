@@ -1,16 +1,26 @@
 /** How a storage node stays known to several trackers, under a clock that the test moves. */
 import { describe, expect, it, onTestFinished } from "vitest";
+import { openDataDirectory } from "../../../src/actors/storage/data-directory.ts";
 import { Membership } from "../../../src/actors/storage/membership.ts";
 import { type NodeAnnouncement, tracker } from "../../../src/actors/tracker/contract.ts";
+import { playStorage, type Undo } from "../../../src/bin/cast.ts";
 import { client } from "../../../src/bus/client.ts";
 import type { LoopbackBus } from "../../../src/bus/loopback.ts";
+import { TroupeError } from "../../../src/core/errors.ts";
 import { HEARTBEAT_ANSWERS_PERCENT } from "../../../src/core/limits.ts";
+import { SILENT_LOG } from "../../../src/core/log.ts";
+import { TokenMint } from "../../../src/data-plane/token.ts";
+import { NodeDisk } from "../../../src/store/node-disk.ts";
 import { type LogLine, readableLog } from "../../bus/theatre.ts";
+import { InlineHasher } from "../../support/inline-hasher.ts";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { HEARTBEAT_MS, OFFLINE_AFTER_MS, Trackers } from "../../support/trackers.ts";
 
 const ANSWERS_MS = (HEARTBEAT_MS * HEARTBEAT_ANSWERS_PERCENT) / 100;
 
 interface PlayedNode {
+  /** Told each time the name is given up. */
+  readonly lost: string[];
   readonly membership: Membership;
   readonly bus: LoopbackBus;
   readonly lines: LogLine[];
@@ -24,9 +34,11 @@ function playNode(trackers: Trackers, changes: Partial<NodeAnnouncement> = {}): 
   const node: PlayedNode = {
     bus,
     lines,
+    lost: [],
     space: async () => 500,
     membership: new Membership(client(bus, tracker), trackers.clock, log, {
       heartbeatMs: HEARTBEAT_MS,
+      nameLost: (refusal) => node.lost.push(refusal.code),
       announce: async () => ({
         nodeId: "a",
         group: "group001",
@@ -46,6 +58,54 @@ function playNode(trackers: Trackers, changes: Partial<NodeAnnouncement> = {}): 
     await node.membership.stop();
   });
   return node;
+}
+
+/** A whole storage node on a real directory. */
+async function startNode(trackers: Trackers, root: string, dataUrl: string): Promise<AsyncDisposable & { kill(): Promise<void> }> {
+  const bus = trackers.medium.connect();
+  const { clock, random } = trackers;
+  const disk = new NodeDisk();
+  const undo: Undo = [];
+  const directory = await openDataDirectory({ disk, clock, random }, root, undefined);
+  const kill = async (): Promise<void> => {
+    bus.disconnect();
+    // What the operating system would take back, without a word to anybody.
+    for (const step of undo.splice(0).reverse()) await trackers.now(step()).catch(() => undefined);
+    await directory.release();
+  };
+  const stage = {
+    clock,
+    random,
+    undo,
+    log: SILENT_LOG,
+    nodeId: directory.nodeId,
+    version: "1.0.0",
+    isAlone: true,
+    connect: async () => bus,
+  };
+  const role = {
+    disk,
+    directory,
+    dataUrl,
+    hasher: new InlineHasher(disk),
+    tokens: new TokenMint(clock, random),
+    group: "group001",
+    zone: "zone",
+    heartbeatMs: HEARTBEAT_MS,
+    verifyAgeMs: 0,
+    deleteGraceMs: 0,
+    diskReserveBytes: 0,
+    fileBytesMax: 1_000,
+    idleExpiryMs: 60_000,
+    onNameLost: () => undefined,
+  };
+  try {
+    await trackers.now(playStorage(stage, role));
+  } catch (error) {
+    await kill();
+    throw error;
+  }
+  return { kill, [Symbol.asyncDispose]: kill };
 }
 
 const complaints = (node: PlayedNode) => node.lines.filter(({ level }) => level === "error").map(({ sentence }) => sentence);
@@ -110,6 +170,26 @@ describe("a node and its trackers", () => {
   });
 });
 
+describe("the log of a node", () => {
+  it("F10: has one line when no tracker is reached, whatever it lasts, another when the reason changes, and one when it is over", async () => {
+    await using trackers = await Trackers.open();
+    const node = playNode(trackers);
+    await trackers.now(node.membership.start());
+    await trackers.clock.advance(10 * HEARTBEAT_MS);
+    const ask = node.bus.requestMany.bind(node.bus);
+    node.bus.requestMany = () => Promise.reject(new TroupeError("BUS_UNAVAILABLE"));
+    await trackers.clock.advance(10 * HEARTBEAT_MS);
+    node.bus.requestMany = ask;
+    await trackers.start({ isAlone: true });
+    await trackers.clock.advance(10 * HEARTBEAT_MS);
+    expect(node.lines.map(({ level, sentence }) => `${level}: ${sentence}`)).toEqual([
+      "warn: No tracker has taken this node in yet; it tries again at the next heartbeat.",
+      "warn: The heartbeat did not reach a tracker; it is tried again.",
+      "info: A tracker hears this node again.",
+    ]);
+  });
+});
+
 describe("a slow disk", () => {
   it("F8: one that takes ten seconds to tell its space makes nobody silent", async () => {
     await using trackers = await Trackers.open();
@@ -160,6 +240,21 @@ describe("one name", () => {
     for (let time = 0; time < 10; time += 1) {
       const { nodes } = await trackers.now(trackers.clients.locate({ group: "group001" }));
       expect(nodes).toEqual([{ nodeId: "a", dataUrl: "http://127.0.0.1:2" }]);
+    }
+  });
+
+  it("F1, F9: a node that was killed and starts again with the wall clock set back is back at once", async () => {
+    await using root = await temporaryDirectory();
+    await using trackers = await Trackers.open();
+    for (let count = 0; count < 2; count += 1) await trackers.start({ isAlone: true });
+    await using killed = await startNode(trackers, root.path, "http://127.0.0.1:1");
+    await killed.kill();
+    trackers.clock.jumpWall(-3_600_000);
+    await using _again = await startNode(trackers, root.path, "http://127.0.0.1:2");
+    await trackers.clock.advance(ANSWERS_MS);
+    for (let time = 0; time < 10; time += 1) {
+      const { nodes } = await trackers.now(trackers.clients.locate({ group: "group001" }));
+      expect(nodes).toMatchObject([{ dataUrl: "http://127.0.0.1:2" }]);
     }
   });
 

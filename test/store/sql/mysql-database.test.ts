@@ -3,8 +3,21 @@ import { join } from "node:path";
 import { sql } from "kysely";
 import { describe, expect, test } from "vitest";
 import { bytesOf } from "../../../src/core/byte-text.ts";
-import { DATABASE_STATEMENT_MS_MAX, DATABASE_WAITING_MAX, TRANSACTION_ATTEMPTS_MAX } from "../../../src/core/limits.ts";
+import { TroupeError } from "../../../src/core/errors.ts";
+import {
+  DATABASE_AWAY_MS_MAX,
+  DATABASE_AWAY_PAUSE_MS_MAX,
+  DATABASE_BUSY_MS_MAX,
+  DATABASE_LOCK_WAIT_MS_MAX,
+  DATABASE_READERS_MAX,
+  DATABASE_STATEMENT_MS_MAX,
+  DATABASE_WAITING_MAX,
+  DATABASE_WRITERS_MAX,
+  MIGRATION_LOCK_WAIT_MS_MAX,
+  TRANSACTION_ATTEMPTS_MAX,
+} from "../../../src/core/limits.ts";
 import { SILENT_LOG } from "../../../src/core/log.ts";
+import type { Timer } from "../../../src/core/ports/clock.ts";
 import type { Database } from "../../../src/core/ports/database.ts";
 import { migrationsDirectory } from "../../../src/store/sql/databases.ts";
 import { type MysqlOptions, openMysql } from "../../../src/store/sql/mysql-database.ts";
@@ -51,7 +64,7 @@ describe("a session on a server", () => {
     const values = Object.fromEntries(rows.map(({ Variable_name, Value }) => [Variable_name, Value]));
     expect(values["tx_isolation"] ?? values["transaction_isolation"]).toBe("READ-COMMITTED");
     expect(values).toMatchObject({
-      innodb_lock_wait_timeout: "5",
+      innodb_lock_wait_timeout: String(DATABASE_LOCK_WAIT_MS_MAX / 1_000),
       wait_timeout: "60",
       sql_mode: expect.stringContaining("STRICT_ALL_TABLES"),
     });
@@ -61,17 +74,34 @@ describe("a session on a server", () => {
 
   test("opens no more connections than it may, and what waits for one is bounded", async () => {
     await using databases = await MariadbDatabases.open();
-    const database = await openRows(databases, { connectionsMax: 2 });
+    const database = await openRows(databases);
     let release = (): void => {};
     const released = new Promise<void>((resolve) => {
       release = resolve;
     });
-    const accepted = Array.from({ length: DATABASE_WAITING_MAX }, () => database.read(() => released));
-    await expect(database.read(() => released)).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE" });
+    const accepted = Array.from({ length: DATABASE_WAITING_MAX }, (_, index) =>
+      index % 64 === 0 ? database.transact(() => released) : database.read(() => released),
+    );
+    for (const more of [database.read(() => released), database.transact(() => released)])
+      await expect(more).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE" });
     release();
     await Promise.all(accepted);
     const connections = await databases.ask("SELECT id FROM information_schema.processlist WHERE db = ?", [`${databases.prefix}rows`]);
-    expect(connections).toHaveLength(2);
+    expect(connections).toHaveLength(DATABASE_WRITERS_MAX + DATABASE_READERS_MAX);
+  });
+
+  test("F14: a read waits for no transaction, however many of them wait for something", async () => {
+    await using databases = await MariadbDatabases.open();
+    const database = await openRows(databases);
+    await insert(database, "a");
+    let release = (): void => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const waiting = Array.from({ length: 3 * DATABASE_WRITERS_MAX }, () => database.transact(() => released));
+    expect(await countOf(database)).toBe(1);
+    release();
+    await Promise.all(waiting);
   });
 
   test("a constraint's refusal does not repeat the value, which may be somebody's name", async () => {
@@ -138,6 +168,26 @@ describe("transactions that meet", () => {
     expect(runs).toBe(TRANSACTION_ATTEMPTS_MAX);
   });
 
+  test("F14: a transaction that has waited long for locks is not begun again", async () => {
+    await using databases = await MariadbDatabases.open();
+    const clock = new VirtualClock();
+    const database = await openRows(databases, { clock });
+    await insert(database, "a");
+    let runs = 0;
+    await database.transact(async (holder) => {
+      await holder.lock(amountOf(holder.query, "a")).execute();
+      const refused = database.transact(async ({ query }) => {
+        runs += 1;
+        // As if the server had let it wait until now.
+        await clock.advance(DATABASE_BUSY_MS_MAX);
+        await amountOf(query, "a").forUpdate().noWait().execute();
+      });
+      expect(await failure(refused)).toMatchObject({ code: "DATABASE_UNAVAILABLE", facts: { busy: true } });
+    });
+    expect(runs).toBe(1);
+    expect(clock.timerCount).toBe(0);
+  });
+
   test("after a deadlock nothing that was asked meanwhile happens outside the transaction", async () => {
     await using databases = await MariadbDatabases.open();
     const database = await openRows(databases);
@@ -191,6 +241,24 @@ describe("transactions that meet", () => {
     });
   });
 });
+
+/** Time stands still but for the pauses between attempts, so that none of it passes while a real server answers. */
+class PausingClock extends VirtualClock {
+  /** Before it not even they pass. */
+  begins: Promise<void> = Promise.resolve();
+  #passed: Promise<void> = Promise.resolve();
+
+  override setTimer(delayMs: number, callback: () => void): Timer {
+    const timer = super.setTimer(delayMs, callback);
+    if (delayMs <= DATABASE_AWAY_PAUSE_MS_MAX) this.#passed = this.#pass(this.#passed, delayMs);
+    return timer;
+  }
+
+  async #pass(before: Promise<void>, delayMs: number): Promise<void> {
+    await Promise.all([before, this.begins]);
+    await this.advance(delayMs);
+  }
+}
 
 describe("a connection that is lost", () => {
   test("F15: during COMMIT the outcome is unknown, whether the server committed or not, and nothing is tried again", async () => {
@@ -254,21 +322,15 @@ describe("a connection that is lost", () => {
     expect(await countOf(await openRows(databases))).toBe(16);
   });
 
-  test("F1: a server that is killed and comes back within seconds costs time and no error", async () => {
+  test("F1: a server that is killed and comes back within a second costs time and no error", async () => {
     await using server = await privateMariadb();
-    const clock = new VirtualClock();
+    const clock = new PausingClock();
     const database = await openRows(server.databases, { clock });
     await insert(database, "before");
     await server.kill();
+    // However long that takes: only what they wait between attempts counts here.
+    clock.begins = server.startAgain();
     const works = Promise.all([insert(database, "a"), insert(database, "b"), countOf(database)]);
-    let isDone = false;
-    works.then(
-      () => (isDone = true),
-      () => (isDone = true),
-    );
-    await server.startAgain();
-    // However long that took: only what they wait between attempts counts here.
-    while (!isDone) await clock.advance(1);
     expect(await works).toEqual([true, true, expect.any(Number)]);
     expect(await countOf(database)).toBe(3);
     await database.close();
@@ -277,20 +339,39 @@ describe("a connection that is lost", () => {
   test("a server that stays away is a typed error that says where it was looked for", async () => {
     await using databases = await MariadbDatabases.open();
     await using proxy = await CuttingProxy.before(databases.url);
-    const clock = new VirtualClock();
+    const clock = new PausingClock();
     const database = await openRows(databases, { url: proxy.url, clock });
     proxy.isAway = true;
     proxy.cut();
-    let error: unknown;
-    const work = failure(insert(database, "a")).then((reason) => {
-      error = reason;
-    });
-    while (error === undefined) await clock.advance(100);
-    await work;
+    const askedMs = clock.nowMs();
+    const error = await failure(insert(database, "a"));
+    expect(clock.nowMs() - askedMs).toBeLessThanOrEqual(DATABASE_AWAY_MS_MAX);
+    expect(clock.nowMs() - askedMs).toBeGreaterThan(DATABASE_AWAY_MS_MAX / 2);
     expect(error).toMatchObject({ code: "DATABASE_UNAVAILABLE", detail: expect.stringContaining(new URL(proxy.url).host) });
     expect(clock.timerCount).toBe(0);
     proxy.isAway = false;
     expect(await insert(database, "b")).toBe(true);
+  });
+
+  test("an attempt that would end too late for whoever asked is not begun", async () => {
+    await using databases = await MariadbDatabases.open();
+    const clock = new PausingClock();
+    const database = await openRows(databases, { clock });
+    for (const [failsAfterMs, runsExpected] of [
+      [DATABASE_AWAY_MS_MAX / 2, 1],
+      [DATABASE_AWAY_MS_MAX / 4, 3],
+    ] as const) {
+      let runs = 0;
+      const askedMs = clock.nowMs();
+      const work = database.read(async () => {
+        runs += 1;
+        await clock.advance(failsAfterMs);
+        throw new TroupeError("DATABASE_UNAVAILABLE", "no connection", { facts: { lost: true } });
+      });
+      expect(await failure(work)).toMatchObject({ detail: "no connection" });
+      expect(runs).toBe(runsExpected);
+      expect(clock.nowMs() - askedMs).toBeLessThanOrEqual(DATABASE_AWAY_MS_MAX);
+    }
   });
 
   test("a server that never answers is given up, and its connection with it", async () => {
@@ -347,6 +428,19 @@ describe("opening a database on a server", () => {
     }
   });
 
+  test("a migration waits longer for a row than a transaction does", async () => {
+    await using databases = await MariadbDatabases.open();
+    await using directory = await temporaryDirectory();
+    const name = `${databases.prefix}x`;
+    await writeFile(
+      join(directory.path, "0001-a.sql"),
+      "CREATE TABLE t_a (n BIGINT); INSERT INTO t_a SELECT @@SESSION.innodb_lock_wait_timeout;",
+    );
+    await databases.openNamed(name, directory.path);
+    expect(await databases.ask(`SELECT n FROM ${name}.t_a`)).toEqual([{ n: MIGRATION_LOCK_WAIT_MS_MAX / 1_000 }]);
+    expect(MIGRATION_LOCK_WAIT_MS_MAX).toBeGreaterThan(DATABASE_LOCK_WAIT_MS_MAX);
+  });
+
   test("a migration that was interrupted and has another text now is refused", async () => {
     await using databases = await MariadbDatabases.open();
     await using directory = await temporaryDirectory();
@@ -371,7 +465,11 @@ describe("opening a database on a server", () => {
     const wrong: readonly (readonly [url: string, code: string, words: string])[] = [
       [`mysql://tester:wrongsecret@${host}`, "SETTING_INVALID", "refuses the user 'tester'"],
       [`mysql://stranger:testing@${host}`, "SETTING_INVALID", "GRANT ALL PRIVILEGES ON `test\\_x`.* TO 'stranger'"],
-      ["mysql://tester:wrongsecret@127.0.0.1:1", "DATABASE_UNAVAILABLE", "127.0.0.1:1"],
+      [
+        "mysql://tester:wrongsecret@127.0.0.1:1",
+        "DATABASE_UNAVAILABLE",
+        "No database server answers at 127.0.0.1:1 (ECONNREFUSED): is MySQL or MariaDB running there? --mysql names it.",
+      ],
       [`mysql://tester:wrongsecret@${host}/troupe_storage`, "SETTING_INVALID", "--database-prefix"],
       [`mysql://tester:wrongsecret@${host}?ssl=true`, "SETTING_INVALID", "does not encrypt"],
       [`mysql://tester:wrongsecret@${host}?tls=yes`, "SETTING_INVALID", "not tls"],

@@ -9,7 +9,18 @@ test("what a server answers, and what only a broken connection says, become code
   expect(answered(1114, "HY000").code).toBe("DISK_FULL");
   expect(answered(1064, "42000").code).toBe("INTERNAL");
   expect(answered(1406, "22001").code).toBe("INTERNAL");
-  expect(answered(1290, "HY000")).toMatchObject({ code: "DATABASE_UNAVAILABLE", facts: {} });
+  for (const [errno, sqlState] of [
+    [1290, "HY000"],
+    [1836, "HY000"],
+    [1036, "HY000"],
+  ] as const) {
+    expect(answered(errno, sqlState)).toMatchObject({ code: "DATABASE_UNAVAILABLE", facts: {} });
+    expect(answered(errno, sqlState).detail).toContain("The database refuses to write (it is read-only)");
+  }
+  for (const errno of [1146, 1932]) {
+    expect(answered(errno, "42S02")).toMatchObject({ code: "DATABASE_UNAVAILABLE", facts: {} });
+    expect(answered(errno, "42S02").detail).toContain("The database lacks a table; was it restored or changed by hand?");
+  }
   expect(answered(1048, "23000").facts).toEqual({ constraint: "not-null" });
   for (const errno of [1040, 1053, 1927]) expect(isLost(answered(errno, "HY000"))).toBe(true);
   for (const error of [{ code: "ECONNREFUSED", errno: -111 }, { code: "PROTOCOL_CONNECTION_LOST", fatal: true }, new Error("closed")]) {
