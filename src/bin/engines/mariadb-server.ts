@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { TroupeError } from "../../core/errors.ts";
 import { type EngineProcess, type EngineWatch, findProgram, freePort, startEngine } from "./engine-process.ts";
@@ -55,8 +55,8 @@ export async function startMariadb(options: MariadbOptions): Promise<MariadbServ
   for (const [name, text] of Object.entries({ user, password, databasePrefix })) {
     assert(/^[A-Za-z0-9_]+$/.test(text), `the database server's ${name} needs no quoting`);
   }
-  await mkdir(directory, { recursive: true, mode: 0o700 });
   const dataDirectory = mariadbDirectory(directory);
+  await mkdir(temporaryDirectory(dataDirectory), { recursive: true, mode: 0o700 });
   const durability = (options.durable ?? true) ? DURABLE : UNSYNCED;
   if (!(await exists(dataDirectory))) await initialise(directory, dataDirectory, durability);
   const first = join(directory, "first.sql");
@@ -80,9 +80,19 @@ export function mariadbDirectory(directory: string): string {
   return join(directory, "data");
 }
 
+/** Beside its tables: a server that starts removes what looks like its own from a folder that others share. */
+function temporaryDirectory(dataDirectory: string): string {
+  return join(dirname(dataDirectory), "temporary");
+}
+
 function commonArguments(dataDirectory: string): string[] {
-  // The server refuses to run as root unless told to.
-  return ["--no-defaults", `--datadir=${dataDirectory}`, ...(process.getuid?.() === 0 ? ["--user=root"] : [])];
+  return [
+    "--no-defaults",
+    `--datadir=${dataDirectory}`,
+    `--tmpdir=${temporaryDirectory(dataDirectory)}`,
+    // The server refuses to run as root unless told to.
+    ...(process.getuid?.() === 0 ? ["--user=root"] : []),
+  ];
 }
 
 /** `loose`: one of the two servers does not know the option. */
