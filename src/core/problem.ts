@@ -8,6 +8,9 @@ import { ERRORS, type ErrorCode, RETRY, type TroupeError } from "./errors.ts";
 import type { HttpResponse } from "./ports/http-exchange.ts";
 
 const RETRY_AFTER_SECONDS_DEFAULT = 1;
+/** A database or a bus that is started again takes some seconds. */
+const RETRY_AFTER_SERVER_SECONDS = 3;
+const SERVERS_AWAY: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["DATABASE_UNAVAILABLE", "BUS_UNAVAILABLE"]);
 /** Their details speak of the server's inside. */
 const INTERNAL_CODES: ReadonlySet<ErrorCode> = new Set([
   "INTERNAL",
@@ -27,7 +30,7 @@ export function problemResponse(error: TroupeError, requestId?: string): HttpRes
   const isInternal = INTERNAL_CODES.has(code);
   const extensions = isInternal ? [] : Object.entries(facts).filter(([name]) => !RESERVED.has(name) && !INTERNAL_FACTS.has(name));
   const headers: Record<string, string | readonly string[]> = { "content-type": "application/problem+json", "cache-control": "no-store" };
-  if (error.retry === RETRY.later) headers["retry-after"] = String(retryAfterSeconds(facts["retryAfterMs"]));
+  if (error.retry === RETRY.later) headers["retry-after"] = String(retryAfterSeconds(code, facts["retryAfterMs"]));
   if (code === "UNAUTHORIZED") headers["www-authenticate"] = ['Bearer realm="troupe"', 'Basic realm="troupe", charset="UTF-8"'];
   if (code === "RANGE_NOT_SATISFIABLE" && typeof facts["size"] === "number") headers["content-range"] = `bytes */${facts["size"]}`;
   if (code === "METHOD_NOT_ALLOWED" && typeof facts["allow"] === "string") headers["allow"] = facts["allow"];
@@ -44,6 +47,7 @@ export function problemResponse(error: TroupeError, requestId?: string): HttpRes
   return { status, headers, body: `${JSON.stringify(problem)}\n` };
 }
 
-function retryAfterSeconds(retryAfterMs: unknown): number {
-  return typeof retryAfterMs === "number" ? Math.max(1, Math.ceil(retryAfterMs / 1000)) : RETRY_AFTER_SECONDS_DEFAULT;
+function retryAfterSeconds(code: ErrorCode, retryAfterMs: unknown): number {
+  if (typeof retryAfterMs === "number") return Math.max(1, Math.ceil(retryAfterMs / 1000));
+  return SERVERS_AWAY.has(code) ? RETRY_AFTER_SERVER_SECONDS : RETRY_AFTER_SECONDS_DEFAULT;
 }
