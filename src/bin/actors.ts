@@ -2,9 +2,10 @@
  * `troupe --nats`: the command line speaks to the actors themselves. It plays a gateway inside its own process, without a socket, so
  * that every verb does the same either way.
  */
-import { z } from "zod";
+import { gateway } from "../actors/gateway/contract.ts";
 import { connectNats } from "../bus/nats.ts";
 import { parseNatsUrl } from "../bus/nats-url.ts";
+import { pingServices } from "../bus/service-ping.ts";
 import type { Actors } from "../cli/context.ts";
 import { TroupeError, toTroupeError } from "../core/errors.ts";
 import { FILE_BYTES_LIMIT } from "../core/limits.ts";
@@ -65,19 +66,18 @@ async function connect(nats: string, token: { readonly owner: string; readonly s
   // Addresses in answers are those that everybody can use.
   const gatewayUrl = await findGateway(bus);
   const dataPlane = dataPlaneOf({ bus, clock, random, log }, [], ports.http);
-  const gateway = createGateway(
+  const running = createGateway(
     { bus, clock, random, log, dataPlane },
     { nodeId, tokens: [token], publicUrl: gatewayUrl, corsOrigins: [], fileBytesMax: FILE_BYTES_LIMIT, trustProxy: false },
   );
-  return { bus, gateway, gatewayUrl };
+  return { bus, gateway: running, gatewayUrl };
 }
 
 /** Any gateway of the cluster: its micro service tells its address. */
 async function findGateway(bus: Bus): Promise<string | undefined> {
-  const answers = await bus.requestMany("$SRV.PING.gateway", new Uint8Array(), { timeoutMs: FINDING_MS, repliesMax: 1 });
-  const answer = answers[0] && gatewayPing.safeParse(JSON.parse(Buffer.from(answers[0].payload).toString()));
-  return answer?.data?.metadata.url;
+  const [found] = await pingServices(bus, gateway.name, { timeoutMs: FINDING_MS, repliesMax: 1 });
+  const url = found?.metadata["url"];
+  return url !== undefined && URL.canParse(url) ? url : undefined;
 }
 
 const FINDING_MS = 500;
-const gatewayPing = z.object({ metadata: z.object({ url: z.url() }) });

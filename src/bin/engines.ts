@@ -1,7 +1,6 @@
 /** The bus, databases and cache of one process: those its settings name, and the embedded ones where they name none. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { catalog } from "../actors/catalog/contract.ts";
 import { LoopbackMedium } from "../bus/loopback.ts";
 import { startService } from "../bus/micro-service.ts";
@@ -9,6 +8,7 @@ import { connectNats } from "../bus/nats.ts";
 import type { Patience } from "../bus/nats-dial.ts";
 import { parseNatsUrl } from "../bus/nats-url.ts";
 import { RequestBooks } from "../bus/request-book.ts";
+import { pingServices } from "../bus/service-ping.ts";
 import { withoutPassword } from "../config/engine-url.ts";
 import type { Role, ServerSettings } from "../config/setting-table.ts";
 import { makeDurableDirectory } from "../core/durable.ts";
@@ -31,7 +31,6 @@ import { LocalNats } from "./local-nats.ts";
 const MEETING_MS = 300;
 /** An answer may be lost. */
 const MEETINGS = 2;
-const catalogPing = z.object({ id: z.string(), metadata: z.record(z.string(), z.string()).default({}) });
 
 interface EnginePorts {
   readonly clock: Clock;
@@ -45,7 +44,7 @@ export class Engines {
   readonly #settings: ServerSettings;
   readonly #ports: EnginePorts;
   readonly #connect: (name: string) => Promise<Bus>;
-  readonly #patience: Patience = { isOver: false };
+  readonly #patience: Patience = { ranOutMs: Number.NEGATIVE_INFINITY };
   #local: LocalNats | undefined;
 
   constructor(settings: ServerSettings, ports: EnginePorts) {
@@ -118,16 +117,14 @@ export class Engines {
   }
 
   async #refuseStrangers(bus: Bus, id: string): Promise<void> {
-    const replies = await bus.requestMany("$SRV.PING.catalog", new Uint8Array(), { timeoutMs: MEETING_MS });
-    for (const { payload } of replies) {
-      const other = catalogPing.safeParse(JSON.parse(Buffer.from(payload).toString()));
-      if (!other.success || other.data.id === id) continue;
-      const kind = other.data.metadata["database"];
+    for (const other of await pingServices(bus, catalog.name, { timeoutMs: MEETING_MS })) {
+      if (other.id === id) continue;
+      const kind = other.metadata["database"];
       if (this.databaseKind === "mysql" && kind !== "sqlite") continue;
       const whose = kind === "sqlite" ? "with a database of its own" : "with a database on a server";
       throw new TroupeError(
         "SETTING_INVALID",
-        `Another catalog (${other.data.id}) plays on this bus ${whose}, and this one would use ${this.#databaseInWords()}: they would be two stores that take each other's requests. Give both the same --mysql, or each a bus of its own.`,
+        `Another catalog (${other.id}) plays on this bus ${whose}, and this one would use ${this.#databaseInWords()}: they would be two stores that take each other's requests. Give both the same --mysql, or each a bus of its own.`,
       );
     }
   }

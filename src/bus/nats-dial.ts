@@ -19,9 +19,10 @@ export interface NatsOptions extends NatsAddress {
   readonly patience?: Patience;
 }
 
-/** Whether a server is still waited for when connections are closed. */
+/** Since when a server is not waited for any more when subscriptions and connections end. */
 export interface Patience {
-  isOver: boolean;
+  /** By the monotonic clock, when one waited in vain. */
+  ranOutMs: number;
 }
 
 /**

@@ -19,6 +19,7 @@ import {
   BUS_REFUSALS_KEPT,
   BUS_UNCONFIRMED_BYTES_MAX,
   BUS_WAITING_REQUESTS_MAX,
+  STOP_MS_MAX,
 } from "../core/limits.ts";
 import type { BusHeaders } from "../core/ports/bus.ts";
 import { dialNats, type NatsOptions } from "./nats-dial.ts";
@@ -305,13 +306,14 @@ export class NatsLink {
 
   /**
    * Waits for work that a lost connection may end or hold up, but not long; how it ended is not asked. A server that let one connection of
-   * this process wait in vain gets no more time from any: there are several, and a stop has one limit for all of them.
+   * this process wait in vain gets no time from any for as long as a stop may take: there are several, and a stop has one limit for all.
    */
   async #soon(work: Promise<void>): Promise<void> {
     const { clock, patience } = this.#options;
     const late = Promise.withResolvers<void>();
-    const timer = clock.setTimer(patience?.isOver ? 0 : BUS_GOODBYE_MS, () => {
-      if (patience !== undefined) patience.isOver = true;
+    const isOver = patience !== undefined && clock.nowMs() - patience.ranOutMs < STOP_MS_MAX;
+    const timer = clock.setTimer(isOver ? 0 : BUS_GOODBYE_MS, () => {
+      if (patience !== undefined && !isOver) patience.ranOutMs = clock.nowMs();
       late.resolve();
     });
     await Promise.race([work.catch(() => undefined), late.promise]);

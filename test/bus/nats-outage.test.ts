@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import type { NatsBus } from "../../src/bus/nats.ts";
-import { BUS_GOODBYE_MS, BUS_UNCONFIRMED_BYTES_MAX, BUS_WAITING_REQUESTS_MAX } from "../../src/core/limits.ts";
+import { BUS_GOODBYE_MS, BUS_UNCONFIRMED_BYTES_MAX, BUS_WAITING_REQUESTS_MAX, STOP_MS_MAX } from "../../src/core/limits.ts";
 import { startTestNats } from "../support/nats-server.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 import { Connections, codeThrown, SEEN_WITHIN, text } from "./nats-rig.ts";
 import { ending } from "./theatre.ts";
 
@@ -135,6 +136,31 @@ describe("the NATS bus and its server", () => {
     await bus.drain();
     expect(performance.now() - startedMs).toBeLessThan(2 * BUS_GOODBYE_MS + 3_000);
     expect(codeThrown(() => bus.publish("test.x", EMPTY))).toBe("BUS_UNAVAILABLE");
+  });
+
+  it("a server that let one connection wait in vain gets no time from another, and some again when a stop would be over", async () => {
+    await using server = await startTestNats();
+    await using connections = new Connections(server);
+    const clock = new VirtualClock();
+    const patience = { ranOutMs: Number.NEGATIVE_INFINITY };
+    const connect = (): Promise<NatsBus> => connections.connect({ clock, patience });
+    const [first, second, third] = [await connect(), await connect(), await connect()];
+    await server.pause();
+    const drained = first.drain();
+    await clock.advance(BUS_GOODBYE_MS);
+    await drained;
+    const drainedToo = second.drain();
+    await clock.advance(0);
+    await drainedToo;
+    await clock.advance(STOP_MS_MAX);
+    let isDrained = false;
+    const drainedLater = third.drain().then(() => {
+      isDrained = true;
+    });
+    await clock.advance(BUS_GOODBYE_MS - 1);
+    expect(isDrained).toBe(false);
+    await clock.advance(1);
+    await drainedLater;
   });
 
   it("a drain ends also while the server is away, and nothing connects afterwards", async () => {

@@ -170,6 +170,48 @@ function append(logFile: string, data: Buffer): void {
   }
 }
 
+/** A server that can be had again after it has ended, in the same place. */
+export class RestartableEngine implements EngineProcess {
+  readonly #start: () => Promise<EngineProcess>;
+  #engine: EngineProcess;
+
+  constructor(engine: EngineProcess, start: () => Promise<EngineProcess>) {
+    this.#engine = engine;
+    this.#start = start;
+  }
+
+  get pid(): number {
+    return this.#engine.pid;
+  }
+
+  get isRunning(): boolean {
+    return this.#engine.isRunning;
+  }
+
+  get output(): string {
+    return this.#engine.output;
+  }
+
+  /** Of the process that runs now. */
+  get ended(): Promise<string> {
+    return this.#engine.ended;
+  }
+
+  stop(): Promise<void> {
+    return this.#engine.stop();
+  }
+
+  kill(): Promise<void> {
+    return this.#engine.kill();
+  }
+
+  /** Stops it first when it runs. */
+  async restart(): Promise<void> {
+    await this.stop();
+    this.#engine = await this.#start();
+  }
+}
+
 function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);

@@ -5,7 +5,7 @@
 import { writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { type EngineProcess, type EngineWatch, freePort, startEngine } from "./engine-process.ts";
+import { type EngineProcess, type EngineWatch, freePort, RestartableEngine, startEngine } from "./engine-process.ts";
 
 export interface NatsServerOptions {
   /** An existing folder of its own: its configuration and, when it keeps any, its files. */
@@ -19,22 +19,12 @@ export interface NatsServerOptions {
   readonly watch?: EngineWatch;
 }
 
-export interface NatsServer {
+export interface NatsServer extends EngineProcess {
   readonly port: number;
   /** `nats://127.0.0.1:4222`, without user and password. */
   readonly url: string;
   /** `http://127.0.0.1:8222`, when it was asked for. */
   readonly monitorUrl: string | undefined;
-  readonly pid: number;
-  readonly isRunning: boolean;
-  /** What it said last. */
-  readonly output: string;
-  /** Resolves when the process that runs now is gone, with how it ended in words. */
-  readonly ended: Promise<string>;
-  /** Asks it to end, and after a grace makes it. */
-  stop(): Promise<void>;
-  /** kill -9 */
-  kill(): Promise<void>;
   /** Starts it again on the same ports, with another configuration if one is given; stops it first when it runs. */
   restart(configuration?: string): Promise<void>;
 }
@@ -54,7 +44,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   const file = join(directory, NATS_CONFIGURATION_FILE);
   // In the file and not on the command line: whoever starts it by hand with the file alone gets the same server, on loopback.
   const listen = `listen: "127.0.0.1:${port}"\n${monitorPort === undefined ? "" : `http: "127.0.0.1:${monitorPort}"\n`}`;
-  const start = async (text: string): Promise<EngineProcess> => {
+  let text = configuration;
+  const start = async (): Promise<EngineProcess> => {
     await writeFile(file, listen + text.replaceAll(LISTENS, ""), { mode: 0o600 });
     return startEngine({
       name: "nats-server",
@@ -64,60 +55,35 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       watch: options.watch,
     });
   };
-  return new PrivateNats(await start(configuration), start, configuration, port, monitorPort);
+  const configure = (next: string): void => {
+    text = next;
+  };
+  return new PrivateNats(await start(), start, configure, port, monitorPort);
 }
 
-class PrivateNats implements NatsServer {
+class PrivateNats extends RestartableEngine implements NatsServer {
   readonly port: number;
   readonly url: string;
   readonly monitorUrl: string | undefined;
-  readonly #start: (configuration: string) => Promise<EngineProcess>;
-  #configuration: string;
-  #engine: EngineProcess;
+  readonly #configure: (text: string) => void;
 
   constructor(
     engine: EngineProcess,
-    start: (configuration: string) => Promise<EngineProcess>,
-    configuration: string,
+    start: () => Promise<EngineProcess>,
+    configure: (text: string) => void,
     port: number,
     monitorPort: number | undefined,
   ) {
-    this.#engine = engine;
-    this.#start = start;
-    this.#configuration = configuration;
+    super(engine, start);
+    this.#configure = configure;
     this.port = port;
     this.url = `nats://127.0.0.1:${port}`;
     this.monitorUrl = monitorPort === undefined ? undefined : `http://127.0.0.1:${monitorPort}`;
   }
 
-  get pid(): number {
-    return this.#engine.pid;
-  }
-
-  get isRunning(): boolean {
-    return this.#engine.isRunning;
-  }
-
-  get output(): string {
-    return this.#engine.output;
-  }
-
-  get ended(): Promise<string> {
-    return this.#engine.ended;
-  }
-
-  stop(): Promise<void> {
-    return this.#engine.stop();
-  }
-
-  kill(): Promise<void> {
-    return this.#engine.kill();
-  }
-
-  async restart(configuration = this.#configuration): Promise<void> {
-    await this.stop();
-    this.#configuration = configuration;
-    this.#engine = await this.#start(configuration);
+  override async restart(configuration?: string): Promise<void> {
+    if (configuration !== undefined) this.#configure(configuration);
+    await super.restart();
   }
 }
 

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { type EngineProcess, type EngineWatch, freePort, startEngine } from "./engine-process.ts";
+import { type EngineProcess, type EngineWatch, freePort, RestartableEngine, startEngine } from "./engine-process.ts";
 
 export interface RedisServerOptions {
   /** An existing folder of its own: its settings, its output and, when it saves, its content. */
@@ -20,18 +20,10 @@ export interface RedisServerOptions {
   readonly watch?: EngineWatch;
 }
 
-export interface RedisServer {
+export interface RedisServer extends EngineProcess {
   readonly port: number;
   /** With the password: it is a secret. */
   readonly url: string;
-  readonly pid: number;
-  readonly isRunning: boolean;
-  /** Resolves when the process that runs now is gone, with how it ended in words. */
-  readonly ended: Promise<string>;
-  /** Asks it to end, and after a grace makes it. */
-  stop(): Promise<void>;
-  /** kill -9 */
-  kill(): Promise<void>;
   /** Starts it again on the same port and folder; stops it first when it runs. */
   restart(): Promise<void>;
 }
@@ -70,42 +62,14 @@ export async function startRedisServer(options: RedisServerOptions): Promise<Red
   return new PrivateRedis(await start(), start, port, password);
 }
 
-class PrivateRedis implements RedisServer {
+class PrivateRedis extends RestartableEngine implements RedisServer {
   readonly port: number;
   readonly url: string;
-  readonly #start: () => Promise<EngineProcess>;
-  #engine: EngineProcess;
 
   constructor(engine: EngineProcess, start: () => Promise<EngineProcess>, port: number, password: string) {
-    this.#engine = engine;
-    this.#start = start;
+    super(engine, start);
     this.port = port;
     this.url = `redis://${password === "" ? "" : `:${password}@`}127.0.0.1:${port}`;
-  }
-
-  get pid(): number {
-    return this.#engine.pid;
-  }
-
-  get isRunning(): boolean {
-    return this.#engine.isRunning;
-  }
-
-  get ended(): Promise<string> {
-    return this.#engine.ended;
-  }
-
-  stop(): Promise<void> {
-    return this.#engine.stop();
-  }
-
-  kill(): Promise<void> {
-    return this.#engine.kill();
-  }
-
-  async restart(): Promise<void> {
-    await this.stop();
-    this.#engine = await this.#start();
   }
 }
 
