@@ -33,6 +33,18 @@ const PROGRAMS = [
     brew: "mariadb",
   },
   { name: "redis-server", purpose: "the cache of a cluster", need: "tests", apt: "redis-server", brew: "redis" },
+  {
+    name: "chromium",
+    programs: ["chromium-browser", "google-chrome"],
+    purpose: "the page, as people use it",
+    need: "tests",
+    apt: "chromium",
+    brew: "chromium",
+  },
+  { name: "rclone", purpose: "mirrors a folder from its listings", need: "tests", apt: "rclone", brew: "rclone" },
+  { name: "openssl", purpose: "makes the certificates that tests of TLS use", need: "tests", apt: "openssl", brew: "openssl" },
+  { name: "mpv", purpose: "a player that is seen to seek", need: "optional", apt: "mpv", brew: "mpv" },
+  { name: "caddy", purpose: "a reverse proxy in front of a gateway", need: "optional", apt: "caddy", brew: "caddy" },
   { name: "b3sum", purpose: "an independent BLAKE3 to compare with", need: "optional", apt: "b3sum", brew: "b3sum" },
   { name: "nginx", purpose: "the benchmark's measure", need: "bench", apt: "nginx-light", brew: "nginx" },
 ];
