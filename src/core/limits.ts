@@ -40,10 +40,24 @@ export const IDEMPOTENCY_KEY_BYTES_MAX = 128;
 export const RANGE_COUNT_MAX = 16;
 export const RANGE_SUM_MULTIPLE_MAX = 2;
 
+/** Possession of content is proven over this many random leaves of it, or all there are. */
+export const CHALLENGE_RANGES_MAX = 20;
+/** A proof that does not hold is answered so long after it was asked for, whatever was found: what is not found by then is not proven. */
+export const PROOF_ANSWER_MS = 1_000;
+/** Proofs of one owner that a gateway passes on within the window. */
+export const PROOFS_PER_WINDOW_MAX = 60;
+export const PROOF_WINDOW_MS = 60_000;
+
 /** At most this many `[first, last]` pairs in one answer about missing chunks. */
 export const MISSING_RANGES_MAX = 1000;
 export const PAGE_ITEMS_DEFAULT = 100;
 export const PAGE_ITEMS_MAX = 1000;
+/** Names read from the index at a time while a folder is listed, and how many such statements one page of it may take. */
+export const FOLDER_SCAN_ROWS = 128;
+export const FOLDER_STATEMENTS_MAX = 256;
+/** Entries of one listing or playlist as a whole; beyond them it says that there are more. */
+export const LISTING_ENTRIES_MAX = 100_000;
+export const PLAYLIST_ENTRIES_MAX = 10_000;
 
 /** Requests on the bus are small; long answers are paged. Screened before a byte is decoded. */
 export const REQUEST_BYTES_MAX = 64 * KIB;
@@ -110,6 +124,8 @@ export const REQUEST_TIMEOUT_DEFAULT_MS = 5_000;
 export const REQUEST_FIRST_TRY_PERCENT = 33;
 /** A merge verifies and syncs the whole file before it answers. */
 export const MERGE_TIMEOUT_MS = 10 * 60_000;
+/** Whoever does not say otherwise waits so long for a merge, and is then told where to ask: common proxies give up after a minute. */
+export const MERGE_WAIT_MS = 50_000;
 /** A gateway asks for a merge that goes on again after this, and so finds out that its host has gone. */
 export const MERGE_ASKED_AGAIN_MS = 10_000;
 /** No caller is waited for longer than this, whatever it says. */
@@ -184,7 +200,11 @@ export const GROUPS_MAX = 10_000;
 export const SESSIONS_PER_NODE_MAX = 20_000;
 /** Chunk bodies one session receives at a time; more wait their turn at the client. */
 export const CHUNKS_IN_FLIGHT_PER_SESSION_MAX = 64;
-export const CHUNKS_IN_FLIGHT_PER_NODE_MAX = 512;
+export const CHUNKS_IN_FLIGHT_PER_NODE_MAX = 1_024;
+
+/** What the tus protocol's clients may have remembered, and of how many parts an upload may be put together. */
+export const TUS_METADATA_CHARACTERS_MAX = 4 * KIB;
+export const TUS_PARTS_MAX = 1_000;
 
 export const ID_STEP_MIN = 10;
 export const ID_STEP_DEFAULT = 100;
@@ -258,6 +278,11 @@ export const SLOW_BODY_WINDOW_MS = 30_000;
 export const SLOW_BODY_BYTES_PER_SECOND_MIN = KIB;
 export const SLOW_READER_TIMEOUT_MS = 120_000;
 export const JSON_BODY_BYTES_MAX = 64 * KIB;
+/** Of a form with a file: its parts, the headers of one, and everything beside the file's bytes, what is being parsed included. */
+export const MULTIPART_PARTS_MAX = 8;
+export const MULTIPART_HEADER_BYTES_MAX = 16 * KIB;
+export const MULTIPART_HEADERS_MAX = 32;
+export const MULTIPART_OVERHEAD_BYTES_MAX = 2 * MIB;
 /** Requests of one connection that wait for the one before; with one more it is closed. */
 export const PIPELINED_REQUESTS_MAX = 64;
 export const HTTP_CONNECTIONS_MAX = 10_000;
@@ -280,10 +305,23 @@ export const LINGER_BYTES_MAX = 64 * MIB;
 export const BODY_BUFFER_BYTES_MAX = 256 * KIB;
 /** Chunks of a file sent as one body that are being synced while the next one streams. */
 export const WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX = 4;
+/** Chunks over which a body may go of which nothing counts before all of it was checked. */
+export const CHECKED_CHUNKS_MAX = 8;
+/** How long a client of the tus protocol that has sent its last byte waits to be told where the file is. */
+export const TUS_MERGE_WAIT_MS = 30_000;
 export const EVENT_HEARTBEAT_MS = 15_000;
+/** How long a reader of events waits before it comes back to a stream that broke off. */
+export const EVENT_RETRY_MS = 1_000;
 export const EVENTS_WAITING_MAX = 256;
 /** What a gateway remembers of uploads, files and read grants; each entry is a hint. */
 export const GATEWAY_ENTRIES_MAX = 10_000;
+/** How long a signed link to a file is good: unless asked, and at most. */
+export const LINK_SECONDS_DEFAULT = 7 * 24 * 3_600;
+export const LINK_SECONDS_MAX = 366 * 24 * 3_600;
+/** How long whoever signed in at the page stays so. */
+export const SESSION_SECONDS = 30 * 24 * 3_600;
+/** A certificate that was renewed on the disk is in use within this. */
+export const CERTIFICATE_CHECK_MS = 60_000;
 /** A storage node's read grant is good for longer than this; a refused one is asked for again. */
 export const READ_GRANT_KEPT_MS = 3_600_000;
 /** Each part of a server is asked for so long whether it is ready. */
@@ -296,6 +334,20 @@ export const CLIENT_SILENCE_MS_MAX = 60_000;
 export const CLIENT_ANSWER_BYTES_MAX = 8 * MIB;
 /** However long a server asks a client to wait before it tries again, it waits no longer. */
 export const CLIENT_RETRY_AFTER_MS_MAX = 60_000;
+/** Files a client uploads at a time; they share the chunks in flight. */
+export const CLIENT_FILES_MAX = 8;
+/** A file up to this size is read for its digest before it is sent: the server may have it. */
+export const CLIENT_DIGEST_FIRST_BYTES_MAX = 8 * MIB;
+/** With at least so much to send, a client that has learned the digest meanwhile asks whether the rest is needed. */
+export const CLIENT_INSTANT_BYTES_MIN = 16 * MIB;
+/** Names of the server's files a client holds to find out which of a folder are there. */
+export const CLIENT_NAMES_MAX = 200_000;
+/** The slowest `--bwlimit`; one lane is not slower, so that no server gives its body up. */
+export const CLIENT_LANE_BYTES_PER_SECOND_MIN = 4 * KIB;
+/** A record of an upload that a client may go on with. */
+export const BEGUN_UPLOAD_BYTES_MAX = 64 * KIB;
+export const BEGUN_UPLOADS_MAX = 10_000;
+export const BEGUN_UPLOADS_KEPT_MS = 30 * 24 * 3_600_000;
 
 assert(CHUNK_BYTES_MIN % LEAF_BYTES === 0 && CHUNK_BYTES_MAX % LEAF_BYTES === 0, "chunks are multiples of a leaf");
 assert(CHUNK_BYTES_DEFAULT >= CHUNK_BYTES_MIN && CHUNK_BYTES_DEFAULT <= CHUNK_BYTES_MAX);
@@ -306,6 +358,10 @@ assert(READ_BLOCK_BYTES % LEAF_BYTES === 0 && WRITE_BLOCK_BYTES % LEAF_BYTES ===
 assert(REQUEST_BYTES_MAX <= REPLY_BYTES_MAX && REPLY_BYTES_MAX <= BUS_PAYLOAD_BYTES_MAX);
 assert(REQUEST_ITEMS_MAX <= REPLY_ITEMS_MAX);
 assert(MISSING_RANGES_MAX * 3 < REPLY_ITEMS_MAX && PAGE_ITEMS_MAX * 40 < REPLY_ITEMS_MAX, "a page fits into one reply");
+assert(
+  FOLDER_SCAN_ROWS * FOLDER_STATEMENTS_MAX > 2 * PAGE_ITEMS_MAX && PLAYLIST_ENTRIES_MAX <= LISTING_ENTRIES_MAX,
+  "a folder that holds files only fills its pages",
+);
 assert(OFFLINE_AFTER_MS_DEFAULT > 2 * HEARTBEAT_MS_DEFAULT, "one lost heartbeat makes nobody offline");
 assert(
   TRACKER_LISTENING_PERCENT > 100 + HEARTBEAT_ANSWERS_PERCENT && TABLE_COPY_PAUSE_MS < HEARTBEAT_MS_DEFAULT,
@@ -352,6 +408,11 @@ assert(
   "far more than nodes have seen, far less than there is",
 );
 assert(CHUNKS_IN_FLIGHT_PER_SESSION_MAX <= CHUNKS_IN_FLIGHT_PER_NODE_MAX);
+assert(
+  TUS_METADATA_CHARACTERS_MAX + TUS_PARTS_MAX * 32 < REQUEST_BYTES_MAX,
+  "an upload's plan fits into one request, and into its journal",
+);
+assert(TUS_PARTS_MAX * 2 < REQUEST_ITEMS_MAX);
 assert(MAILBOX_PRIORITY_MESSAGES_MAX <= MAILBOX_MESSAGES_MAX && MAILBOX_MESSAGES_MAX <= BUS_PENDING_MESSAGES_MAX);
 assert(DATABASE_WAITING_MAX >= DEFERRED_REPLIES_MAX, "every reply a host holds open may be waiting for the database");
 assert(DATABASE_LOCK_WAIT_MS_MAX % 1_000 === 0 && MIGRATION_LOCK_WAIT_MS_MAX % 1_000 === 0, "a server waits whole seconds");
@@ -370,12 +431,28 @@ assert(
   "who waits for a lost database hears so within a first try",
 );
 assert(DATABASE_IDLE_MS < DATABASE_SILENCE_MS_MAX && DATABASE_STATEMENT_MS_MAX < DATABASE_SILENCE_MS_MAX);
+assert(CHALLENGE_RANGES_MAX * LEAF_BYTES <= 2 * MIB, "a proof reads no more than a few blocks");
+assert(
+  2 * PROOF_ANSWER_MS < REQUEST_TIMEOUT_DEFAULT_MS && PROOF_ANSWER_MS < PROOF_WINDOW_MS,
+  "who asks for a proof hears that it does not hold",
+);
 assert(GROUP_NODES_MAX <= PAGE_ITEMS_MAX && LOCATIONS_MAX <= GROUP_NODES_MAX);
 assert(BODY_BUFFER_BYTES_MAX <= WRITE_BLOCK_BYTES, "a waiting body costs no more than a block being written");
+assert(
+  MULTIPART_OVERHEAD_BYTES_MAX >
+    JSON_BODY_BYTES_MAX + MULTIPART_PARTS_MAX * MULTIPART_HEADER_BYTES_MAX + 2 * (BODY_BUFFER_BYTES_MAX + WRITE_BLOCK_BYTES),
+  "the largest metadata and the longest headers fit beside the blocks of a file that are on their way",
+);
 assert(TARGET_BYTES_MAX > 2 * 3 * NAME_BYTES_MAX, "a target holds the longest name, percent-encoded");
 assert(EVENT_HEARTBEAT_MS < KEEP_ALIVE_MS && EVENT_HEARTBEAT_MS < SLOW_READER_TIMEOUT_MS);
+assert(LINK_SECONDS_DEFAULT <= LINK_SECONDS_MAX && SESSION_SECONDS <= LINK_SECONDS_MAX);
 assert(LINGER_MS < DRAIN_MS_MAX && READINESS_TIMEOUT_MS < REQUEST_TIMEOUT_DEFAULT_MS);
 assert(WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX <= CHUNKS_IN_FLIGHT_PER_SESSION_MAX);
+assert(
+  2 * CHECKED_CHUNKS_MAX <= TRANSFERS_PER_OWNER_MAX && CHECKED_CHUNKS_MAX < CHUNKS_IN_FLIGHT_PER_SESSION_MAX,
+  "bodies that hold their chunks back until they are checked do not keep others, and each other, from going on",
+);
+assert(TUS_MERGE_WAIT_MS <= MERGE_WAIT_MS, "no proxy gives up before a client is told that its file is on its way");
 assert(
   ANSWER_HEADER_BYTES_MAX >= 4 * ERROR_SENTENCE_CHARACTERS_MAX + 512 && ANSWER_HEADER_BYTES_MAX < REPLY_BYTES_MAX,
   "an error's headers fit",
@@ -394,11 +471,18 @@ assert(
 );
 assert(2 * BUS_GOODBYE_MS + STOP_GRACE_MS < STOP_MS_MAX, "an actor's grace and a goodbye fit into a stop");
 assert(MERGE_TIMEOUT_MS / MERGE_ASKED_AGAIN_MS < DEFERRED_REPLIES_MAX, "one merge that is asked for again and again crowds nobody out");
+assert(
+  MERGE_ASKED_AGAIN_MS < MERGE_WAIT_MS && MERGE_WAIT_MS + REQUEST_TIMEOUT_DEFAULT_MS < CLIENT_SILENCE_MS_MAX,
+  "who waits for a merge is told where to ask before a proxy or a client gives up",
+);
 assert(REQUEST_TIMEOUT_DEFAULT_MS <= MERGE_TIMEOUT_MS && MERGE_TIMEOUT_MS <= REQUEST_TIMEOUT_MS_MAX);
 assert(REQUEST_FIRST_TRY_PERCENT <= 50, "whoever is asked again has no less time");
 assert(STOP_GRACE_MS < DRAIN_MS_MAX, "effects that are told to end have time to");
 assert(DEFERRED_REPLIES_MAX < MAILBOX_POSTED_MAX && MAILBOX_PRIORITY_RUN_MAX < MAILBOX_PRIORITY_MESSAGES_MAX);
 assert(RESTART_BACKOFF_MAX_MS < RESTART_WINDOW_MS);
 assert(CLIENT_PARALLEL_DEFAULT <= CLIENT_PARALLEL_MAX && CLIENT_PARALLEL_MAX <= CHUNKS_IN_FLIGHT_PER_SESSION_MAX);
+assert(CLIENT_LANE_BYTES_PER_SECOND_MIN >= 4 * SLOW_BODY_BYTES_PER_SECOND_MIN, "a lane that is held back is not given up");
+assert(BEGUN_UPLOADS_KEPT_MS > OUTCOME_KEPT_MS, "a client remembers an upload at least as long as the server its end");
+assert(CLIENT_DIGEST_FIRST_BYTES_MAX <= CLIENT_INSTANT_BYTES_MIN);
 assert(CLIENT_SILENCE_MS_MAX > SLOW_BODY_WINDOW_MS, "a server that gives a body up says so before the client stops listening");
 assert(CLIENT_ANSWER_BYTES_MAX > REPLY_BYTES_MAX, "a page from the bus, written as JSON, fits into one answer");

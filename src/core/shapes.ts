@@ -7,12 +7,15 @@ import { IDENTITY_PATTERN } from "./identity.ts";
 import {
   APP_BYTES_MAX,
   BLOB_ID_LIMIT,
+  CHALLENGE_RANGES_MAX,
   CONTENT_TYPE_BYTES_MAX,
   FILE_BYTES_LIMIT,
   IDEMPOTENCY_KEY_BYTES_MAX,
   NAME_BYTES_MAX,
   PAGE_ITEMS_DEFAULT,
   PAGE_ITEMS_MAX,
+  TUS_METADATA_CHARACTERS_MAX,
+  TUS_PARTS_MAX,
   USER_BYTES_MAX,
 } from "./limits.ts";
 
@@ -50,6 +53,10 @@ export const fileName = z.string().check((context) => {
   const fault = nameFault(context.value);
   if (fault !== undefined) context.issues.push({ code: "custom", message: fault, input: context.value });
 });
+/** Where files lie among names: empty for the top, otherwise the beginning of a name with the slash it ends in. */
+export const folderPath = z
+  .string()
+  .refine((path) => path === "" || (path.endsWith("/") && nameFault(path.slice(0, -1)) === undefined), "empty, or a name and a slash");
 // A label is shown and logged; control characters would forge lines.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
 const label = (bytesMax: number) => text(bytesMax).regex(/^[^\u0000-\u001f\u007f]+$/, "not empty, no control characters");
@@ -79,6 +86,37 @@ export const fileDigests = z.object({
   md5: hex("md5").optional(),
 });
 export type FileDigests = z.output<typeof fileDigests>;
+
+/** A file as its owner sees it. */
+export const fileRecord = z.object({
+  fileId,
+  owner,
+  app,
+  user,
+  name: fileName,
+  sizeBytes: fileBytes,
+  contentType,
+  digests: fileDigests,
+  createdMs: wallMs,
+  modifiedMs: wallMs,
+});
+
+/**
+ * What is to be proven of content: the HMAC-SHA-256, keyed by the nonce's bytes, of the ranges' bytes in their order.
+ * Ranges are `[offset, bytes]`, ascending, apart.
+ */
+export const challenge = z.object({
+  nonce: z.string().regex(/^[0-9a-f]{64}$/),
+  ranges: z
+    .array(z.tuple([bytes, bytes.positive()]))
+    .min(1)
+    .max(CHALLENGE_RANGES_MAX),
+});
+export type Challenge = z.output<typeof challenge>;
+export const hmacHex = z
+  .string()
+  .toLowerCase()
+  .regex(/^[0-9a-f]{64}$/, "an HMAC-SHA-256 in hex, 64 digits");
 
 /** An idempotency key with a digest of the request it stands for: the same key for another request is refused. */
 export const operation = z.object({ key: idempotencyKey, requestDigest: z.string().regex(/^[0-9a-f]{64}$/) });
@@ -115,6 +153,17 @@ export function isEnded(state: UploadState): state is EndedState {
 export const lastError = z.object({ code: z.string(), detail: z.string(), retryable: z.boolean() });
 export type LastError = z.output<typeof lastError>;
 
+/** What the tus protocol wants to be remembered of an upload. */
+export const tusPlan = z.object({
+  /** `Upload-Metadata` as it came. */
+  metadata: z.string().max(TUS_METADATA_CHARACTERS_MAX).optional(),
+  /** It is there to become part of others, never a file by itself. */
+  isPartial: z.literal(true).optional(),
+  /** IDs of the uploads it is put together from, in order. */
+  parts: z.array(identity).min(1).max(TUS_PARTS_MAX).optional(),
+});
+export type TusPlan = z.output<typeof tusPlan>;
+
 export const limit = z.int().positive().max(PAGE_ITEMS_MAX).default(PAGE_ITEMS_DEFAULT);
 export const cursor = z.string().max(512);
 
@@ -122,7 +171,7 @@ export const cursor = z.string().max(512);
 export const indexRanges = z.array(z.tuple([count, count]));
 
 /** What a node answers when it has a chunk; see the DataPlane port. */
-export const chunkStored = z.object({ index: count, copies: count, receivedCount: count, isNew: z.boolean() });
+export const chunkStored = z.object({ index: count, copies: count, receivedCount: count, lengthBytes: bytes, isNew: z.boolean() });
 
 /** A right to move bytes to or from one node; see the DataPlane port. */
 export const dataAccess = z.object({ nodeId: identity, url: z.string().optional(), token: z.string().max(512) });

@@ -8,14 +8,14 @@
  */
 import assert from "node:assert/strict";
 import { bytesOnBus } from "../actors/bytes/contract.ts";
-import { client, isNoResponders } from "../bus/client.ts";
+import { type CallOptions, type Client, client, isNoResponders } from "../bus/client.ts";
 import { actorSubject } from "../bus/contract.ts";
 import { TroupeError } from "../core/errors.ts";
 import { DATA_SILENCE_MS_MAX, FRAME_WINDOW_MAX, TRANSFERS_PER_GATEWAY_MAX } from "../core/limits.ts";
 import type { Bus, Subscription } from "../core/ports/bus.ts";
 import type { ByteStream } from "../core/ports/byte-stream.ts";
 import type { Clock } from "../core/ports/clock.ts";
-import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane } from "../core/ports/data-plane.ts";
+import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane, UploadRange } from "../core/ports/data-plane.ts";
 import { type Random, randomIdentity } from "../core/ports/random.ts";
 import { chunkStored } from "../core/shapes.ts";
 import { SilenceWatch } from "../core/silence-watch.ts";
@@ -30,6 +30,8 @@ export interface BusDataPlanePorts {
   readonly clock: Clock;
   readonly random: Random;
 }
+
+type ReadAddress = Transfer["address"] & { readonly credit: number };
 
 /** What a transfer's owner does with what it hears. */
 interface Hearing {
@@ -47,6 +49,21 @@ export class BusDataPlane implements DataPlane {
 
   async readBlob(access: DataAccess, range: BlobRange, signal?: AbortSignal): Promise<ByteStream> {
     const { blobId, offset, lengthBytes } = range;
+    const begin = (asked: ReadAddress, node: Client<typeof bytesOnBus>, options: CallOptions) =>
+      node.read({ ...asked, blobId, offset, lengthBytes }, options);
+    return await this.#read(access, lengthBytes, signal, begin);
+  }
+
+  async readUpload(access: DataAccess, range: UploadRange, signal?: AbortSignal): Promise<ByteStream> {
+    return await this.#read(access, range.lengthBytes, signal, (asked, node, options) => node.readUpload({ ...asked, ...range }, options));
+  }
+
+  async #read(
+    access: DataAccess,
+    lengthBytes: number,
+    signal: AbortSignal | undefined,
+    begin: (asked: ReadAddress, node: Client<typeof bytesOnBus>, options: CallOptions) => Promise<unknown>,
+  ): Promise<ByteStream> {
     const transfer = this.#open(access, signal);
     const receiver = new FrameReceiver({ allow: (upTo) => transfer.send({ kind: "credit", upTo }), watch: transfer.watch });
     transfer.listen({
@@ -57,8 +74,8 @@ export class BusDataPlane implements DataPlane {
       fail: (error) => receiver.fail(error),
     });
     try {
-      const asked = { ...transfer.address, blobId, offset, lengthBytes, credit: FRAME_WINDOW_MAX };
-      await client(this.#ports.bus, bytesOnBus, { nodeId: access.nodeId }).read(asked, transfer.callOptions);
+      const asked = { ...transfer.address, credit: FRAME_WINDOW_MAX };
+      await begin(asked, client(this.#ports.bus, bytesOnBus, { nodeId: access.nodeId }), transfer.callOptions);
       return await receiveRange(transfer, receiver, lengthBytes);
     } catch (error) {
       transfer.giveUp();
@@ -67,7 +84,7 @@ export class BusDataPlane implements DataPlane {
   }
 
   async storeChunk(access: DataAccess, chunk: ChunkBody): Promise<ChunkStored> {
-    const { uploadId, index, lengthBytes, digests } = chunk;
+    const { uploadId, index, lengthBytes, digests, fromBytes, isAtomic } = chunk;
     const { bus } = this.#ports;
     const transfer = this.#open(access, chunk.signal);
     const outcome = Promise.withResolvers<ChunkStored>();
@@ -85,7 +102,7 @@ export class BusDataPlane implements DataPlane {
       },
     });
     try {
-      const asked = { ...transfer.address, uploadId, index, lengthBytes, digests: [...digests] };
+      const asked = { ...transfer.address, uploadId, index, lengthBytes, fromBytes, isAtomic, digests: [...digests] };
       const begun = await client(bus, bytesOnBus, { nodeId: access.nodeId }).write(asked, transfer.callOptions);
       if (begun.stored === undefined) {
         const { watch } = transfer;

@@ -20,6 +20,7 @@ import {
   TRANSFERS_PER_OWNER_MAX,
 } from "../core/limits.ts";
 import type { Bus, BusMessage, Subscription } from "../core/ports/bus.ts";
+import type { ByteStream } from "../core/ports/byte-stream.ts";
 import { SilenceWatch } from "../core/silence-watch.ts";
 import type { ByteService } from "./byte-service.ts";
 import { decodeFrame, encodeFrame, type Frame } from "./frame.ts";
@@ -39,7 +40,6 @@ export async function serveBytesOnBus(bus: Bus, node: ByteService, tokens: Token
   return service;
 }
 
-type ReadRequest = ReceivedOf<typeof bytesOnBus, "read">;
 type WriteRequest = ReceivedOf<typeof bytesOnBus, "write">;
 type WriteBegun = OutputOf<typeof bytesOnBus, "write">;
 
@@ -83,8 +83,16 @@ class BusDataServer implements BytesOnBus {
     read: (input, turn) => {
       const { sizeBytes, path } = this.#tokens.checkRead(input.token, input.blobId);
       if (input.offset + input.lengthBytes > sizeBytes) throw new TroupeError("RANGE_NOT_SATISFIABLE");
+      const { blobId, offset, lengthBytes } = input;
       const transfer = this.#begin(input, FRAME_CREDIT_MS_MAX);
-      return turn.later(this.#read(transfer, input, { path, sizeBytes }));
+      const range = { blobId, path, sizeBytes, offset, lengthBytes };
+      return turn.later(this.#read(transfer, input.credit, () => this.#node.readBlob(range)));
+    },
+    readUpload: (input, turn) => {
+      const { uploadId, offset, lengthBytes } = input;
+      this.#tokens.checkWrite(input.token, uploadId);
+      const transfer = this.#begin(input, FRAME_CREDIT_MS_MAX);
+      return turn.later(this.#read(transfer, input.credit, () => this.#node.readUpload({ uploadId, offset, lengthBytes })));
     },
     write: (input, turn) => {
       this.#tokens.checkWrite(input.token, input.uploadId);
@@ -93,7 +101,7 @@ class BusDataServer implements BytesOnBus {
   };
 
   /** N1, N2, N3 */
-  #begin({ transferId, inbox }: ReadRequest | WriteRequest, silenceMs: number): NodeTransfer {
+  #begin({ transferId, inbox }: { readonly transferId: string; readonly inbox: string }, silenceMs: number): NodeTransfer {
     if (!isInbox(inbox)) throw new TroupeError("BAD_REQUEST", "Frames go to an inbox.");
     if (this.#transfers.has(transferId)) throw new TroupeError("BAD_REQUEST", "This transfer has been begun.");
     if (this.#transfers.size >= TRANSFERS_PER_NODE_MAX)
@@ -109,7 +117,7 @@ class BusDataServer implements BytesOnBus {
   }
 
   /** Resolves when the first block has been read; the frames follow. */
-  async #read(transfer: NodeTransfer, { blobId, offset, lengthBytes, credit }: ReadRequest, blob: { path: string; sizeBytes: number }) {
+  async #read(transfer: NodeTransfer, credit: number, open: () => Promise<ByteStream>) {
     const sender = new FrameSender({
       publish: (payload) => transfer.publish(payload),
       payloadBytesMax: this.#bus.payloadBytesMax,
@@ -123,7 +131,7 @@ class BusDataServer implements BytesOnBus {
       fail: (error) => sender.fail(error),
     });
     try {
-      const stream = await this.#node.readBlob({ blobId, ...blob, offset, lengthBytes });
+      const stream = await open();
       void this.#send(transfer, sender, stream);
     } catch (error) {
       transfer.end();
@@ -144,7 +152,7 @@ class BusDataServer implements BytesOnBus {
   }
 
   /** Resolves when the session wants the bytes, or has its answer without them. */
-  #write(transfer: NodeTransfer, { uploadId, index, lengthBytes, digests }: WriteRequest): Promise<WriteBegun> {
+  #write(transfer: NodeTransfer, { uploadId, index, lengthBytes, digests, fromBytes, isAtomic }: WriteRequest): Promise<WriteBegun> {
     const receiver = new FrameReceiver({ allow: (upTo) => transfer.send({ kind: "credit", upTo }), watch: transfer.watch });
     // Frames begin when they are asked for; until then this node is the one who is waited for.
     transfer.watch.rest();
@@ -166,7 +174,7 @@ class BusDataServer implements BytesOnBus {
     };
     const { signal } = transfer.watch;
     this.#node
-      .storeChunk({ uploadId, index, lengthBytes, bytes, digests, signal })
+      .storeChunk({ uploadId, index, lengthBytes, bytes, digests, signal, fromBytes, isAtomic })
       .then(
         (stored) => {
           if (isBegun) transfer.send({ kind: "end", count: 0, outcome: stored });

@@ -1,8 +1,8 @@
 /**
  * A storage node's data server: bytes in and out over HTTP/1.1, for whoever holds a token this node minted.
  *
- * `PUT /chunks/{uploadId}/{index}` stores a chunk; `GET /blobs/{blobId}` (or HEAD) serves one range, or the whole blob. The token comes
- * as `Authorization: Bearer …`, or in the query as `token` for players, which cannot send headers.
+ * `PUT /chunks/{uploadId}/{index}` stores a chunk (`?from=` the byte of it at which the body goes on, `&atomic=1`); `GET /blobs/{blobId}`
+ * (or HEAD) serves one range, or the whole blob; `GET /uploads/{uploadId}` one range of an upload that is not a file yet. The token comes as * `Authorization: Bearer …`, or in the query as `token` for players, which cannot send headers.
  */
 import { parseContentDigest } from "../core/digest.ts";
 import { TroupeError, toTroupeError } from "../core/errors.ts";
@@ -14,6 +14,9 @@ import type { ByteService } from "./byte-service.ts";
 import type { TokenMint } from "./token.ts";
 
 const CHUNK_PATH = /^\/chunks\/([A-Za-z0-9_-]{1,64})\/(0|[1-9][0-9]{0,6})$/;
+const UPLOAD_PATH = /^\/uploads\/([A-Za-z0-9_-]{1,64})$/;
+const UPLOAD_RANGE = /^bytes=(0|[1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})$/;
+const FROM_BYTES = /^(0|[1-9][0-9]{0,8})$/;
 const BLOB_PATH = /^\/blobs\/(0|[1-9][0-9]{0,11})$/;
 
 export function createDataServer(node: ByteService, tokens: TokenMint, log: Log): HttpHandler {
@@ -35,6 +38,11 @@ async function answer(node: ByteService, tokens: TokenMint, request: HttpRequest
     if (request.method !== "PUT") throw new TroupeError("METHOD_NOT_ALLOWED");
     return await storeChunk(node, tokens, request, chunk[1] as string, Number(chunk[2]));
   }
+  const upload = UPLOAD_PATH.exec(path);
+  if (upload !== null) {
+    if (request.method !== "GET") throw new TroupeError("METHOD_NOT_ALLOWED");
+    return await readUpload(node, tokens, request, upload[1] as string);
+  }
   const blob = BLOB_PATH.exec(path);
   if (blob === null) throw new TroupeError("NOT_FOUND");
   if (request.method !== "GET" && request.method !== "HEAD") throw new TroupeError("METHOD_NOT_ALLOWED");
@@ -51,6 +59,9 @@ async function storeChunk(
   tokens.checkWrite(tokenOf(request), uploadId);
   const length = request.headers["content-length"];
   const digest = request.headers["content-digest"];
+  const query = new URLSearchParams(request.target.split("?")[1] ?? "");
+  const from = query.get("from");
+  if (from !== null && !FROM_BYTES.test(from)) throw new TroupeError("BAD_REQUEST", "'from' is a byte of the chunk.");
   const stored = await node.storeChunk({
     uploadId,
     index,
@@ -58,8 +69,23 @@ async function storeChunk(
     bytes: request.body,
     digests: digest === undefined ? [] : parseContentDigest(digest),
     signal: request.signal,
+    ...(from === null ? {} : { fromBytes: Number(from), isAtomic: query.get("atomic") === "1" }),
   });
   return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(stored) };
+}
+
+async function readUpload(node: ByteService, tokens: TokenMint, request: HttpRequest, uploadId: string): Promise<HttpResponse> {
+  tokens.checkWrite(tokenOf(request), uploadId);
+  const [, first, last] = (UPLOAD_RANGE.exec(request.headers["range"] ?? "") ?? []).map(Number);
+  if (first === undefined || last === undefined || last < first || !Number.isSafeInteger(last))
+    throw new TroupeError("RANGE_NOT_SATISFIABLE", "Of an upload, one range is served.");
+  const lengthBytes = last - first + 1;
+  const headers = {
+    "content-type": "application/octet-stream",
+    "content-length": String(lengthBytes),
+    "content-range": `bytes ${first}-${last}/*`,
+  };
+  return { status: 206, headers, body: await node.readUpload({ uploadId, offset: first, lengthBytes }) };
 }
 
 async function readBlob(node: ByteService, tokens: TokenMint, request: HttpRequest, blobId: number): Promise<HttpResponse> {

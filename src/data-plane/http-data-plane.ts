@@ -13,7 +13,7 @@ import { type ErrorCode, TroupeError } from "../core/errors.ts";
 import { DATA_SILENCE_MS_MAX, EXCHANGES_PER_NODE_MAX, JSON_BODY_BYTES_MAX } from "../core/limits.ts";
 import type { ByteStream } from "../core/ports/byte-stream.ts";
 import type { Clock } from "../core/ports/clock.ts";
-import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane } from "../core/ports/data-plane.ts";
+import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane, UploadRange } from "../core/ports/data-plane.ts";
 import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../core/ports/http-exchange.ts";
 import { problemOf } from "../core/received-problem.ts";
 import { chunkStored } from "../core/shapes.ts";
@@ -43,12 +43,13 @@ export class HttpDataPlane implements DataPlane {
   }
 
   async storeChunk(access: DataAccess, chunk: ChunkBody): Promise<ChunkStored> {
-    const { uploadId, index, lengthBytes, digests } = chunk;
+    const { uploadId, index, lengthBytes, digests, fromBytes, isAtomic } = chunk;
+    const goesOn = fromBytes === undefined ? "" : `?from=${fromBytes}${isAtomic === true ? "&atomic=1" : ""}`;
     const exchange = this.#open(access, chunk.signal);
     try {
       const response = await exchange.ask({
         method: "PUT",
-        url: `${exchange.url}/chunks/${uploadId}/${index}`,
+        url: `${exchange.url}/chunks/${uploadId}/${index}${goesOn}`,
         headers: {
           authorization: `Bearer ${access.token}`,
           ...(lengthBytes === undefined ? {} : { "content-length": String(lengthBytes) }),
@@ -68,19 +69,35 @@ export class HttpDataPlane implements DataPlane {
   }
 
   async readBlob(access: DataAccess, range: BlobRange, signal?: AbortSignal): Promise<ByteStream> {
-    const { blobId, sizeBytes, offset, lengthBytes } = range;
-    assert(lengthBytes > 0 || sizeBytes === 0, "a range has at least one byte");
+    const { blobId, sizeBytes } = range;
+    assert(range.lengthBytes > 0 || sizeBytes === 0, "a range has at least one byte");
+    return await this.#read(access, `/blobs/${blobId}`, range, String(sizeBytes), signal);
+  }
+
+  async readUpload(access: DataAccess, range: UploadRange, signal?: AbortSignal): Promise<ByteStream> {
+    assert(range.lengthBytes > 0, "a range has at least one byte");
+    return await this.#read(access, `/uploads/${range.uploadId}`, range, "*", signal);
+  }
+
+  /** @param sizeText the size the node says in its answer */
+  async #read(
+    access: DataAccess,
+    path: string,
+    { offset, lengthBytes }: { readonly offset: number; readonly lengthBytes: number },
+    sizeText: string,
+    signal: AbortSignal | undefined,
+  ): Promise<ByteStream> {
     const last = offset + lengthBytes - 1;
     const isWhole = lengthBytes === 0;
     const exchange = this.#open(access, signal);
     try {
       const response = await exchange.ask({
         method: "GET",
-        url: `${exchange.url}/blobs/${blobId}`,
+        url: `${exchange.url}${path}`,
         headers: { authorization: `Bearer ${access.token}`, ...(isWhole ? {} : { range: `bytes=${offset}-${last}` }) },
       });
       const { status, headers } = response;
-      const isAsked = isWhole ? status === 200 : status === 206 && headers["content-range"] === `bytes ${offset}-${last}/${sizeBytes}`;
+      const isAsked = isWhole ? status === 200 : status === 206 && headers["content-range"] === `bytes ${offset}-${last}/${sizeText}`;
       if (!isAsked || headers["content-length"] !== String(lengthBytes)) throw exchange.stranger();
       return await receiveRange(exchange, response.body[Symbol.asyncIterator](), lengthBytes);
     } catch (error) {

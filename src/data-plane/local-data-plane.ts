@@ -1,6 +1,6 @@
 /** The data plane inside one process: bytes are passed as they are, to the storage nodes that play here. */
 import type { ByteStream } from "../core/ports/byte-stream.ts";
-import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane } from "../core/ports/data-plane.ts";
+import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane, UploadRange } from "../core/ports/data-plane.ts";
 import type { ByteService } from "./byte-service.ts";
 import { hostUnavailable } from "./host-unavailable.ts";
 
@@ -21,6 +21,10 @@ export class LocalDataPlane implements DataPlane {
 
   async readBlob(access: DataAccess, range: BlobRange): Promise<ByteStream> {
     return await this.#node(access).readBlob(range);
+  }
+
+  async readUpload(access: DataAccess, range: UploadRange): Promise<ByteStream> {
+    return await this.#node(access).readUpload(range);
   }
 
   #node(access: DataAccess): ByteService {

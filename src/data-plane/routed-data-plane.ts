@@ -10,7 +10,7 @@ import { BUS_ROUTE_KEPT_MS, BUS_ROUTES_KEPT } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
 import type { ByteStream } from "../core/ports/byte-stream.ts";
 import type { Clock } from "../core/ports/clock.ts";
-import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane } from "../core/ports/data-plane.ts";
+import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane, UploadRange } from "../core/ports/data-plane.ts";
 import { isUnconnected } from "./host-unavailable.ts";
 import type { LocalDataPlane } from "./local-data-plane.ts";
 
@@ -49,6 +49,10 @@ export class RoutedDataPlane implements DataPlane {
 
   async readBlob(access: DataAccess, range: BlobRange, signal?: AbortSignal): Promise<ByteStream> {
     return await this.#route(access, (plane) => plane.readBlob(access, range, signal));
+  }
+
+  async readUpload(access: DataAccess, range: UploadRange, signal?: AbortSignal): Promise<ByteStream> {
+    return await this.#route(access, (plane) => plane.readUpload(access, range, signal));
   }
 
   async #route<Outcome>(access: DataAccess, attempt: (plane: DataPlane) => Promise<Outcome>): Promise<Outcome> {

@@ -18,7 +18,7 @@ interface ReadGrant {
   readonly sizeBytes: number;
 }
 
-/** A right to send chunks of one upload. */
+/** A right to the bytes of one upload: to send its chunks, and to read back what it has. */
 interface WriteGrant {
   readonly kind: "write";
   readonly uploadId: string;

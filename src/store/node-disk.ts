@@ -55,7 +55,7 @@ export class NodeDisk implements Disk {
 
   async readDirectory(path: string): Promise<DirectoryEntry[]> {
     const entries = await converted(path, readdir(path, { withFileTypes: true }));
-    return entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) }));
+    return entries.map((entry) => ({ name: entry.name, kind: entry.isSymbolicLink() ? "link" : kindOf(entry) }));
   }
 
   async status(path: string): Promise<FileStatus | undefined> {

@@ -17,7 +17,7 @@ import { userShard } from "../../core/user-shard.ts";
 import type { catalog } from "./contract.ts";
 import { bytesOfHex, loadFile } from "./file-row.ts";
 import { jsonBytes, readJson } from "./json-column.ts";
-import { enqueue, fileEvent } from "./outbox.ts";
+import { blobReferred, enqueue, fileEvent } from "./outbox.ts";
 import type { CatalogPorts } from "./ports.ts";
 import { type CatalogTransaction, FILE_TABLES, fileTableOfShard } from "./tables.ts";
 import { type CommitResult, checkEpoch, commitResult, lockUpload, type UploadRow } from "./upload-row.ts";
@@ -36,25 +36,33 @@ export async function commitFile(ports: CatalogPorts, principal: Principal, inpu
     // C3
     if (upload.state === "merged" && upload.result !== null) return readJson(commitResult, upload.result);
     if (upload.state !== "receiving") throw new TroupeError(ENDED_CODES[upload.state]);
-    return commitLocked(transaction, upload, input, ports.clock.wallMs());
+    const nowMs = ports.clock.wallMs();
+    const blobId = await referToBlob(transaction, input, nowMs);
+    await insertDigests(transaction, blobId, input);
+    return becomeFile(transaction, upload, blobId, { isDuplicate: blobId !== BigInt(input.blob.blobId) }, nowMs);
   });
-  ports.wake("event");
+  ports.wake("event", "blob.referred");
   return result;
 }
 
-async function commitLocked(transaction: CatalogTransaction, upload: UploadRow, input: Commit, nowMs: number): Promise<CommitResult> {
-  const blobId = await referToBlob(transaction, input, nowMs);
-  await insertDigests(transaction, blobId, input);
+/** The file of an upload, whose row is locked and whose reference to the blob has been added; the upload's outcome; the outbox. */
+export async function becomeFile(
+  transaction: CatalogTransaction,
+  upload: UploadRow,
+  blobId: bigint,
+  how: Pick<CommitResult, "isDuplicate" | "isInstant">,
+  nowMs: number,
+): Promise<CommitResult> {
   await insertFile(transaction, upload, blobId, nowMs);
   const file = await loadFile(transaction.query, textOf(upload.file_id));
   if (file === undefined) throw new TroupeError("INTERNAL", "The file just written is not there.");
-  const result = { file, isDuplicate: blobId !== BigInt(input.blob.blobId) };
+  const result = { file, ...how };
   await transaction.query
     .updateTable("t_upload")
     .set({ state: "merged", since_time: nowMs, ended_time: nowMs, update_time: nowMs, result: jsonBytes(result) })
     .where("upload_id", "=", upload.upload_id)
     .execute();
-  await enqueue(transaction, nowMs, [fileEvent("created", file, nowMs)]);
+  await enqueue(transaction, nowMs, [fileEvent("created", file, nowMs), ...(how.isDuplicate ? [blobReferred(file)] : [])]);
   return result;
 }
 
@@ -86,16 +94,25 @@ async function referToBlob(transaction: CatalogTransaction, { blob, digests, siz
     .executeTakeFirst();
   // Nothing was inserted, and no other blob has this content: the ID belongs to other content, or to a tombstone.
   if (live === undefined) throw new TroupeError("INTERNAL", `Blob ${blob.blobId} was given out for other content before.`);
-  await transaction.query
-    .updateTable("t_blob")
-    .set({ reference_count: live.reference_count + 1n, update_time: nowMs })
-    .where("blob_id", "=", live.blob_id)
-    .execute();
+  await refer(transaction, live, nowMs);
   if (live.blob_id === BigInt(blob.blobId)) {
     for (const nodeId of blob.nodeIds)
       await transaction.insertIfAbsent("t_replica", { blob_id: live.blob_id, node_id: bytesOf(nodeId), verified_time: nowMs });
   }
   return live.blob_id;
+}
+
+/** One reference more to a blob whose row is locked. */
+export async function refer(
+  transaction: CatalogTransaction,
+  blob: { readonly blob_id: bigint; readonly reference_count: bigint },
+  nowMs: number,
+): Promise<void> {
+  await transaction.query
+    .updateTable("t_blob")
+    .set({ reference_count: blob.reference_count + 1n, update_time: nowMs })
+    .where("blob_id", "=", blob.blob_id)
+    .execute();
 }
 
 /** The content is the same, so whoever computed a digest of it knows it for all. */

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
+import { NAME_BYTES_MAX } from "../../core/limits.ts";
 import {
   app,
   blobId,
@@ -16,11 +17,14 @@ import {
   fileDigests,
   fileId,
   fileName,
+  fileRecord,
+  folderPath,
   identity,
   lastError,
   limit,
   operation,
   owner,
+  tusPlan,
   uploadState,
   user,
   wallMs,
@@ -29,23 +33,29 @@ import {
 /** Where the bytes of a file are. */
 export const blobLocation = z.object({ blobId, path: z.string().max(64), group: identity, nodeIds: z.array(identity) });
 
-/** A file as its owner sees it. */
-export const fileRecord = z.object({
-  fileId,
-  owner,
-  app,
-  user,
-  name: fileName,
-  sizeBytes: fileBytes,
-  contentType,
-  digests: fileDigests,
-  createdMs: wallMs,
-  modifiedMs: wallMs,
-});
 export type FileRecord = z.output<typeof fileRecord>;
+
+/** What a folder of names holds: a folder by its own name, or the newest file of a name, which is its last segment. */
+export const folderEntry = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("folder"), name: z.string().max(NAME_BYTES_MAX) }),
+  z.object({
+    kind: z.literal("file"),
+    name: z.string().max(NAME_BYTES_MAX),
+    fileId,
+    sizeBytes: fileBytes,
+    contentType,
+    createdMs: wallMs,
+    modifiedMs: wallMs,
+  }),
+]);
+export type FolderEntry = z.output<typeof folderEntry>;
 
 export const locatedFile = fileRecord.extend({ blob: blobLocation });
 export type LocatedFile = z.output<typeof locatedFile>;
+
+/** Content that is there already, and where. */
+export const knownContent = z.object({ sizeBytes: fileBytes, digests: fileDigests, blob: blobLocation });
+export type KnownContent = z.output<typeof knownContent>;
 
 /** What an upload was created with. */
 export const uploadPlan = z.object({
@@ -61,6 +71,7 @@ export const uploadPlan = z.object({
   chunkBytes: bytes,
   digest: digestClaim.optional(),
   createdMs: wallMs,
+  tus: tusPlan.optional(),
 });
 export type UploadPlan = z.output<typeof uploadPlan>;
 
@@ -113,6 +124,33 @@ export const catalog = defineContract({
       output: z.object({ file: locatedFile, isDuplicate: z.boolean() }),
       errors: ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED"],
     }),
+    ownContent: request({
+      doc: "Content with this digest of which the principal has a file. Content of somebody else's is not there.",
+      input: z.object({ digest: digestClaim, sizeBytes: fileBytes.optional() }),
+      output: z.object({ content: knownContent.optional() }),
+      errors: [],
+      readOnly: true,
+    }),
+    instantUpload: request({
+      doc: "An upload that is a file at once: a reference to content of the principal's own, in one transaction. No file when the operation's key stands for an upload with bytes. The same again gives the same answer.",
+      input: uploadPlan.extend({ host: identity, group: identity, operation: operation.optional(), blobId }),
+      output: z.object({ file: locatedFile.optional() }),
+      errors: ["BLOB_NOT_FOUND", "IDEMPOTENCY_CONFLICT"],
+      repeatable: true,
+    }),
+    provableContent: request({
+      doc: "Content with this digest, whoever has a file of it: what a proof of possession is measured by. For the host of an upload only.",
+      input: z.object({ digest: digestClaim, sizeBytes: fileBytes }),
+      output: z.object({ content: knownContent.optional() }),
+      errors: ["FORBIDDEN"],
+      repeatable: true,
+    }),
+    commitKnown: request({
+      doc: "Possession was proven: the upload becomes a file of the blob with the content it claims, in one transaction. For its host only. The same again gives the same answer.",
+      input: z.object({ uploadId: identity, epoch, blobId }),
+      output: z.object({ file: locatedFile, isDuplicate: z.boolean() }),
+      errors: ["BLOB_NOT_FOUND", "FORBIDDEN", "UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED"],
+    }),
     upload: request({
       doc: "One upload of the principal's: who hosts it, or how it ended.",
       input: z.object({ uploadId: identity }),
@@ -158,6 +196,27 @@ export const catalog = defineContract({
         limit,
       }),
       output: z.object({ files: z.array(fileRecord), cursor: cursor.optional() }),
+      errors: ["BAD_CURSOR"],
+      readOnly: true,
+    }),
+    folder: request({
+      doc: "One page of what a folder of the principal's files holds: its folders, and the newest file of each name, in order of their bytes. A page may be short.",
+      input: z.object({ user, path: folderPath, cursor: cursor.optional(), limit }),
+      output: z.object({ entries: z.array(folderEntry), cursor: cursor.optional() }),
+      errors: ["BAD_CURSOR"],
+      readOnly: true,
+    }),
+    fileByName: request({
+      doc: "The newest of the principal's files of a user and a name, with where its bytes are.",
+      input: z.object({ user, name: fileName }),
+      output: locatedFile,
+      errors: ["FILE_NOT_FOUND"],
+      readOnly: true,
+    }),
+    users: request({
+      doc: "Users that the principal's files carry, in order of their bytes. A page may be short.",
+      input: z.object({ cursor: cursor.optional(), limit }),
+      output: z.object({ users: z.array(user), cursor: cursor.optional() }),
       errors: ["BAD_CURSOR"],
       readOnly: true,
     }),

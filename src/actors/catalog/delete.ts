@@ -42,7 +42,6 @@ async function removeFile(transaction: CatalogTransaction, principal: Principal,
   const { query } = transaction;
   const file_id = bytesOf(fileId);
   const table = await fileTableOf(query, fileId);
-  if (table === undefined) throw new TroupeError("FILE_NOT_FOUND");
   const row = await transaction.lock(query.selectFrom(table).selectAll().where("file_id", "=", file_id)).executeTakeFirst();
   if (row === undefined || !maySee(principal, row.owner)) throw new TroupeError("FILE_NOT_FOUND");
   await query.deleteFrom(table).where("file_id", "=", file_id).execute();

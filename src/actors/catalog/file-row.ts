@@ -3,7 +3,7 @@ import { bytesOf, textOf } from "../../core/byte-text.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
 import type { FileDigests } from "../../core/shapes.ts";
 import type { FileRecord, LocatedFile } from "./contract.ts";
-import { type CatalogQuery, type FileTableName, fileTableOfShard } from "./tables.ts";
+import { type CatalogQuery, FILE_TABLES, type FileTableName, fileTableOfShard } from "./tables.ts";
 
 /** A file with what its blob says of the content. */
 export interface FileRow {
@@ -40,20 +40,18 @@ export function selectFiles(query: CatalogQuery, table: FileTableName) {
     ]);
 }
 
-/** The table of a file, or `undefined` when there is no such file. */
-export async function fileTableOf(query: CatalogQuery, fileId: string): Promise<FileTableName | undefined> {
+/** The table in which a file is, if there is one. Otherwise any: no file costs the same questions as somebody else's. */
+export async function fileTableOf(query: CatalogQuery, fileId: string): Promise<FileTableName> {
   const row = await query.selectFrom("t_file_id").select("shard").where("file_id", "=", bytesOf(fileId)).executeTakeFirst();
-  return row === undefined ? undefined : fileTableOfShard(safeInteger(row.shard));
+  return row === undefined ? FILE_TABLES[0] : fileTableOfShard(safeInteger(row.shard));
 }
 
-/** One file with where its bytes are, whoever owns it. */
-export async function loadFile(query: CatalogQuery, fileId: string): Promise<LocatedFile | undefined> {
+/** One file with where its bytes are, of that owner or, with none, of any. */
+export async function loadFile(query: CatalogQuery, fileId: string, owner?: string | undefined): Promise<LocatedFile | undefined> {
   const table = await fileTableOf(query, fileId);
-  if (table === undefined) return undefined;
-  const row = await selectFiles(query, table)
-    .select(["b.group_name", "b.path"])
-    .where("f.file_id", "=", bytesOf(fileId))
-    .executeTakeFirst();
+  let select = selectFiles(query, table).select(["b.group_name", "b.path"]).where("f.file_id", "=", bytesOf(fileId));
+  if (owner !== undefined) select = select.where("f.owner", "=", bytesOf(owner));
+  const row = await select.executeTakeFirst();
   if (row === undefined) return undefined;
   const digests = await loadDigests(query, [row]);
   return {

@@ -47,7 +47,6 @@ export async function renameFile(
   const nowMs = ports.clock.wallMs();
   const file = await ports.database.transact(async (transaction) => {
     const table = await fileTableOf(transaction.query, input.fileId);
-    if (table === undefined) throw new TroupeError("FILE_NOT_FOUND");
     const file_id = bytesOf(input.fileId);
     const row = await transaction
       .lock(transaction.query.selectFrom(table).select("owner").where("file_id", "=", file_id))

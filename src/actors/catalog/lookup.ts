@@ -4,7 +4,8 @@
  * L1: what comes from the cache was read from the database at most `CACHE_LIFETIME_MS` ago: the lease it is kept under is taken first.
  *     So a change is seen in time also where the cache did not hear of it.
  * L2: that a file is not there is never cached, and the cache never says so: a tombstone sends the lookup to the database.
- * L3: the cache is asked by ID alone; who may see the file is decided afterwards.
+ * L3: the cache is asked by ID alone, and answers only who may see the file. Somebody else's file costs the questions that one costs which is
+ *     not there, to the cache and to the database: neither the answer nor its time tells them apart.
  */
 import { bytesOf, textOf } from "../../core/byte-text.ts";
 import { TroupeError } from "../../core/errors.ts";
@@ -12,7 +13,7 @@ import { CACHE_LIFETIME_MS } from "../../core/limits.ts";
 import type { Principal } from "../../core/principal.ts";
 import { type LocatedFile, locatedFile } from "./contract.ts";
 import { loadFile } from "./file-row.ts";
-import { type CatalogPorts, maySee } from "./ports.ts";
+import { type CatalogPorts, readOwner } from "./ports.ts";
 
 export function fileKey(fileId: string): string {
   return `file:${fileId}`;
@@ -20,20 +21,21 @@ export function fileKey(fileId: string): string {
 
 /** @throws {TroupeError} `FILE_NOT_FOUND`, also for a file of somebody else */
 export async function lookUpFile(ports: CatalogPorts, principal: Principal, fileId: string): Promise<LocatedFile> {
-  const file = await findFile(ports, fileId);
-  if (file === undefined || !maySee(principal, file.owner)) throw new TroupeError("FILE_NOT_FOUND");
+  const file = await findFile(ports, fileId, readOwner(principal));
+  if (file === undefined) throw new TroupeError("FILE_NOT_FOUND");
   return file;
 }
 
-async function findFile(ports: CatalogPorts, fileId: string): Promise<LocatedFile | undefined> {
+async function findFile(ports: CatalogPorts, fileId: string, owner: string | undefined): Promise<LocatedFile | undefined> {
   const key = fileKey(fileId);
   const cached = await ports.cache.get(key);
   if (cached.kind === "value") {
     const known = readCached(cached.value);
-    if (known?.fileId === fileId) return known;
-    ports.log.warn({ fileId }, "The cache holds something that is not this file's record; the database is asked.");
+    if (known?.fileId !== fileId)
+      ports.log.warn({ fileId }, "The cache holds something that is not this file's record; the database is asked.");
+    else if (owner === undefined || known.owner === owner) return known;
   }
-  const file = await ports.database.read((query) => loadFile(query, fileId));
+  const file = await ports.database.read((query) => loadFile(query, fileId, owner));
   const lease = cached.kind === "absent" ? cached.lease : undefined;
   // L1, L2
   if (file !== undefined && lease !== undefined) await ports.cache.set(key, bytesOf(JSON.stringify(file)), lease, CACHE_LIFETIME_MS);

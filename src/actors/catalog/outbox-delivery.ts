@@ -1,4 +1,5 @@
 /** How each kind of outbox row is delivered. Delivering one twice does no harm. */
+import type { z } from "zod";
 import { client } from "../../bus/client.ts";
 import { encodeBody } from "../../bus/codec.ts";
 import { bytesOf } from "../../core/byte-text.ts";
@@ -6,7 +7,7 @@ import { OUTBOX_PARALLEL_MAX } from "../../core/limits.ts";
 import type { Bus } from "../../core/ports/bus.ts";
 import { storage } from "../storage/contract.ts";
 import { readJson } from "./json-column.ts";
-import { eventPayload, retiredPayload } from "./outbox.ts";
+import { eventPayload, referredPayload, retiredPayload } from "./outbox.ts";
 import type { Delivery, OutboxClaim, OutboxRow, Outcome } from "./outbox-claim.ts";
 import type { CatalogDatabase } from "./tables.ts";
 
@@ -30,40 +31,59 @@ export async function publishEvents(bus: Bus, claim: OutboxClaim): Promise<void>
   await claim.settle(settled);
 }
 
-interface RetirePorts {
+interface NodePorts {
   readonly bus: Bus;
   readonly database: CatalogDatabase;
   readonly signal: AbortSignal;
 }
 
-/** Every node that holds a retired blob is told, all at once; those that do not answer are told again later. */
-export async function retireBlobs(ports: RetirePorts, claim: OutboxClaim): Promise<void> {
+/** Every node that has a blob to which another file refers writes that beside it, for the day on which the database is lost. */
+export function recordFiles({ bus, signal }: NodePorts, claim: OutboxClaim): Promise<void> {
+  return tellNodes(claim, referredPayload, async ({ blobId, path, file }, nodeId) => {
+    await client(bus, storage, { nodeId }).recordFile({ blobId, path, file }, { signal });
+  });
+}
+
+/** Every node that holds a retired blob is told. */
+export function retireBlobs({ bus, database, signal }: NodePorts, claim: OutboxClaim): Promise<void> {
+  return tellNodes(claim, retiredPayload, async ({ blobId, path }, nodeId) => {
+    await client(bus, storage, { nodeId }).retireBlob({ blobId, path }, { signal });
+    await database.transact(async ({ query }) => {
+      await query.deleteFrom("t_replica").where("blob_id", "=", BigInt(blobId)).where("node_id", "=", bytesOf(nodeId)).execute();
+    });
+  });
+}
+
+interface ForNodes {
+  readonly nodeIds: string[];
+}
+
+/** All nodes of a row at once; those that do not answer are told again later. */
+async function tellNodes<Payload extends ForNodes>(
+  claim: OutboxClaim,
+  schema: z.ZodType<Payload>,
+  tell: (payload: Payload, nodeId: string) => Promise<void>,
+): Promise<void> {
+  const deliver = async (row: OutboxRow): Promise<Delivery> => {
+    const payload = readJson(schema, row.payload);
+    const { nodeIds } = payload;
+    const told = await Promise.allSettled(nodeIds.map((nodeId) => tell(payload, nodeId)));
+    const left = nodeIds.filter((_, index) => told[index]?.status === "rejected");
+    const failed = told.find((end) => end.status === "rejected");
+    return failed === undefined ? DONE : { kind: "again", why: failed.reason, payload: { ...payload, nodeIds: left } };
+  };
   // What has failed before takes time again: it may not use up the claim, again and again, before what was never tried.
   const queue = claim.rows.toSorted((a, b) => a.attemptCount - b.attemptCount).values();
   const work = async (): Promise<void> => {
     for (const row of queue) {
       if (!claim.mayBegin) return;
-      await claim.settle([{ row, delivery: await attempt((one) => retireBlob(ports, one), row) }]);
+      await claim.settle([{ row, delivery: await attempt(deliver, row) }]);
     }
   };
   // What began with the row that could not be settled ends before the sweep does, which says so.
   const ends = await Promise.allSettled(Array.from({ length: OUTBOX_PARALLEL_MAX }, work));
   const failed = ends.find((end) => end.status === "rejected");
   if (failed !== undefined) throw failed.reason;
-}
-
-async function retireBlob({ bus, database, signal }: RetirePorts, row: OutboxRow): Promise<Delivery> {
-  const { blobId, path, nodeIds } = readJson(retiredPayload, row.payload);
-  const tell = async (nodeId: string): Promise<void> => {
-    await client(bus, storage, { nodeId }).retireBlob({ blobId, path }, { signal });
-    await database.transact(async ({ query }) => {
-      await query.deleteFrom("t_replica").where("blob_id", "=", BigInt(blobId)).where("node_id", "=", bytesOf(nodeId)).execute();
-    });
-  };
-  const told = await Promise.allSettled(nodeIds.map(tell));
-  const left = nodeIds.filter((_, index) => told[index]?.status === "rejected");
-  const failed = told.find((end) => end.status === "rejected");
-  return failed === undefined ? DONE : { kind: "again", why: failed.reason, payload: { blobId, path, nodeIds: left } };
 }
 
 /** What throws is to be tried again. */

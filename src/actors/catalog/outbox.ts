@@ -4,18 +4,21 @@
  */
 import { z } from "zod";
 import { eventSubject } from "../../bus/contract.ts";
-import { blobId, identity } from "../../core/shapes.ts";
-import type { FileRecord } from "./contract.ts";
+import { blobId, fileRecord, identity } from "../../core/shapes.ts";
+import type { FileRecord, LocatedFile } from "./contract.ts";
 import { jsonBytes } from "./json-column.ts";
 import type { CatalogTransaction } from "./tables.ts";
 
 /** A fact to be published, with a body that `nats sub` can show. */
 export const eventPayload = z.object({ subject: z.string(), body: z.record(z.string(), z.unknown()) });
+/** Another file of a blob that its nodes have, and those of them whose records do not name it yet. */
+export const referredPayload = z.object({ blobId, path: z.string(), nodeIds: z.array(identity), file: fileRecord });
 /** A blob nothing refers to any more, and the nodes that have not yet been told. */
 export const retiredPayload = z.object({ blobId, path: z.string(), nodeIds: z.array(identity) });
 
 export type OutboxEntry =
   | { readonly kind: "event"; readonly payload: z.output<typeof eventPayload> }
+  | { readonly kind: "blob.referred"; readonly payload: z.output<typeof referredPayload> }
   | { readonly kind: "blob.retired"; readonly payload: z.output<typeof retiredPayload> };
 
 export type FileFact = "created" | "renamed" | "deleted";
@@ -24,6 +27,10 @@ export type FileFact = "created" | "renamed" | "deleted";
 export function fileEvent(fact: FileFact, file: Pick<FileRecord, "fileId" | "owner" | "app" | "user" | "name">, atMs: number): OutboxEntry {
   const { fileId, owner, app, user, name } = file;
   return { kind: "event", payload: { subject: eventSubject("file", fileId, fact), body: { fileId, owner, app, user, name, atMs } } };
+}
+
+export function blobReferred({ blob: { blobId, path, nodeIds }, ...file }: LocatedFile): OutboxEntry {
+  return { kind: "blob.referred", payload: { blobId, path, nodeIds, file } };
 }
 
 export async function enqueue(transaction: CatalogTransaction, nowMs: number, entries: readonly OutboxEntry[]): Promise<void> {

@@ -38,8 +38,8 @@ export function byNewest(a: Position, b: Position): number {
   return b.timeMs - a.timeMs || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
 }
 
-/** @param items in order, one more than `limit` when there are as many */
-export function pageOf<Item>(items: readonly Item[], limit: number, positionOf: (item: Item) => Position): Page<Item> {
+/** As many of the items, from the first on, as fit into one reply. */
+export function fitting<Item>(items: readonly Item[], limit: number): Item[] {
   let bytes = 0;
   const kept: Item[] = [];
   for (const item of items.slice(0, limit)) {
@@ -48,6 +48,12 @@ export function pageOf<Item>(items: readonly Item[], limit: number, positionOf: 
     if (bytes > PAGE_BYTES_MAX && kept.length > 0) break;
     kept.push(item);
   }
+  return kept;
+}
+
+/** @param items in order, one more than `limit` when there are as many */
+export function pageOf<Item>(items: readonly Item[], limit: number, positionOf: (item: Item) => Position): Page<Item> {
+  const kept = fitting(items, limit);
   const last = kept.at(-1);
   return last === undefined || kept.length === items.length ? { items: kept } : { items: kept, cursor: encodeCursor(positionOf(last)) };
 }

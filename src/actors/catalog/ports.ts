@@ -5,7 +5,7 @@ import { textOf } from "../../core/byte-text.ts";
 import type { Log } from "../../core/log.ts";
 import type { Cache } from "../../core/ports/cache.ts";
 import type { Clock } from "../../core/ports/clock.ts";
-import type { Principal } from "../../core/principal.ts";
+import { ANYONE, type Principal } from "../../core/principal.ts";
 import type { CatalogDatabase, OutboxKind } from "./tables.ts";
 
 export interface CatalogPorts {
@@ -20,6 +20,11 @@ export interface CatalogPorts {
 /** The system sees everything; anybody else what is theirs. What one may not see is not there. */
 export function maySee(principal: Principal, owner: Uint8Array | string): boolean {
   return principal.owner === SYSTEM_OWNER || principal.owner === (typeof owner === "string" ? owner : textOf(owner));
+}
+
+/** The owner whose files may be read; `undefined` for every owner: the system, and whoever reads where reading is public. */
+export function readOwner(principal: Principal): string | undefined {
+  return principal.owner === ANYONE.owner ? undefined : listedOwner(principal);
 }
 
 /** The owner whose rows a listing shows; `undefined` for all. */

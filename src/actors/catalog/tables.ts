@@ -96,6 +96,8 @@ export interface UploadTable {
   last_error: OptionalBytesColumn;
   /** JSON of the commit's first answer. */
   result: OptionalBytesColumn;
+  /** JSON; NULL for an upload that tus has no part in. */
+  tus: OptionalBytesColumn;
   create_time: IntegerColumn;
   update_time: IntegerColumn;
 }
@@ -110,7 +112,7 @@ export interface OperationTable {
   expire_time: IntegerColumn;
 }
 
-export type OutboxKind = "event" | "blob.retired";
+export type OutboxKind = "event" | "blob.referred" | "blob.retired";
 
 /** What is to be told or done after a commit. Key: outbox_id. */
 export interface OutboxTable {

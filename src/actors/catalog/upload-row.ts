@@ -6,7 +6,7 @@ import { bytesOf, textOf } from "../../core/byte-text.ts";
 import { TroupeError } from "../../core/errors.ts";
 import type { Principal } from "../../core/principal.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
-import { lastError } from "../../core/shapes.ts";
+import { lastError, tusPlan } from "../../core/shapes.ts";
 import { locatedFile, type UploadRecord } from "./contract.ts";
 import { hexOf } from "./file-row.ts";
 import { readJson } from "./json-column.ts";
@@ -16,7 +16,12 @@ import type { CatalogTransaction, UploadTable } from "./tables.ts";
 export type UploadRow = Selectable<UploadTable>;
 
 /** A commit's answer as it was first given, kept with the upload. */
-export const commitResult = z.object({ file: locatedFile, isDuplicate: z.boolean() });
+export const commitResult = z.object({
+  file: locatedFile,
+  isDuplicate: z.boolean(),
+  /** The upload was a file from its creation on: no session ever was. */
+  isInstant: z.boolean().optional(),
+});
 export type CommitResult = z.output<typeof commitResult>;
 
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND`, also for an upload of somebody else */
@@ -49,6 +54,7 @@ export function uploadRecordOf(row: UploadRow): UploadRecord {
     ...(row.size_bytes === null ? {} : { sizeBytes: safeInteger(row.size_bytes) }),
     chunkBytes: safeInteger(row.chunk_bytes),
     ...(algorithm === null || value === null ? {} : { digest: { algorithm, value: hexOf(value) } }),
+    ...(row.tus === null ? {} : { tus: readJson(tusPlan, row.tus) }),
     createdMs: safeInteger(row.create_time),
     host: textOf(row.host),
     group: textOf(row.group_name),

@@ -30,17 +30,21 @@ const DETAIL_LENGTH_MAX = 1000;
 export function registerUpload(ports: CatalogPorts, principal: Principal, input: Registration): Promise<Registered> {
   return ports.database.transact(async (transaction) => {
     const nowMs = ports.clock.wallMs();
-    if (input.operation !== undefined) {
-      const earlier = await claimOperation(
-        transaction,
-        { ...input.operation, scope: operationScope(principal.owner), result: input.uploadId },
-        nowMs,
-      );
-      const epoch = earlier === undefined ? undefined : await epochOf(transaction, earlier);
-      if (earlier !== undefined && epoch !== undefined) return { uploadId: earlier, epoch, isNew: false };
-    }
-    return insertUpload(transaction, principal, input, nowMs);
+    return (await claimCreation(transaction, principal, input, nowMs)) ?? insertUpload(transaction, principal, input, nowMs);
   });
+}
+
+/** The upload that was created with the same key before. @throws {TroupeError} `IDEMPOTENCY_CONFLICT` */
+export async function claimCreation(
+  transaction: CatalogTransaction,
+  principal: Principal,
+  { uploadId, operation }: Pick<Registration, "uploadId" | "operation">,
+  nowMs: number,
+): Promise<Registered | undefined> {
+  if (operation === undefined) return undefined;
+  const earlier = await claimOperation(transaction, { ...operation, scope: operationScope(principal.owner), result: uploadId }, nowMs);
+  const epoch = earlier === undefined ? undefined : await epochOf(transaction, earlier);
+  return earlier === undefined || epoch === undefined ? undefined : { uploadId: earlier, epoch, isNew: false };
 }
 
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
@@ -167,7 +171,7 @@ export async function listUploads(
 }
 
 /** A registration whose answer was lost comes again with the same IDs, and is answered as the first one was. */
-async function insertUpload(
+export async function insertUpload(
   transaction: CatalogTransaction,
   principal: Principal,
   input: Registration,
@@ -185,6 +189,7 @@ async function insertUpload(
     chunk_bytes: input.chunkBytes,
     digest_algorithm: input.digest?.algorithm ?? null,
     digest_value: input.digest === undefined ? null : bytesOfHex(input.digest.value),
+    tus: input.tus === undefined ? null : jsonBytes(input.tus),
     host: bytesOf(input.host),
     group_name: bytesOf(input.group),
     epoch: FIRST_EPOCH,

@@ -8,6 +8,7 @@ import type { Activation, Handlers, HostedActor } from "../../bus/actor.ts";
 import { type Client, client } from "../../bus/client.ts";
 import { host } from "../../bus/host.ts";
 import type { RequestBooks } from "../../bus/request-book.ts";
+import { mustBeSystem } from "../../bus/system-only.ts";
 import type { BlobPlace } from "../../core/blob-path.ts";
 import { isRetryable, TroupeError } from "../../core/errors.ts";
 import { FileIdMaker } from "../../core/file-id.ts";
@@ -16,7 +17,7 @@ import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
 import type { ByteStream } from "../../core/ports/byte-stream.ts";
 import type { Clock } from "../../core/ports/clock.ts";
-import type { BlobRange, ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
+import type { BlobRange, ChunkBody, ChunkStored, DataPlane, UploadRange } from "../../core/ports/data-plane.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
 import type { Random } from "../../core/ports/random.ts";
@@ -28,6 +29,7 @@ import { BLOB_KEY, ids } from "../ids/contract.ts";
 import { tracker } from "../tracker/contract.ts";
 import type { SessionNode } from "../upload/ports.ts";
 import { BlobAllocation } from "./blob-allocation.ts";
+import { isProven } from "./blob-proof.ts";
 import { BlobReader } from "./blob-reader.ts";
 import type { BlobRecord } from "./blob-record.ts";
 import { BlobStore, type SyncedBlob } from "./blob-store.ts";
@@ -45,6 +47,8 @@ export interface StoragePorts {
   readonly disk: Disk;
   readonly hasher: Hasher;
   readonly tokens: TokenMint;
+  /** To the bytes of any node, this one included. */
+  readonly dataPlane: (self: ByteService) => DataPlane;
   /** Where requests to the node and to its sessions are counted. */
   readonly requestBooks?: RequestBooks | undefined;
 }
@@ -113,7 +117,12 @@ class Node implements StorageNode {
     this.#reader = new BlobReader(ports, this.#blobs, options.verifyAgeMs);
     this.#allocator = client(bus, ids);
     this.#catalog = client(bus, catalog);
-    const sessionPorts = { ...ports, catalog: this.#catalog, node: this.#sessionNode(new BlobAllocation(this.#allocator, clock)) };
+    const sessionPorts = {
+      ...ports,
+      dataPlane: ports.dataPlane(this),
+      catalog: this.#catalog,
+      node: this.#sessionNode(new BlobAllocation(this.#allocator, clock)),
+    };
     this.#sessions = new Sessions(sessionPorts, new FileIdMaker(clock, random, nodeId), {
       ...options,
       layout,
@@ -198,6 +207,10 @@ class Node implements StorageNode {
     return await this.#reader.read(range);
   }
 
+  async readUpload({ uploadId, offset, lengthBytes }: UploadRange): Promise<ByteStream> {
+    return await this.#sessions.find(uploadId).read(offset, lengthBytes);
+  }
+
   #activation(): Activation<typeof storage> {
     return { handlers: this.#handlers };
   }
@@ -214,6 +227,12 @@ class Node implements StorageNode {
           .mustHold({ blobId, path }, sizeBytes)
           .then(() => this.#access(this.#ports.tokens.mint({ kind: "read", blobId, path, sizeBytes }))),
       ),
+    holdBlob: ({ blobId, path, sizeBytes }, turn) => turn.later(this.#reader.mustBeSound({ blobId, path }, sizeBytes).then(() => ({}))),
+    proveBlob: (proof, turn) => {
+      mustBeSystem(turn, "Bytes are compared for hosts of uploads only.");
+      return turn.later(isProven(this.#reader, proof).then((proven) => ({ isProven: proven })));
+    },
+    recordFile: ({ blobId, path, file }, turn) => turn.later(this.#blobs.recordFile({ blobId, path }, file).then(() => ({}))),
     retireBlob: ({ blobId, path }, turn) => {
       const retiring = this.#blobs.retire({ blobId, path });
       // Refused from now on, so that nobody opens it again.
@@ -291,7 +310,6 @@ class Node implements StorageNode {
         this.#blobs.publish(place, synced, { blobId: place.blobId, group, sizeBytes, leafBytes: LEAF_BYTES, digests, files: [file] }),
       mendBlob: (place, synced, { sizeBytes, digests, file }) =>
         this.#mendBlob(place, synced, { blobId: place.blobId, group, sizeBytes, leafBytes: LEAF_BYTES, digests, files: [file] }),
-      addFile: (place, file) => this.#blobs.addFile(place, file),
       discardBlob: (place) => this.#blobs.discard(place),
       discardUnlessKnown: (place) => this.#discardUnlessKnown(place),
       suspect: (error) => this.#becomeSuspect(error),

@@ -7,6 +7,7 @@
  * R3: descriptors and stamps are bounded; the least recently used go first, and never a descriptor that is being read.
  * R4: a region of the file is offered only where every leaf is verified and was read moments ago: very likely it is still in memory, and
  *     handing it to a socket does not wait for the disk.
+ * R5: a blob that was found damaged is not vouched for until it has been mended; what was found is forgotten at restart.
  */
 
 import { LRUCache } from "lru-cache";
@@ -26,6 +27,8 @@ import { LeafStamps } from "./leaf-stamps.ts";
 
 /** Leaves read this recently are taken to be in memory (R4). */
 const IN_MEMORY_MS = 10_000;
+/** Damaged blobs that are remembered (R5). */
+const DAMAGED_MAX = 4096;
 /** The most one region names: others are served between two. */
 const REGION_BYTES_MAX = 1024 * 1024;
 
@@ -54,6 +57,7 @@ export class BlobReader {
   readonly #opening = new Map<number, Promise<OpenBlob>>();
   readonly #verified: LeafStamps;
   readonly #touched: LeafStamps;
+  readonly #damaged = new LRUCache<number, true>({ max: DAMAGED_MAX });
   #isClosed = false;
 
   constructor(ports: BlobReaderPorts, store: BlobStore, verifyAgeMs: number = VERIFY_AGE_MS_DEFAULT) {
@@ -98,9 +102,16 @@ export class BlobReader {
       throw new TroupeError("BLOB_DAMAGED", `Blob ${place.blobId} has ${heldBytes} bytes on this node, not ${sizeBytes}.`);
   }
 
-  /** A retired blob's descriptor goes with its last reader, so that the disk gets its bytes back. */
+  /** The same, and that it is not known to be damaged (R5). */
+  async mustBeSound(place: BlobPlace, sizeBytes: number): Promise<void> {
+    if (this.#damaged.has(place.blobId)) throw new TroupeError("BLOB_DAMAGED");
+    await this.mustHold(place, sizeBytes);
+  }
+
+  /** The blob was retired or mended. Its descriptor goes with its last reader, so that the disk gets its bytes back. */
   forget(blobId: number): void {
     this.#open.delete(blobId);
+    this.#damaged.delete(blobId);
   }
 
   /** Closes what nobody reads; the rest is closed by its last reader. */
@@ -178,6 +189,16 @@ export class BlobReader {
 
   /** From `offset` to the end of its block or of the range. */
   async #readBlock(blob: OpenBlob, offset: number, endOffset: number, verifyAgeMs = this.#verifyAgeMs): Promise<Uint8Array> {
+    try {
+      return await this.#readVerified(blob, offset, endOffset, verifyAgeMs);
+    } catch (error) {
+      // R5: also where the disk does not give the bytes back.
+      this.#damaged.set(blob.place.blobId, true);
+      throw error;
+    }
+  }
+
+  async #readVerified(blob: OpenBlob, offset: number, endOffset: number, verifyAgeMs: number): Promise<Uint8Array> {
     const blockEnd = Math.min(endOffset, Math.floor(offset / READ_BLOCK_BYTES) * READ_BLOCK_BYTES + READ_BLOCK_BYTES);
     const firstLeaf = Math.floor(offset / LEAF_BYTES);
     const lastLeaf = Math.floor((blockEnd - 1) / LEAF_BYTES);

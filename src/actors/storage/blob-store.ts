@@ -112,9 +112,14 @@ export class BlobStore {
     await disk.syncDirectory(dirname(finalPath));
   }
 
-  /** Another file refers to the blob. The same again is fine: whoever reads the record drops repeats. */
-  addFile(place: BlobPlace, file: FileRecord): Promise<void> {
-    return this.#ofRecord(place, (path) => addFile(this.#ports.disk, path, file));
+  /**
+   * Another file refers to the blob. The same again is fine: whoever reads the record drops repeats. A blob that is not here any more has
+   * no record to be kept.
+   */
+  async recordFile(place: BlobPlace, file: FileRecord): Promise<void> {
+    if (blobIdOfPath(place.path) !== place.blobId) throw new TroupeError("BAD_REQUEST", "The path is not the blob's.");
+    if (this.#retired.has(place.blobId) || (await this.#ports.disk.status(this.#pathOf(place))) === undefined) return;
+    await this.#ofRecord(place, (path) => addFile(this.#ports.disk, path, file));
   }
 
   /** A record that is there already stays: others may have added their files to it. */

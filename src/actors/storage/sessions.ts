@@ -16,7 +16,7 @@ import { SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
 import { randomIdentity } from "../../core/ports/random.ts";
 import type { Principal } from "../../core/principal.ts";
 import { withRetry } from "../../core/retry.ts";
-import { isEnded } from "../../core/shapes.ts";
+import { type Challenge, isEnded } from "../../core/shapes.ts";
 import type { catalog, UploadPlan } from "../catalog/contract.ts";
 import { upload } from "../upload/contract.ts";
 import type { HostedSession, HostSession, SessionPorts } from "../upload/ports.ts";
@@ -37,6 +37,8 @@ export interface SessionsOptions {
   /** What a folder's journal says. @throws {TroupeError} `FORMAT_TOO_NEW`; `DISK_FAILED` when it cannot be read */
   readonly readFolder: (folder: string) => Promise<RecordedUpload>;
   readonly hostSession: HostSession;
+  /** How many bytes uploads have together that another is put together from. @throws {TroupeError} `UPLOAD_…`, naming the part */
+  readonly sizeOfParts: (ports: SessionPorts, uploadIds: readonly string[], owner: string) => Promise<number>;
 }
 
 export interface RecordedUpload {
@@ -83,7 +85,8 @@ export class Sessions {
   }
 
   async create(input: Create, principal: Principal): Promise<Created> {
-    const { sizeBytes } = input;
+    const parts = input.tus?.parts;
+    const sizeBytes = parts === undefined ? input.sizeBytes : await this.#options.sizeOfParts(this.#ports, parts, principal.owner);
     if (sizeBytes !== undefined && sizeBytes > this.#options.fileBytesMax)
       throw new TroupeError("TOO_LARGE", `A file has at most ${this.#options.fileBytesMax} bytes here (--max-file).`);
     const chunkBytes = chooseChunkBytes(sizeBytes, input.chunkBytes, this.#options.fileBytesMax);
@@ -93,7 +96,7 @@ export class Sessions {
     try {
       await this.#ports.node.reserve(sizeBytes ?? 0);
       try {
-        return await this.#create({ ...input, chunkBytes }, principal);
+        return await this.#create({ ...input, sizeBytes, chunkBytes }, principal);
       } finally {
         // The session has its own reservation by now, or there is none.
         this.#ports.node.settle(sizeBytes ?? 0);
@@ -145,11 +148,18 @@ export class Sessions {
     this.#hosted.clear();
   }
 
-  async #create(input: Create & { chunkBytes: number }, principal: Principal): Promise<Created> {
+  async #create(
+    input: Omit<Create, "sizeBytes"> & { sizeBytes: number | undefined; chunkBytes: number },
+    principal: Principal,
+  ): Promise<Created> {
     const { clock, random, disk, node } = this.#ports;
     const uploadId = randomIdentity(random);
-    const { app, user, name, contentType, sizeBytes, chunkBytes, digest, operation } = input;
-    const optional = { ...(sizeBytes === undefined ? {} : { sizeBytes }), ...(digest === undefined ? {} : { digest }) };
+    const { app, user, name, contentType, sizeBytes, chunkBytes, digest, operation, tus } = input;
+    const optional = {
+      ...(sizeBytes === undefined ? {} : { sizeBytes }),
+      ...(digest === undefined ? {} : { digest }),
+      ...(tus === undefined ? {} : { tus }),
+    };
     const plan: UploadPlan = {
       uploadId,
       fileId: this.#fileIds.next(user),
@@ -182,6 +192,7 @@ export class Sessions {
         missing: chunkCount === undefined || chunkCount === 0 ? [] : [[0, chunkCount - 1]],
         isNew: true,
         access: node.grantWrite(uploadId),
+        ...challengeOf(this.find(uploadId)),
       };
     } catch (error) {
       await this.#forget(uploadId, folder, error);
@@ -221,6 +232,7 @@ export class Sessions {
         missing,
         isNew: false,
         access: granted.access,
+        ...challengeOf(granted),
       };
     } catch (error) {
       if (!isNoResponders(error)) throw error;
@@ -363,6 +375,11 @@ export class Sessions {
   get #catalog(): Client<typeof catalog> {
     return this.#ports.catalog;
   }
+}
+
+/** What a creation is answered with where possession may be proven. */
+function challengeOf({ challenge }: { readonly challenge?: Challenge | undefined }): { readonly challenge?: Challenge } {
+  return challenge === undefined ? {} : { challenge };
 }
 
 /** A folder without a journal, or with one that says nothing. A disk that cannot read says nothing of the kind: it is asked again. */

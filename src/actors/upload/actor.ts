@@ -19,7 +19,11 @@ export const hostSession: HostSession = async (ports, options) => {
     get summary() {
       return current().summary;
     },
+    get challenge() {
+      return current().challenge;
+    },
     storeChunk: async (chunk) => await current().storeChunk(chunk),
+    read: async (offset, lengthBytes) => await current().read(offset, lengthBytes),
     stop: () => {
       // Its callers are not kept waiting for the grace that others' effects get.
       session?.refuseWaiters();

@@ -1,9 +1,11 @@
 /**
  * One body on its way to the disk: gathered into blocks, written at its offset, leaf digests computed as the bytes arrive. Or only
- * digested, when another body for the same chunk is being written or was.
+ * digested, when another body for the same chunk is being written or was. Or it goes on within its chunk: then what arrives counts,
+ * however it ends.
  *
  * W1: at most two blocks are held in memory for a body; while they are full, the sender waits.
  * W2: when this ends, well or not, no write and no sync of this body is under way.
+ * W3: bytes that were there before are digested with the leaf they begin, and not written again.
  */
 import { writeFully } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
@@ -19,14 +21,26 @@ export interface ChunkTarget {
   readonly file: DiskFile | undefined;
   /** Begins to make durable what was written so far. Its failure is this body's failure. */
   readonly sync: (() => Promise<void>) | undefined;
+  /** In the file, of the first leaf. */
   readonly offset: number;
+  /** From that offset on, like {@link maxBytes}. */
   readonly minBytes: number;
   readonly maxBytes: number;
+  /** Bytes from that offset on that are there already, less than a leaf (W3). */
+  readonly head?: Uint8Array | undefined;
+  /** A body that breaks off is one that ended. */
+  readonly keepsBroken?: boolean | undefined;
 }
 
 export interface DigestedChunk {
+  /** From the target's offset on. */
   readonly lengthBytes: number;
   readonly leafDigests: Uint8Array;
+}
+
+export interface ReceivedChunk extends DigestedChunk {
+  /** Why the body broke off; only where that counts as an end. */
+  readonly broken?: { readonly error: unknown } | undefined;
 }
 
 const blocks = new WriteBlocks();
@@ -34,20 +48,36 @@ const blocks = new WriteBlocks();
 /**
  * @throws {TroupeError} `CHUNK_LENGTH`, `DIGEST_MISMATCH`, `DISK_FULL`, `DISK_FAILED`, `CANCELLED`, or what the body throws
  */
-export async function receiveChunk(chunk: ChunkBody, target: ChunkTarget, hasher: Hasher): Promise<DigestedChunk> {
+export async function receiveChunk(chunk: ChunkBody, target: ChunkTarget, hasher: Hasher): Promise<ReceivedChunk> {
   const { index, lengthBytes: declared } = chunk;
-  if (declared !== undefined && (declared < target.minBytes || declared > target.maxBytes))
-    throw chunkLengthError(index, target.minBytes, target.maxBytes, declared);
+  const headBytes = target.head?.length ?? 0;
+  if (declared !== undefined && (declared + headBytes < target.minBytes || declared + headBytes > target.maxBytes))
+    throw chunkLengthError(index, target.minBytes - headBytes, target.maxBytes - headBytes, declared);
   const writer = new ChunkWriter(chunk, target, hasher);
+  let broken: { readonly error: unknown } | undefined;
+  const body = target.keepsBroken
+    ? untilBroken(chunk.bytes, (error) => {
+        broken = { error };
+      })
+    : chunk.bytes;
   try {
-    for await (const piece of chunk.bytes) {
-      chunk.signal.throwIfAborted();
+    for await (const piece of body) {
+      if (!target.keepsBroken) chunk.signal.throwIfAborted();
       await writer.take(piece);
     }
-    chunk.signal.throwIfAborted();
-    return await writer.finish();
+    if (!target.keepsBroken) chunk.signal.throwIfAborted();
+    return { ...(await writer.finish()), broken };
   } finally {
     await writer.end();
+  }
+}
+
+/** The same values; an error of the source is its end. */
+async function* untilBroken<T>(source: AsyncIterable<T>, onBroken: (error: unknown) => void): AsyncGenerator<T> {
+  try {
+    yield* source;
+  } catch (error) {
+    onBroken(error);
   }
 }
 
@@ -60,6 +90,8 @@ class ChunkWriter {
   #leafCount = 0;
   #block = blocks.take();
   #filled = 0;
+  /** Of what fills the block, how much was there before (W3). */
+  #skipped = 0;
   /** Handed to the disk, or about to be. */
   #flushed = 0;
   #syncedFrom = 0;
@@ -73,6 +105,10 @@ class ChunkWriter {
     this.#hasher = hasher;
     this.#streams = chunk.digests.map(({ algorithm, value }) => ({ algorithm, value, stream: hasher.stream(algorithm) }));
     this.#leafDigests = Buffer.allocUnsafe(Math.ceil(target.maxBytes / LEAF_BYTES) * LEAF_DIGEST_BYTES);
+    if (target.head !== undefined) {
+      this.#block.set(target.head);
+      this.#filled = this.#skipped = target.head.length;
+    }
   }
 
   async take(piece: Uint8Array): Promise<void> {
@@ -89,17 +125,17 @@ class ChunkWriter {
   }
 
   async finish(): Promise<DigestedChunk> {
-    if (this.#filled > 0) await this.#flush();
+    if (this.#filled > this.#skipped) await this.#flush();
     await this.#written();
     await Promise.all(this.#syncs);
     const { minBytes, maxBytes } = this.#target;
-    if (this.#flushed < minBytes) throw chunkLengthError(this.#chunk.index, minBytes, maxBytes, this.#flushed);
+    if (this.#flushed + this.#skipped < minBytes) throw chunkLengthError(this.#chunk.index, minBytes, maxBytes, this.#flushed);
     for (const { algorithm, value, stream } of this.#streams) {
       const actual = stream.digestHex();
       if (actual !== value)
         throw new TroupeError("DIGEST_MISMATCH", `Chunk ${this.#chunk.index} was claimed to have ${algorithm} ${value} and has ${actual}.`);
     }
-    return { lengthBytes: this.#flushed, leafDigests: this.#leafDigests.subarray(0, this.#leafCount * LEAF_DIGEST_BYTES) };
+    return { lengthBytes: this.#flushed + this.#skipped, leafDigests: this.#leafDigests.subarray(0, this.#leafCount * LEAF_DIGEST_BYTES) };
   }
 
   /** W2 */
@@ -117,15 +153,16 @@ class ChunkWriter {
       this.#leafDigests.set(this.#hasher.leafDigest(bytes.subarray(start, start + LEAF_BYTES)), this.#leafCount * LEAF_DIGEST_BYTES);
       this.#leafCount += 1;
     }
-    for (const { stream } of this.#streams) stream.update(bytes);
-    const at = this.#target.offset + this.#flushed;
+    const news = bytes.subarray(this.#skipped);
+    for (const { stream } of this.#streams) stream.update(news);
+    const at = this.#target.offset + this.#flushed + this.#skipped;
     this.#flushed += this.#filled;
-    this.#filled = 0;
+    this.#filled = this.#skipped = 0;
     const { file } = this.#target;
     if (file === undefined) return;
     // W1: the block before this one must be on its way to the disk no longer.
     await this.#written();
-    const done = writeFully(file, bytes, at);
+    const done = writeFully(file, news, at);
     // Whoever waits for it hears of a failure; until then it must not count as unhandled.
     done.catch(() => undefined);
     this.#writing = { block: this.#block, done };

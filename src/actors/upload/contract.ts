@@ -3,6 +3,7 @@ import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
 import {
   bytes,
+  challenge,
   count,
   dataAccess,
   epoch,
@@ -10,13 +11,26 @@ import {
   fileDigests,
   fileId,
   fileName,
+  hmacHex,
   identity,
   indexRanges,
   lastError,
   owner,
+  tusPlan,
   uploadState,
   wallMs,
 } from "../../core/shapes.ts";
+
+/** What an upload has become. */
+export const mergedFile = z.object({
+  fileId,
+  name: fileName,
+  sizeBytes: fileBytes,
+  digests: fileDigests,
+  copies: count,
+  durability: z.enum(["single-copy", "complete"]),
+});
+export type MergedFile = z.output<typeof mergedFile>;
 
 export const uploadStatus = z.object({
   uploadId: identity,
@@ -37,27 +51,24 @@ export const uploadStatus = z.object({
   /** At most 1000 ranges; then `missingTruncated`. While the size is unknown, gaps below the highest chunk received. */
   missing: indexRanges,
   missingTruncated: z.boolean(),
+  /** Durable from the beginning without a gap: where a body goes on. */
+  offsetBytes: bytes,
   /** How many bytes from the beginning may be hashed already, on the way to the file's digest. */
   followedBytes: bytes,
+  /** When it will have expired if nothing comes. Absent while it cannot expire: a merge is under way, or was promised. */
+  expiresMs: wallMs.optional(),
   lastError: lastError.optional(),
+  /** Once merged. */
+  file: mergedFile.optional(),
+  tus: tusPlan.optional(),
 });
 export type UploadStatus = z.output<typeof uploadStatus>;
-
-/** What an upload has become. */
-export const mergedFile = z.object({
-  fileId,
-  name: fileName,
-  sizeBytes: fileBytes,
-  digests: fileDigests,
-  copies: count,
-  durability: z.enum(["single-copy", "complete"]),
-});
-export type MergedFile = z.output<typeof mergedFile>;
 
 const MERGE_ERRORS = [
   "UPLOAD_NOT_FOUND",
   "UPLOAD_INCOMPLETE",
   "UPLOAD_BUSY",
+  "UPLOAD_PARTIAL",
   "UPLOAD_CANCELLED",
   "UPLOAD_EXPIRED",
   "UPLOAD_FAILED",
@@ -83,14 +94,46 @@ export const upload = defineContract({
       readOnly: true,
     }),
     access: request({
-      doc: "Where and with what right chunks of this upload are sent.",
+      doc: "Where and with what right chunks of this upload are sent, and read back.",
       input: z.object({}),
-      output: z.object({ access: dataAccess, owner, epoch, chunkBytes: bytes, sizeBytes: fileBytes.optional() }),
+      output: z.object({
+        access: dataAccess,
+        owner,
+        epoch,
+        chunkBytes: bytes,
+        sizeBytes: fileBytes.optional(),
+        challenge: challenge.optional(),
+      }),
       errors: ["UPLOAD_NOT_FOUND"],
       lane: "priority",
     }),
+    settle: request({
+      doc: "Ends bodies under way that go on within a chunk, and answers when what has arrived of them is durable: `offsetBytes` is where the next one goes on.",
+      input: z.object({ epoch }),
+      output: uploadStatus,
+      errors: ["UPLOAD_NOT_FOUND", "EPOCH_STALE"],
+    }),
+    declareSize: request({
+      doc: "Says the size of an upload that was begun without one. The same again is fine.",
+      input: z.object({ epoch, sizeBytes: fileBytes }),
+      output: uploadStatus,
+      errors: [
+        "UPLOAD_NOT_FOUND",
+        "UPLOAD_SIZE_FIXED",
+        "UPLOAD_FINAL",
+        "UPLOAD_BUSY",
+        "UPLOAD_MERGED",
+        "UPLOAD_CANCELLED",
+        "UPLOAD_EXPIRED",
+        "UPLOAD_FAILED",
+        "TOO_LARGE",
+        "DISK_FULL",
+        "DISK_FAILED",
+        "EPOCH_STALE",
+      ],
+    }),
     merge: request({
-      doc: "Turn the received chunks into a file. The same again gives the same answer. With `wait: false` it answers as soon as the merge has begun.",
+      doc: "Turn the received chunks into a file. The same again gives the same answer. With `wait: false` it answers as soon as the merge has begun. What is put together from parts is waited for until it is.",
       input: z.object({ epoch, wait: z.boolean().default(true) }),
       output: z.object({
         state: uploadState,
@@ -98,6 +141,12 @@ export const upload = defineContract({
         file: mergedFile.optional(),
       }),
       errors: MERGE_ERRORS,
+    }),
+    prove: request({
+      doc: "A proof that the client has the content it claims, by the challenge that the creation gave: one try. With `file` it did, otherwise the upload goes on; what does not hold is answered after a fixed time. The same again gives the same answer.",
+      input: z.object({ epoch, hmac: hmacHex }),
+      output: uploadStatus,
+      errors: ["UPLOAD_NOT_FOUND", "UPLOAD_BUSY", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED", "EPOCH_STALE"],
     }),
     cancel: request({
       doc: "End the upload and remove what was received. The same again is fine; a commit under way is never cancelled.",

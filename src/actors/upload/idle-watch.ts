@@ -1,42 +1,80 @@
-/** How long nothing has come for an upload, by the monotonic clock. */
+/**
+ * How long nothing has come for an upload, by the monotonic clock alone: a wall clock that jumps changes nothing.
+ *
+ * W1: it goes on over restarts from what the journal has recorded, at most a 24th of the time to expiry back. While its process is away
+ *     an upload's time stands still: nobody could have sent it anything.
+ */
 import type { Clock, Timer } from "../../core/ports/clock.ts";
 
 /** Idle for this long, a session gives its descriptors back. */
 const REST_AFTER_MS = 30_000;
 /** Past its time, an upload may still be waiting for a body to end: it is looked at again, not at once. */
 const AGAIN_AFTER_MS = 1_000;
+const RECORDS_UNTIL_EXPIRY = 24;
+/** What is shown does not wander with the two clocks' last milliseconds. */
+const SHOWN_STEADY_MS = 1_000;
 
 export class IdleWatch {
   readonly #clock: Clock;
   readonly #expireAfterMs: number;
   readonly #onIdle: () => void;
   #activeMs: number;
+  /** How long it was idle, as the journal has it. */
+  #recordedMs: number;
+  #shownMs = 0;
   #timer: Timer | undefined;
 
-  /** @param onIdle it is time to look at {@link isResting} and {@link isExpired}; {@link watch} again after that */
-  constructor(clock: Clock, expireAfterMs: number, onIdle: () => void) {
+  /**
+   * @param recordedMs idle time from before a restart
+   * @param onIdle it is time to look at {@link isResting}, {@link isExpired} and {@link takeRecord}; {@link watch} again after that
+   */
+  constructor(clock: Clock, expireAfterMs: number, recordedMs: number, onIdle: () => void) {
     this.#clock = clock;
     this.#expireAfterMs = expireAfterMs;
     this.#onIdle = onIdle;
-    this.#activeMs = clock.nowMs();
+    this.#recordedMs = recordedMs;
+    this.#activeMs = clock.nowMs() - recordedMs;
+  }
+
+  /** Whole milliseconds. */
+  get idleMs(): number {
+    return Math.max(0, Math.floor(this.#clock.nowMs() - this.#activeMs));
   }
 
   get isResting(): boolean {
-    return this.#idleMs() >= REST_AFTER_MS;
+    return this.idleMs >= REST_AFTER_MS;
   }
 
   get isExpired(): boolean {
-    return this.#idleMs() >= this.#expireAfterMs;
+    return this.idleMs >= this.#expireAfterMs;
   }
 
-  touch(): void {
+  /** Wall time at which it will have expired if nothing comes. */
+  get expiresMs(): number {
+    const expiresMs = Math.floor(this.#clock.wallMs()) + Math.max(0, this.#expireAfterMs - this.idleMs);
+    if (Math.abs(expiresMs - this.#shownMs) >= SHOWN_STEADY_MS) this.#shownMs = expiresMs;
+    return this.#shownMs;
+  }
+
+  /** What the journal should be told: a restart now would count too little (W1), or too much, for something came that left no trace in it. */
+  takeRecord(): number | undefined {
+    const { idleMs } = this;
+    const sinceMs = idleMs - this.#recordedMs;
+    if (sinceMs >= 0 && sinceMs < this.#recordEveryMs) return undefined;
+    this.#recordedMs = idleMs;
+    return idleMs;
+  }
+
+  touch(trace?: "recorded"): void {
     this.#activeMs = this.#clock.nowMs();
+    if (trace === "recorded") this.#recordedMs = 0;
   }
 
   watch(): void {
-    const untilRestMs = REST_AFTER_MS - this.#idleMs();
-    const untilExpiryMs = this.#expireAfterMs - this.#idleMs();
-    const waitMs = untilRestMs > 0 ? Math.min(untilRestMs, untilExpiryMs) : untilExpiryMs;
+    const { idleMs } = this;
+    const untilRestMs = idleMs < REST_AFTER_MS ? REST_AFTER_MS - idleMs : Number.POSITIVE_INFINITY;
+    const untilRecordMs = this.#recordedMs + this.#recordEveryMs - idleMs;
+    const waitMs = Math.min(untilRestMs, untilRecordMs, this.#expireAfterMs - idleMs);
     this.#timer = this.#clock.setTimer(Math.max(AGAIN_AFTER_MS, waitMs), this.#onIdle);
   }
 
@@ -44,7 +82,7 @@ export class IdleWatch {
     this.#timer?.cancel();
   }
 
-  #idleMs(): number {
-    return this.#clock.nowMs() - this.#activeMs;
+  get #recordEveryMs(): number {
+    return this.#expireAfterMs / RECORDS_UNTIL_EXPIRY;
   }
 }

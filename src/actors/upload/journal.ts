@@ -2,7 +2,8 @@
  * An upload's journal: an append-only file from which the session is rebuilt after its process ended in any way.
  *
  * An entry is: length of the rest (4 bytes, little-endian), a check (16 bytes, the leaf digest of the body), the body. The first byte
- * of a body says what it is. Chunk entries are binary: index (4), length in bytes (4), leaf digests (16 each). The others are JSON.
+ * of a body says what it is. Entries of chunks and tails are binary: index (4), length in bytes (4), leaf digests (16 each): of a tail only
+ * those from the first leaf on that changed. The others are JSON.
  *
  * J1: an entry is answered for only after a sync that began when it had been written.
  * J2: an entry that does not check ends the journal, unless a right one follows it: then it has rotted, and only what it said is lost (a
@@ -19,7 +20,7 @@ import type { Hasher } from "../../core/ports/hasher.ts";
 import type { FileDigests } from "../../core/shapes.ts";
 import type { UploadPlan } from "../catalog/contract.ts";
 
-export const JOURNAL_FORMAT_VERSION = 1;
+export const JOURNAL_FORMAT_VERSION = 2;
 
 /** Where a committed file's bytes will be: decided once, so that a commit repeated after a crash names the same blob. */
 export interface CommitPlan {
@@ -32,14 +33,24 @@ export interface CommitPlan {
 export type JournalEntry =
   | { readonly kind: "plan"; readonly formatVersion: number; readonly plan: UploadPlan; readonly owner: string }
   | { readonly kind: "chunk"; readonly index: number; readonly lengthBytes: number; readonly leafDigests: Uint8Array }
+  /**
+   * So much of a chunk's beginning is durable; the digests are those of its last leaves, and those before them are as they were. In place of
+   * any tail recorded before; a length of 0: there is none any more.
+   */
+  | { readonly kind: "tail"; readonly index: number; readonly lengthBytes: number; readonly leafDigests: Uint8Array }
+  /** The size of an upload that was begun without one. */
+  | { readonly kind: "size"; readonly sizeBytes: number }
   /** A chunk recorded before is damaged on the disk and was forgotten. */
   | { readonly kind: "lost"; readonly index: number }
   /** A merge was asked for: it goes on after a restart without being asked again. */
   | { readonly kind: "merge"; readonly sizeBytes: number }
+  /** Nothing had come for so long: an upload's idle time goes on after a restart. */
+  | { readonly kind: "idle"; readonly idleMs: number }
   | ({ readonly kind: "commit" } & CommitPlan);
 
 const CHUNK = 1;
 const JSON_ENTRY = 2;
+const TAIL = 3;
 const PREFIX_BYTES = 4 + LEAF_DIGEST_BYTES;
 const CHUNK_HEAD_BYTES = 9;
 const BODY_BYTES_MAX = Math.max(64 * 1024, CHUNK_HEAD_BYTES + (CHUNK_BYTES_MAX / LEAF_BYTES) * LEAF_DIGEST_BYTES);
@@ -55,9 +66,10 @@ export function encodeEntry(entry: JournalEntry, hasher: Hasher): Uint8Array {
 }
 
 function encodeBody(entry: JournalEntry): Uint8Array {
-  if (entry.kind !== "chunk") return Buffer.concat([Buffer.from([JSON_ENTRY]), Buffer.from(JSON.stringify(entry))]);
+  if (entry.kind !== "chunk" && entry.kind !== "tail")
+    return Buffer.concat([Buffer.from([JSON_ENTRY]), Buffer.from(JSON.stringify(entry))]);
   const body = Buffer.allocUnsafe(CHUNK_HEAD_BYTES + entry.leafDigests.length);
-  body.writeUInt8(CHUNK, 0);
+  body.writeUInt8(entry.kind === "chunk" ? CHUNK : TAIL, 0);
   body.writeUInt32LE(entry.index, 1);
   body.writeUInt32LE(entry.lengthBytes, 5);
   body.set(entry.leafDigests, CHUNK_HEAD_BYTES);
@@ -66,11 +78,15 @@ function encodeBody(entry: JournalEntry): Uint8Array {
 
 /** `undefined` when the body is none this version wrote. */
 function decodeBody(body: Buffer): JournalEntry | undefined {
-  if (body[0] === CHUNK && body.length >= CHUNK_HEAD_BYTES) {
+  if ((body[0] === CHUNK || body[0] === TAIL) && body.length >= CHUNK_HEAD_BYTES) {
+    const index = body.readUInt32LE(1);
     const lengthBytes = body.readUInt32LE(5);
     const leafDigests = body.subarray(CHUNK_HEAD_BYTES);
-    if (leafDigests.length !== Math.ceil(lengthBytes / LEAF_BYTES) * LEAF_DIGEST_BYTES) return undefined;
-    return { kind: "chunk", index: body.readUInt32LE(1), lengthBytes, leafDigests };
+    const allBytes = Math.ceil(lengthBytes / LEAF_BYTES) * LEAF_DIGEST_BYTES;
+    if (body[0] === CHUNK) return leafDigests.length === allBytes ? { kind: "chunk", index, lengthBytes, leafDigests } : undefined;
+    return leafDigests.length % LEAF_DIGEST_BYTES === 0 && leafDigests.length <= allBytes
+      ? { kind: "tail", index, lengthBytes, leafDigests }
+      : undefined;
   }
   if (body[0] !== JSON_ENTRY) return undefined;
   return JSON.parse(body.subarray(1).toString()) as JournalEntry;
@@ -206,10 +222,16 @@ export class Journal {
     if (this.#running === undefined) await this.#file.rest();
   }
 
-  async close(): Promise<void> {
-    this.#broken ??= new TroupeError("STOPPING");
+  /** @param last of use to the next start, and promised to nobody: it is written, and not waited for until it is durable */
+  async close(last?: JournalEntry): Promise<void> {
+    const stopping = new TroupeError("STOPPING");
+    this.#broken ??= stopping;
     await this.#running;
-    await this.#file.close();
+    try {
+      if (last !== undefined && this.#broken === stopping) await writeFully(this.#file, encodeEntry(last, this.#hasher), this.#endOffset);
+    } finally {
+      await this.#file.close();
+    }
   }
 
   async #run(): Promise<void> {

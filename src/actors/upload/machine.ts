@@ -5,6 +5,7 @@
  *
  * U1: a commit that has begun is never cancelled, nor is one whose outcome is unknown.
  * U2: a final state is never left.
+ * U4: while content that was proven to be the client's is being committed, bodies may still be ending; they change nothing but counts.
  * U3: every command has an answer in every state; what a state does not allow is a code from the table of errors ({@link refusal}).
  */
 import { assign, initialTransition, setup, transition } from "xstate";
@@ -20,6 +21,8 @@ export interface SessionContext {
   readonly copies: number;
   /** A commit was tried and its answer did not come: it may have happened. */
   readonly isCommitUncertain: boolean;
+  /** The blob whose content was proven to be the client's, while the upload becomes a file of it. */
+  readonly knownBlobId: number | undefined;
   readonly lastError: LastError | undefined;
 }
 
@@ -35,6 +38,11 @@ export type SessionEvent =
   | { readonly type: "file.replicated"; readonly copies: number }
   | { readonly type: "commit.sent" }
   | { readonly type: "file.committed" }
+  | { readonly type: "possession.proven"; readonly blobId: number }
+  /** The content that was proven has gone before there was a file of it. */
+  | { readonly type: "possession.lost" }
+  /** The catalog has no such upload any more to make a file of. */
+  | { readonly type: "possession.refused"; readonly error: LastError }
   /** A step did not succeed and may be tried again: back to the chunks, with the reason. */
   | { readonly type: "merge.interrupted"; readonly error: LastError }
   /** The session cannot go on: a lost disk, a refused commit. */
@@ -55,6 +63,7 @@ export const sessionMachine = setup({
     startVerifying: () => {},
     startReplicating: () => {},
     startCommitting: () => {},
+    startKnownCommit: () => {},
     stopWriters: () => {},
     endUpload: () => {},
     endMerged: () => {},
@@ -71,11 +80,20 @@ export const sessionMachine = setup({
     ),
     takeDigests: assign({ digests: ({ context, event }) => (event.type === "file.verified" ? event.digests : context.digests) }),
     takeCopies: assign({ copies: ({ context, event }) => (event.type === "file.replicated" ? event.copies : context.copies) }),
+    takeKnown: assign({ knownBlobId: ({ event }) => (event.type === "possession.proven" ? event.blobId : undefined) }),
     markUncertain: assign({ isCommitUncertain: true }),
   },
 }).createMachine({
   id: "upload",
-  context: { receivedCount: 0, inFlightCount: 0, digests: undefined, copies: 0, isCommitUncertain: false, lastError: undefined },
+  context: {
+    receivedCount: 0,
+    inFlightCount: 0,
+    digests: undefined,
+    copies: 0,
+    isCommitUncertain: false,
+    knownBlobId: undefined,
+    lastError: undefined,
+  },
   initial: "init",
   states: {
     init: {
@@ -93,6 +111,7 @@ export const sessionMachine = setup({
             "chunk.released": { actions: "countRelease" },
             "chunk.received": { actions: "countReceived" },
             "merge.requested": { target: "#upload.merge", guard: "isComplete", actions: "forgetError" },
+            "possession.proven": { target: "#upload.instant", guard: "isNotCommitting", actions: ["takeKnown", "forgetError"] },
             "cancel.requested": { target: "#upload.cancelled", guard: "isNotCommitting" },
             "idle.expired": { target: "#upload.expired", guard: "isNotCommitting" },
             "session.broken": { target: "#upload.failed", actions: "rememberError" },
@@ -134,6 +153,22 @@ export const sessionMachine = setup({
         },
       },
     },
+    instant: {
+      initial: "committing",
+      states: {
+        committing: {
+          entry: "startKnownCommit",
+          on: {
+            // U4
+            "chunk.released": { actions: "countRelease" },
+            "chunk.received": { actions: "countReceived" },
+            "file.committed": { target: "#upload.merged" },
+            "possession.lost": { target: "#upload.chunks", actions: "takeKnown" },
+            "possession.refused": { target: "#upload.failed", actions: "rememberError" },
+          },
+        },
+      },
+    },
     // U2
     merged: { type: "final", entry: ["stopWriters", "endMerged"] },
     cancelled: { type: "final", entry: ["stopWriters", "endUpload"] },
@@ -144,7 +179,15 @@ export const sessionMachine = setup({
 
 export type SessionSnapshot = ReturnType<typeof initialSnapshot>;
 /** What the actor has to do; the built-in assignments are already in the next snapshot. */
-export const SESSION_ACTIONS = ["startVerifying", "startReplicating", "startCommitting", "stopWriters", "endUpload", "endMerged"] as const;
+export const SESSION_ACTIONS = [
+  "startVerifying",
+  "startReplicating",
+  "startCommitting",
+  "startKnownCommit",
+  "stopWriters",
+  "endUpload",
+  "endMerged",
+] as const;
 export type SessionAction = (typeof SESSION_ACTIONS)[number];
 
 export function initialSnapshot() {
@@ -170,7 +213,12 @@ export function stateOf(snapshot: SessionSnapshot): UploadState {
   return Object.values(value)[0] as UploadState;
 }
 
-export type SessionCommand = "storeChunk" | "merge" | "cancel";
+/** Whether a file is being made of content that was there already. */
+export function isInstant(snapshot: SessionSnapshot): boolean {
+  return snapshot.matches("instant");
+}
+
+export type SessionCommand = "storeChunk" | "merge" | "cancel" | "prove";
 
 /** U3: why a command is refused in this state, or `undefined` when it is not. */
 export function refusal(snapshot: SessionSnapshot, command: SessionCommand): ErrorCode | undefined {
@@ -188,7 +236,7 @@ export function refusal(snapshot: SessionSnapshot, command: SessionCommand): Err
       if (command === "storeChunk") return "UPLOAD_BUSY";
       return command === "cancel" ? "UPLOAD_COMMITTING" : undefined;
     case "merged":
-      return command === "merge" ? undefined : ENDED_CODES.merged;
+      return command === "merge" || command === "prove" ? undefined : ENDED_CODES.merged;
     case "cancelled":
       return command === "cancel" ? undefined : ENDED_CODES.cancelled;
     case "expired":

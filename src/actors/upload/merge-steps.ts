@@ -7,15 +7,15 @@
  * M3: once the catalog has answered, the upload is a file: what is left to tidy cannot change that.
  * M4: a leaf that was written before a restart is checked again before it becomes part of a file.
  */
-import { readFully, writeFully } from "../../core/durable.ts";
+import { writeFully } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
-import { LEAF_BYTES, LEAF_DIGEST_BYTES, READ_BLOCK_BYTES } from "../../core/limits.ts";
-import type { DiskFile } from "../../core/ports/disk.ts";
+import { READ_BLOCK_BYTES } from "../../core/limits.ts";
 import type { FileFollower } from "../../core/ports/hasher.ts";
 import { withRetry } from "../../core/retry.ts";
 import type { FileDigests } from "../../core/shapes.ts";
 import type { LocatedFile, UploadPlan } from "../catalog/contract.ts";
 import type { ChunkLedger } from "./chunk-ledger.ts";
+import type { ChunkReader } from "./chunk-reader.ts";
 import type { CommitPlan, Journal } from "./journal.ts";
 import type { SessionPorts } from "./ports.ts";
 import type { SessionPaths } from "./session-files.ts";
@@ -27,7 +27,7 @@ export interface MergeSession {
   readonly epoch: number;
   readonly ledger: ChunkLedger;
   readonly journal: Journal;
-  readonly data: DiskFile;
+  readonly reader: ChunkReader;
   readonly paths: SessionPaths;
   readonly commitPlan: CommitPlan | undefined;
   /** Chunks whose bytes were written before this activation (M4). */
@@ -163,7 +163,6 @@ export class MergeSteps {
           { dataPath: paths.data, leavesPath: paths.leaves },
           { sizeBytes: file.sizeBytes, digests: file.digests, file: record },
         );
-        await ports.node.addFile(existing, record);
       }
       await ports.node.discardBlob(plan);
       return true;
@@ -210,7 +209,7 @@ export class MergeSteps {
     const damaged: number[] = [];
     for (const index of [...doubtful].sort((a, b) => a - b)) {
       signal.throwIfAborted();
-      if (await this.#isIntact(index)) doubtful.delete(index);
+      if (await this.#session.reader.isIntact(index)) doubtful.delete(index);
       else damaged.push(index);
     }
     if (damaged.length === 0) return;
@@ -218,28 +217,6 @@ export class MergeSteps {
     await this.close();
     this.#followedBytes = 0;
     throw new DamagedChunks(damaged);
-  }
-
-  async #isIntact(index: number): Promise<boolean> {
-    const { ports, ledger, journal, data } = this.#session;
-    const digests = await journal.readLeafDigests(ledger.journalOffsetOf(index));
-    const block = Buffer.allocUnsafe(READ_BLOCK_BYTES);
-    const lengthBytes = ledger.lengthOf(index);
-    for (let offset = 0; offset < lengthBytes; offset += READ_BLOCK_BYTES) {
-      const bytes = block.subarray(0, Math.min(READ_BLOCK_BYTES, lengthBytes - offset));
-      try {
-        await readFully(data, bytes, ledger.offsetOf(index) + offset);
-      } catch (error) {
-        if (error instanceof TroupeError && error.facts["errno"] === "EOF") return false;
-        throw error;
-      }
-      for (let start = 0; start < bytes.length; start += LEAF_BYTES) {
-        const at = ((offset + start) / LEAF_BYTES) * LEAF_DIGEST_BYTES;
-        const expected = digests.subarray(at, at + LEAF_DIGEST_BYTES);
-        if (Buffer.compare(expected, ports.hasher.leafDigest(bytes.subarray(start, start + LEAF_BYTES))) !== 0) return false;
-      }
-    }
-    return true;
   }
 
   /** Gathers the leaf digests of all chunks, which the journal holds in order of arrival, in order of offset. */

@@ -5,12 +5,13 @@ import type { RequestBooks } from "../../bus/request-book.ts";
 import type { BlobPlace } from "../../core/blob-path.ts";
 import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
+import type { ByteStream } from "../../core/ports/byte-stream.ts";
 import type { Clock } from "../../core/ports/clock.ts";
-import type { ChunkBody, ChunkStored, DataAccess } from "../../core/ports/data-plane.ts";
+import type { ChunkBody, ChunkStored, DataAccess, DataPlane } from "../../core/ports/data-plane.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
 import type { Random } from "../../core/ports/random.ts";
-import type { FileDigests, UploadState } from "../../core/shapes.ts";
+import type { Challenge, FileDigests, UploadState } from "../../core/shapes.ts";
 import type { catalog, FileRecord } from "../catalog/contract.ts";
 
 /** The hosting node, as a session sees it. */
@@ -38,8 +39,6 @@ export interface SessionNode {
     synced: { readonly dataPath: string; readonly leavesPath: string },
     blob: { readonly sizeBytes: number; readonly digests: FileDigests; readonly file: FileRecord },
   ): Promise<void>;
-  /** Another file refers to a blob this node holds. */
-  addFile(place: BlobPlace, file: FileRecord): Promise<void>;
   discardBlob(place: BlobPlace): Promise<void>;
   /** Removes what a commit that did not happen has put among the blobs; what the catalog knows stays. */
   discardUnlessKnown(place: BlobPlace): Promise<void>;
@@ -58,6 +57,8 @@ export interface SessionPorts {
   readonly hasher: Hasher;
   readonly catalog: Client<typeof catalog>;
   readonly node: SessionNode;
+  /** To the parts of uploads that are put together. */
+  readonly dataPlane: DataPlane;
   /** Where requests to all sessions are counted together. */
   readonly requestBooks?: RequestBooks | undefined;
 }
@@ -74,7 +75,11 @@ export interface SessionOptions {
 /** A session that is hosted: on the bus by its contract, and in this process for bytes. */
 export interface HostedSession {
   readonly summary: SessionSummary;
+  /** Absent when possession of its content cannot be proven (any more). */
+  readonly challenge: Challenge | undefined;
   storeChunk(chunk: ChunkBody): Promise<ChunkStored>;
+  /** See the DataPlane port. */
+  read(offset: number, lengthBytes: number): Promise<ByteStream>;
   /** Everything it holds is on the disk and closed; it goes on at the next start. */
   stop(): Promise<void>;
 }

@@ -1,9 +1,10 @@
 /** What a session's journal says: read when the session is opened, and by the node when it has to decide what becomes of a folder. */
 import { TroupeError } from "../../core/errors.ts";
+import { LEAF_BYTES, LEAF_DIGEST_BYTES } from "../../core/limits.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
 import type { UploadPlan } from "../catalog/contract.ts";
-import { ChunkLedger } from "./chunk-ledger.ts";
+import { ChunkLedger, type Tail } from "./chunk-ledger.ts";
 import { type CommitPlan, Journal, type JournalEntry } from "./journal.ts";
 import { sessionPaths } from "./session-files.ts";
 
@@ -15,7 +16,9 @@ export interface Recorded {
   readonly commitPlan: CommitPlan | undefined;
   /** A merge was promised for a file of this size. */
   readonly promisedBytes: number | undefined;
-  /** Every chunk that was received. */
+  /** How long nothing had come when this was last recorded. */
+  readonly idleMs: number;
+  /** Every chunk of which something was received. */
   readonly received: Set<number>;
 }
 
@@ -33,9 +36,18 @@ export async function openSessionJournal(
   let begun: { plan: UploadPlan; owner: string; ledger: ChunkLedger } | undefined;
   let commitPlan: CommitPlan | undefined;
   let promisedBytes: number | undefined;
+  let idleMs = 0;
   const received = new Set<number>();
+  const takeTail = (entry: Extract<JournalEntry, { kind: "tail" }>): void => {
+    if (begun === undefined || begun.ledger.isReceived(entry.index)) return;
+    const tail = tailAfter(begun.ledger.tail, entry);
+    if (tail === "unknown") return;
+    begun.ledger.setTail(tail);
+    if (tail !== undefined) received.add(tail.index);
+  };
   // An entry may have rotted: of two that belong together, either may stand alone.
-  const take = (entry: Extract<JournalEntry, { kind: "chunk" | "lost" }>, offset: number): void => {
+  const take = (entry: Extract<JournalEntry, { kind: "chunk" | "lost" | "tail" }>, offset: number): void => {
+    if (entry.kind === "tail") return takeTail(entry);
     if (begun?.ledger.isReceived(entry.index) === true) begun.ledger.lose(entry.index);
     received.delete(entry.index);
     if (entry.kind === "lost") return;
@@ -47,12 +59,32 @@ export async function openSessionJournal(
       begun = { plan: entry.plan, owner: entry.owner, ledger: new ChunkLedger({ ...entry.plan, sizeBytesMax: fileBytesMax }) };
     else if (entry.kind === "commit") commitPlan = entry;
     else if (entry.kind === "merge") promisedBytes = entry.sizeBytes;
-    else take(entry, offset);
+    else if (entry.kind === "idle") idleMs = entry.idleMs;
+    else if (entry.kind === "size") begun?.ledger.declare(entry.sizeBytes);
+    else {
+      idleMs = 0;
+      take(entry, offset);
+    }
   });
   if (begun !== undefined)
-    return { ...(begun as { plan: UploadPlan; owner: string; ledger: ChunkLedger }), commitPlan, promisedBytes, received, journal };
+    return { ...(begun as { plan: UploadPlan; owner: string; ledger: ChunkLedger }), commitPlan, promisedBytes, idleMs, received, journal };
   await journal.close();
   throw new TroupeError("DISK_FAILED", `${path} has no readable beginning.`, { facts: { errno: "NO_PLAN" } });
+}
+
+/**
+ * What a tail's entry makes of the tail before it.
+ * @returns `unknown` when an entry before it has rotted, which held digests that this one builds on: then the tail is as it was
+ */
+export function tailAfter(before: Tail | undefined, entry: Tail): Tail | undefined | "unknown" {
+  const { index, lengthBytes } = entry;
+  if (lengthBytes === 0) return before?.index === index ? undefined : before;
+  const keptBytes = Math.ceil(lengthBytes / LEAF_BYTES) * LEAF_DIGEST_BYTES - entry.leafDigests.length;
+  const keptLeaves = keptBytes / LEAF_DIGEST_BYTES;
+  const isOurs = before?.index === index;
+  if (keptLeaves * LEAF_BYTES > (isOurs ? before.lengthBytes : 0)) return "unknown";
+  const kept = isOurs ? before.leafDigests.subarray(0, keptBytes) : new Uint8Array();
+  return { index, lengthBytes, leafDigests: Buffer.concat([kept, entry.leafDigests]) };
 }
 
 /** The same, to look at only. */

@@ -9,22 +9,26 @@
  * S5: once the catalog may know of the file, only the catalog's definite word ends the upload otherwise.
  */
 import type { Activation, Handlers, Self, Turn } from "../../bus/actor.ts";
-import { eventSubject, type OutputOf } from "../../bus/contract.ts";
+import type { OutputOf } from "../../bus/contract.ts";
 import { isDiskLost } from "../../core/durable.ts";
 import { isErrorCode, TroupeError } from "../../core/errors.ts";
-import { MISSING_RANGES_MAX } from "../../core/limits.ts";
+import type { ByteStream } from "../../core/ports/byte-stream.ts";
 import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
-import { withRetry } from "../../core/retry.ts";
-import { ENDED_CODES, isEnded, type UploadState } from "../../core/shapes.ts";
+import { type Challenge, ENDED_CODES, isEnded, type LastError, type UploadState } from "../../core/shapes.ts";
 import type { UploadPlan } from "../catalog/contract.ts";
+import { Assembly } from "./assembly.ts";
 import { ChunkIntake } from "./chunk-intake.ts";
 import type { ChunkLedger } from "./chunk-ledger.ts";
+import { ChunkReader } from "./chunk-reader.ts";
 import type { UploadStatus, upload } from "./contract.ts";
 import { Effects } from "./effects.ts";
 import { IdleWatch } from "./idle-watch.ts";
+import type { OwnSession } from "./intake-session.ts";
 import type { Journal } from "./journal.ts";
+import { LateSize } from "./late-size.ts";
 import {
   initialSnapshot,
+  isInstant,
   refusal,
   type SessionAction,
   type SessionCommand,
@@ -33,20 +37,20 @@ import {
   stateOf,
   step,
 } from "./machine.ts";
+import { MergePromise } from "./merge-promise.ts";
 import { type Committed, DamagedChunks, MergeSteps } from "./merge-steps.ts";
 import type { SessionOptions, SessionPorts, SessionSummary } from "./ports.ts";
+import { type KnownCommit, Possession } from "./possession.ts";
+import { Reservation } from "./reservation.ts";
+import { SessionEnding } from "./session-ending.ts";
 import { openData, sessionPaths } from "./session-files.ts";
 import { openSessionJournal, type Recorded } from "./session-journal.ts";
+import { incompleteError, SessionFacts, statusOf } from "./session-status.ts";
 import { Turns } from "./turns.ts";
 import { Waiters } from "./waiters.ts";
 
 type MergeAnswer = OutputOf<typeof upload, "merge">;
 
-const PROGRESS_EVERY_MS = 500;
-/** Telling the catalog how an upload ended is not given up while the session lives. */
-const END_RETRY = { attemptsMax: Number.POSITIVE_INFINITY, pauseMinMs: 100, pauseMaxMs: 10_000 };
-/** The catalog knows better how the upload ended: another host took it over, or it became a file after all. */
-const ENDED_OTHERWISE = ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_MERGED"];
 /** The catalog's definite word that there is no file. */
 const COMMIT_REFUSED = ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED", "BAD_REQUEST"];
 
@@ -59,7 +63,11 @@ export class Session {
   readonly #ledger: ChunkLedger;
   readonly #journal: Journal;
   readonly #intake: ChunkIntake;
+  readonly #reader: ChunkReader;
   readonly #merge: MergeSteps;
+  readonly #lateSize: LateSize;
+  /** Of an upload that is put together from others. */
+  readonly #assembly: Assembly | undefined;
   #snapshot: SessionSnapshot = initialSnapshot();
   #sinceMs: number;
   #merged: MergeAnswer | undefined;
@@ -72,11 +80,14 @@ export class Session {
   readonly #effects = new Effects();
   readonly #turns: Turns;
   readonly #idle: IdleWatch;
-  #reservedBytes = 0;
-  #progressMs = 0;
+  readonly #promise: MergePromise;
+  readonly #reservation: Reservation;
+  readonly #facts: SessionFacts;
+  readonly #ending: SessionEnding;
+  readonly #possession: Possession;
 
   private constructor(ports: SessionPorts, options: SessionOptions, self: Self, recorded: Recorded & { readonly journal: Journal }) {
-    const { plan, owner, ledger, journal, commitPlan, received } = recorded;
+    const { plan, owner, ledger, journal, commitPlan, promisedBytes, idleMs, received } = recorded;
     this.#ports = ports;
     this.#options = options;
     this.#self = self;
@@ -86,10 +97,16 @@ export class Session {
     this.#journal = journal;
     this.#sinceMs = ports.clock.wallMs();
     this.#turns = new Turns(self);
-    this.#idle = new IdleWatch(ports.clock, options.idleExpiryMs, () => this.#turns.post("idle", () => this.#lookIfIdle()));
+    this.#idle = new IdleWatch(ports.clock, options.idleExpiryMs, idleMs, () => this.#turns.post("idle", () => this.#lookIfIdle()));
+    // What is put together from parts becomes a file without being asked.
+    const sizePromised = plan.tus?.parts === undefined ? promisedBytes : plan.sizeBytes;
+    this.#promise = new MergePromise(ports, sizePromised, () => this.#turns.post("merge.resumed", () => this.#keepPromise()));
+    this.#reservation = new Reservation(ports.node);
+    this.#facts = new SessionFacts(ports, () => this.#status());
     const folder = ports.node.folderOf(options.uploadId);
     const data = openData(ports.disk, folder);
     const paths = sessionPaths(folder);
+    this.#reader = new ChunkReader({ hasher: ports.hasher, plan, ledger, journal, data });
     this.#merge = new MergeSteps({
       ports,
       plan,
@@ -97,12 +114,12 @@ export class Session {
       epoch: options.epoch,
       ledger,
       journal,
-      data,
+      reader: this.#reader,
       paths,
       commitPlan,
       doubtful: received,
     });
-    this.#intake = new ChunkIntake({
+    const own: OwnSession = {
       ports,
       plan,
       ledger,
@@ -112,9 +129,23 @@ export class Session {
       apply: (event) => this.#apply(event),
       refuse: (command) => this.#refuse(command),
       isSealed: () => this.#merge.isSealed,
-      reserve: (bytes) => this.#reserve(bytes),
-      settle: (bytes) => this.#settle(bytes),
+      reservation: this.#reservation,
       received: () => this.#received(),
+    };
+    this.#intake = new ChunkIntake(own);
+    this.#lateSize = new LateSize(own);
+    const partIds = plan.tus?.parts;
+    if (partIds !== undefined)
+      this.#assembly = new Assembly({ ports, plan, partIds, owner, ledger, store: (chunk) => this.#intake.store(chunk) });
+    this.#ending = new SessionEnding({ ports, plan, owner, epoch: options.epoch, journal, intake: this.#intake, merge: this.#merge });
+    this.#possession = new Possession({
+      ports,
+      plan,
+      epoch: options.epoch,
+      status: () => this.#status(),
+      effect: (name, work, then) => this.#effect(name, work, then),
+      proven: (blobId) => this.#apply({ type: "possession.proven", blobId }),
+      isCommitting: () => isInstant(this.#snapshot),
     });
     self.signal.addEventListener("abort", () => this.refuseWaiters());
   }
@@ -136,9 +167,21 @@ export class Session {
     return { state: stateOf(this.#snapshot), sinceMs: this.#sinceMs, receivedCount, chunkCount };
   }
 
-  storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
+  get challenge(): Challenge | undefined {
+    return this.#possession.challenge;
+  }
+
+  async storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
+    if (this.#assembly !== undefined) throw new TroupeError("UPLOAD_FINAL");
     this.#idle.touch();
-    return this.#intake.store(chunk);
+    // However it ends: the upload was not idle while it came.
+    return await this.#intake.store(chunk).finally(() => this.#idle.touch());
+  }
+
+  async read(offset: number, lengthBytes: number): Promise<ByteStream> {
+    this.#refuse("storeChunk");
+    this.#idle.touch();
+    return await this.#reader.read(offset, lengthBytes);
   }
 
   /** The process is stopping: whoever waits is told so now, and asks again later. */
@@ -147,6 +190,7 @@ export class Session {
     this.#turns.refuse(stopping);
     this.#mergeWaiters.reject(stopping);
     this.#endWaiters.reject(stopping);
+    this.#possession.refuse(stopping);
   }
 
   readonly #handlers: Handlers<typeof upload> = {
@@ -156,25 +200,46 @@ export class Session {
       owner: this.#owner,
       epoch: this.#options.epoch,
       chunkBytes: this.plan.chunkBytes,
-      ...(this.plan.sizeBytes === undefined ? {} : { sizeBytes: this.plan.sizeBytes }),
+      ...(this.#ledger.sizeBytes === undefined ? {} : { sizeBytes: this.#ledger.sizeBytes }),
+      ...(this.challenge === undefined ? {} : { challenge: this.challenge }),
     }),
+    settle: ({ epoch }, turn) => {
+      this.#checkEpoch(epoch);
+      return turn.later(this.#intake.settle().then(() => this.#status()));
+    },
+    declareSize: ({ epoch, sizeBytes }, turn) => {
+      this.#checkEpoch(epoch);
+      if (this.#assembly !== undefined) throw new TroupeError("UPLOAD_FINAL");
+      this.#idle.touch();
+      return turn.later(this.#declareSize(sizeBytes));
+    },
     merge: (input, turn) => this.#requestMerge(input, turn),
+    prove: (input, turn) => this.#requestProof(input, turn),
     cancel: (input, turn) => this.#requestCancel(input, turn),
   };
 
-  #begin({ commitPlan, promisedBytes }: Recorded): void {
-    if (this.plan.sizeBytes !== undefined) {
-      this.#reservedBytes = this.plan.sizeBytes - this.#ledger.receivedBytes;
-      this.#ports.node.restoreReservation(this.#reservedBytes);
-    }
+  #begin({ commitPlan }: Recorded): void {
+    const { sizeBytes, receivedBytes } = this.#ledger;
+    if (sizeBytes !== undefined) this.#reservation.restore(sizeBytes - receivedBytes);
     const isCommitUncertain = commitPlan !== undefined;
     this.#apply({ type: "session.opened", receivedCount: this.#ledger.receivedCount, isCommitUncertain });
     this.#idle.watch();
-    // Nobody may ask again for a merge that was promised, or whose commit may have happened.
-    const { completeBytes } = this.#ledger;
-    if (completeBytes !== undefined && (isCommitUncertain || promisedBytes === completeBytes)) {
-      this.#self.post("merge.resumed", () => this.#apply({ type: "merge.requested", isComplete: true }));
-    }
+    this.#self.post("tail.sealed", () => this.#lateSize.sealWholeTail());
+    this.#self.post("merge.resumed", () => this.#keepPromise());
+  }
+
+  async #declareSize(sizeBytes: number): Promise<UploadStatus> {
+    await this.#intake.settle();
+    await this.#turns.run("size.declared", () => this.#lateSize.declare(sizeBytes));
+    return this.#status();
+  }
+
+  get #isPromised(): boolean {
+    return this.#promise.holds(this.#ledger.completeBytes, this.#snapshot.context.isCommitUncertain);
+  }
+
+  #keepPromise(): void {
+    if (stateOf(this.#snapshot) === "receiving" && this.#isPromised) this.#apply({ type: "merge.requested", isComplete: true });
   }
 
   async #requestMerge({ epoch, wait }: { epoch: number; wait: boolean }, turn: Turn) {
@@ -182,15 +247,32 @@ export class Session {
     this.#refuse("merge");
     this.#idle.touch();
     if (this.#merged !== undefined) return this.#merged;
-    if (stateOf(this.#snapshot) === "receiving") {
-      const { completeBytes } = this.#ledger;
-      if (completeBytes === undefined) throw this.#incomplete();
-      // A merge that is not waited for is a promise: it is kept after a restart too.
-      if (!wait) await this.#journal.append({ kind: "merge", sizeBytes: completeBytes });
-      this.#apply({ type: "merge.requested", isComplete: true });
-    }
+    if (this.plan.tus?.isPartial === true) throw new TroupeError("UPLOAD_PARTIAL");
+    const { completeBytes } = this.#ledger;
+    // What becomes a file of known content lacks chunks, and needs none.
+    if (isInstant(this.#snapshot)) return wait ? turn.later(this.#mergeWaiters.wait()) : { state: stateOf(this.#snapshot) };
+    if (completeBytes === undefined && this.#assembly !== undefined)
+      return wait ? turn.later(this.#mergeWaiters.wait()) : { state: stateOf(this.#snapshot) };
+    if (completeBytes === undefined) throw incompleteError(this.#ledger);
+    await this.#lateSize.sealTail();
+    // A merge that is not waited for is a promise: it is kept after a restart too.
+    if (!wait && !this.#isPromised) await this.#promiseMerge(completeBytes);
+    if (stateOf(this.#snapshot) === "receiving") this.#apply({ type: "merge.requested", isComplete: true });
     if (!wait) return { state: stateOf(this.#snapshot) };
     return turn.later(this.#mergeWaiters.wait());
+  }
+
+  async #promiseMerge(sizeBytes: number): Promise<void> {
+    await this.#journal.append({ kind: "merge", sizeBytes });
+    this.#promise.make(sizeBytes);
+  }
+
+  #requestProof({ epoch, hmac }: { epoch: number; hmac: string }, turn: Turn) {
+    this.#checkEpoch(epoch);
+    this.#refuse("prove");
+    this.#idle.touch();
+    const answer = this.#possession.request(hmac);
+    return answer instanceof Promise ? turn.later(answer) : answer;
   }
 
   #requestCancel({ epoch }: { epoch: number }, turn: Turn) {
@@ -201,37 +283,50 @@ export class Session {
     return turn.later(this.#endWaiters.wait());
   }
 
-  #incomplete(): TroupeError {
-    const { ranges, isTruncated } = this.#ledger.missing(MISSING_RANGES_MAX);
-    const facts = { missing: ranges, ...(isTruncated ? { missingTruncated: true } : {}) };
-    const inFlight = this.#ledger.inFlightCount;
-    return new TroupeError("UPLOAD_INCOMPLETE", inFlight > 0 ? `Chunks are missing; ${inFlight} of them are arriving now.` : undefined, {
-      facts,
-    });
-  }
-
   /** S1 */
   #apply(event: SessionEvent): void {
     const before = stateOf(this.#snapshot);
     const { snapshot, actions } = step(this.#snapshot, event);
     this.#snapshot = snapshot;
     const after = stateOf(snapshot);
-    if (after !== before) this.#entered(after);
+    if (after !== before) this.#entered(after, before);
     for (const action of actions) this.#perform(action);
   }
 
-  #entered(state: UploadState): void {
+  #entered(state: UploadState, before: UploadState): void {
     const { lastError } = this.#snapshot.context;
     this.#sinceMs = this.#ports.clock.wallMs();
     this.#ports.log.debug(
       { uploadId: this.plan.uploadId, state, ...(lastError === undefined ? {} : { lastError }) },
       "The upload entered a state.",
     );
-    this.#announce("state");
-    const code = lastError?.code ?? "UPLOAD_BUSY";
-    if (state === "receiving" || state === "failed")
-      this.#mergeWaiters.reject(new TroupeError(isErrorCode(code) ? code : "INTERNAL", lastError?.detail));
+    if (state === "receiving" && before !== "init") {
+      this.#idle.touch();
+      if (this.#isPromised) this.#promise.goOnLater();
+    }
+    if (state === "receiving") this.#assemble();
+    this.#facts.state();
+    if ((state === "receiving" || state === "failed") && lastError !== undefined) this.#mergeWaiters.reject(this.#mergeError(lastError));
     if (state === "cancelled" || state === "expired") this.#mergeWaiters.reject(new TroupeError(ENDED_CODES[state]));
+    if (isEnded(state) && state !== "merged") this.#possession.refuse(new TroupeError(ENDED_CODES[state], lastError?.detail));
+  }
+
+  /** What is missing is copied from the parts, if it has any. */
+  #assemble(): void {
+    const assembly = this.#assembly;
+    if (assembly === undefined || this.#ledger.completeBytes !== undefined) return;
+    this.#effect(
+      "assemble",
+      (signal) => assembly.run(signal),
+      () => this.#keepPromise(),
+    );
+  }
+
+  /** Why a merge did not come about, and whether asking again may help. */
+  #mergeError(lastError: LastError): TroupeError {
+    const { code, detail } = lastError;
+    const missing = code === "UPLOAD_INCOMPLETE" ? incompleteError(this.#ledger).facts : {};
+    return new TroupeError(isErrorCode(code) ? code : "INTERNAL", detail, { facts: { ...missing, lastError } });
   }
 
   #perform(action: SessionAction): void {
@@ -251,6 +346,15 @@ export class Session {
           (signal) => this.#commit(signal),
           (committed) => this.#committed(committed),
         );
+      case "startKnownCommit": {
+        const { knownBlobId } = this.#snapshot.context;
+        if (knownBlobId === undefined) throw new Error("known content is committed after it was proven");
+        return this.#effect(
+          "commit.known",
+          (signal) => this.#possession.commit(knownBlobId, signal),
+          (commit) => this.#knownCommitted(commit),
+        );
+      }
       case "stopWriters": {
         const state = stateOf(this.#snapshot);
         return this.#intake.stop(new TroupeError(isEnded(state) ? ENDED_CODES[state] : "STOPPING"));
@@ -260,7 +364,7 @@ export class Session {
       case "endMerged":
         return this.#effect(
           "clean",
-          () => this.#removeFolder(),
+          () => this.#ending.endMerged(this.#isTidy),
           () => this.#finish(),
         );
     }
@@ -274,8 +378,7 @@ export class Session {
     return await this.#merge.commit(plan, signal);
   }
 
-  #committed({ file, isTidy }: Committed): void {
-    const { copies } = this.#snapshot.context;
+  #committed({ file, isTidy }: Committed, copies = this.#snapshot.context.copies): void {
     const { fileId, name, sizeBytes, digests } = file;
     this.#merged = {
       state: "merged",
@@ -285,6 +388,20 @@ export class Session {
     this.#apply({ type: "file.committed" });
   }
 
+  #knownCommitted(commit: KnownCommit): void {
+    if (commit.kind === "committed") return this.#committed({ file: commit.file, isTidy: true }, commit.file.blob.nodeIds.length);
+    if (commit.kind === "gone") {
+      this.#apply({ type: "possession.lost" });
+      this.#mergeWaiters.reject(
+        new TroupeError("UPLOAD_BUSY", "The content that was there has gone; the upload goes on with its own chunks."),
+      );
+    } else {
+      const { code, detail } = commit.error;
+      this.#apply({ type: "possession.refused", error: { code, detail, retryable: false } });
+    }
+    this.#possession.settle();
+  }
+
   /** S3. What was under way for a merge ends first. */
   #endUpload(): void {
     const ended = new TroupeError("STOPPING", "The upload has ended.");
@@ -292,7 +409,7 @@ export class Session {
       if (!this.#self.signal.aborted)
         this.#effect(
           "end",
-          (signal) => this.#end(signal),
+          (signal) => this.#ending.end(stateOf(this.#snapshot), this.#snapshot.context.lastError, signal),
           () => this.#finish(),
         );
     });
@@ -329,112 +446,48 @@ export class Session {
       await this.#journal.append({ kind: "lost", index });
       const lengthBytes = this.#ledger.lengthOf(index);
       this.#ledger.lose(index);
-      if (this.plan.sizeBytes !== undefined) {
-        this.#reservedBytes += lengthBytes;
-        this.#ports.node.restoreReservation(lengthBytes);
-      }
+      if (this.#ledger.sizeBytes !== undefined) this.#reservation.restore(lengthBytes);
     }
     const detail = `${indexes.length} chunks were damaged on the disk; send those that are missing again.`;
     this.#ports.log.error({ uploadId: this.plan.uploadId, indexes: indexes.slice(0, 10) }, "Chunks of an upload are damaged on the disk.");
     this.#apply({ type: "merge.interrupted", error: { code: "UPLOAD_INCOMPLETE", detail, retryable: true } });
   }
 
-  async #end(signal: AbortSignal): Promise<void> {
-    await this.#intake.idle();
-    await this.#merge.close();
-    const state = stateOf(this.#snapshot);
-    if (!isEnded(state) || state === "merged") throw new Error("only an upload without a file ends here");
-    const { lastError } = this.#snapshot.context;
-    const ending = { uploadId: this.plan.uploadId, epoch: this.#options.epoch, state, ...(lastError === undefined ? {} : { lastError }) };
-    await withRetry(END_RETRY, this.#ports, () => this.#tellEnding(ending), undefined, signal);
-    await this.#merge.takeBack();
-    await this.#removeFolder();
-  }
-
-  async #tellEnding(ending: { uploadId: string; epoch: number; state: "cancelled" | "expired" | "failed" }): Promise<void> {
-    try {
-      await this.#ports.catalog.endUpload(ending);
-    } catch (error) {
-      if (!(error instanceof TroupeError) || !ENDED_OTHERWISE.includes(error.code)) throw error;
-      this.#ports.log.warn({ uploadId: ending.uploadId, err: error }, "The upload had ended otherwise, as the catalog knows.");
-    }
-  }
-
-  async #removeFolder(): Promise<void> {
-    await this.#intake.idle();
-    await this.#merge.close();
-    await this.#intake.close();
-    await this.#journal.close();
-    // What is left to tidy is found by it at the next start.
-    if (this.#isTidy) await this.#ports.disk.remove(this.#ports.node.folderOf(this.plan.uploadId));
-  }
-
   #finish(failure?: TroupeError): void {
     this.#isFinished = true;
-    this.#tellEnd();
-    this.#settle(this.#reservedBytes);
+    this.#ending.tell(stateOf(this.#snapshot), this.#snapshot.context.lastError, this.#merged?.file?.sizeBytes);
+    this.#reservation.settleAll();
     if (this.#merged !== undefined) this.#mergeWaiters.resolve(this.#merged);
+    this.#possession.end();
     if (failure === undefined) this.#endWaiters.resolve({ state: stateOf(this.#snapshot) });
     else this.#endWaiters.reject(failure);
     this.#idle.stop();
+    this.#promise.stop();
     this.#ports.node.ended(this.plan.uploadId);
-  }
-
-  /** One line an upload: what the log of a busy server is read for. */
-  #tellEnd(): void {
-    const { uploadId, fileId, name, createdMs } = this.plan;
-    const state = stateOf(this.#snapshot);
-    const { lastError } = this.#snapshot.context;
-    const facts = { uploadId, name, owner: this.#owner, tookMs: this.#ports.clock.wallMs() - createdMs };
-    if (this.#merged !== undefined)
-      this.#ports.log.info({ ...facts, fileId, sizeBytes: this.#merged.file?.sizeBytes }, "An upload became a file.");
-    else this.#ports.log.info({ ...facts, state, ...(lastError === undefined ? {} : { lastError }) }, "An upload ended without a file.");
   }
 
   /** A chunk has been counted. */
   #received(): void {
-    this.#idle.touch();
+    // The journal says so by the chunk's own entry.
+    this.#idle.touch("recorded");
     this.#merge.advance(this.#ledger.prefixBytes);
-    const nowMs = this.#ports.clock.nowMs();
-    if (nowMs - this.#progressMs < PROGRESS_EVERY_MS) return;
-    this.#progressMs = nowMs;
-    this.#announce("progress");
-  }
-
-  #announce(fact: "state" | "progress"): void {
-    try {
-      this.#ports.bus.publish(eventSubject("upload", this.plan.uploadId, fact), Buffer.from(JSON.stringify(this.#status())));
-    } catch (error) {
-      // An event is a hint; whoever missed it asks for the status.
-      this.#ports.log.debug({ uploadId: this.plan.uploadId, fact, err: error }, "An event could not be published.");
-    }
+    this.#facts.progress();
   }
 
   #status(): UploadStatus {
-    const { ranges, isTruncated } = this.#ledger.missing(MISSING_RANGES_MAX);
-    const { uploadId, fileId, name, sizeBytes, chunkBytes } = this.plan;
-    const { chunkCount, receivedCount, receivedBytes, inFlightCount } = this.#ledger;
-    const { lastError } = this.#snapshot.context;
-    return {
-      uploadId,
-      fileId,
+    return statusOf({
+      plan: this.plan,
       owner: this.#owner,
       host: this.#ports.node.nodeId,
       epoch: this.#options.epoch,
-      name,
       state: stateOf(this.#snapshot),
       sinceMs: this.#sinceMs,
-      ...(sizeBytes === undefined ? {} : { sizeBytes }),
-      chunkBytes,
-      ...(chunkCount === undefined ? {} : { chunkCount }),
-      receivedCount,
-      receivedBytes,
-      inFlightCount,
-      missing: ranges,
-      missingTruncated: isTruncated,
+      ledger: this.#ledger,
       followedBytes: this.#merge.followedBytes,
-      ...(lastError === undefined ? {} : { lastError }),
-    };
+      expiresMs: stateOf(this.#snapshot) === "receiving" && !this.#isPromised ? this.#idle.expiresMs : undefined,
+      lastError: this.#snapshot.context.lastError,
+      file: this.#merged?.file,
+    });
   }
 
   #checkEpoch(epoch: number): void {
@@ -447,42 +500,40 @@ export class Session {
     if (code === undefined) return;
     const { lastError } = this.#snapshot.context;
     // The same merge again gives the same answer: why it failed.
-    if (code === "UPLOAD_FAILED" && command === "merge" && lastError !== undefined && isErrorCode(lastError.code)) {
-      throw new TroupeError(lastError.code, lastError.detail);
-    }
-    throw new TroupeError(code, code === "UPLOAD_FAILED" ? lastError?.detail : undefined);
-  }
-
-  /** While the size is unknown, space is reserved chunk by chunk. */
-  async #reserve(bytes: number): Promise<void> {
-    if (this.plan.sizeBytes !== undefined) return;
-    await this.#ports.node.reserve(bytes);
-    this.#reservedBytes += bytes;
-  }
-
-  #settle(bytes: number): void {
-    const settled = Math.min(bytes, this.#reservedBytes);
-    this.#reservedBytes -= settled;
-    this.#ports.node.settle(settled);
+    if (code === "UPLOAD_FAILED" && command === "merge" && lastError !== undefined) throw this.#mergeError(lastError);
+    throw new TroupeError(code, code === "UPLOAD_FAILED" ? lastError?.detail : undefined, {
+      facts: lastError === undefined ? {} : { lastError },
+    });
   }
 
   async #lookIfIdle(): Promise<void> {
-    if (stateOf(this.#snapshot) === "receiving" && this.#ledger.inFlightCount === 0) {
-      if (this.#idle.isResting) {
-        await this.#intake.rest();
-        await this.#journal.rest();
-      }
-      if (this.#idle.isExpired) {
-        this.#idle.touch();
-        this.#apply(this.#snapshot.context.isCommitUncertain ? { type: "merge.requested", isComplete: true } : { type: "idle.expired" });
-      }
+    const state = stateOf(this.#snapshot);
+    if (isEnded(state)) return;
+    const isQuiet = state === "receiving" && this.#ledger.inFlightCount === 0;
+    if (isQuiet && this.#idle.isExpired && !this.#isPromised) return this.#apply({ type: "idle.expired" });
+    const record = isQuiet ? this.#idle.takeRecord() : undefined;
+    // Set before anything is waited for: a slow disk makes no upload outlive its time.
+    this.#idle.watch();
+    if (record !== undefined) await this.#recordIdle(record);
+    if (isQuiet && this.#idle.isResting) {
+      await this.#intake.rest();
+      await this.#journal.rest();
     }
-    if (!isEnded(stateOf(this.#snapshot))) this.#idle.watch();
+  }
+
+  async #recordIdle(idleMs: number): Promise<void> {
+    try {
+      await this.#journal.append({ kind: "idle", idleMs });
+    } catch (error) {
+      // Nobody waits for it: the upload expires the later for it, at worst.
+      this.#ports.log.debug({ uploadId: this.plan.uploadId, err: error }, "How long an upload has been idle could not be recorded.");
+    }
   }
 
   /** S4 */
   async #stop(): Promise<void> {
     this.#idle.stop();
+    this.#promise.stop();
     const stopping = new TroupeError("STOPPING");
     this.#intake.stop(stopping);
     this.refuseWaiters();
@@ -491,7 +542,12 @@ export class Session {
     await this.#intake.idle();
     await this.#merge.close();
     await this.#intake.close();
-    await this.#journal.close();
-    this.#settle(this.#reservedBytes);
+    const isIdle = stateOf(this.#snapshot) === "receiving";
+    await this.#journal
+      .close(isIdle ? { kind: "idle", idleMs: this.#idle.idleMs } : undefined)
+      .catch((error: unknown) =>
+        this.#ports.log.debug({ uploadId: this.plan.uploadId, err: error }, "An upload's journal could not be closed well."),
+      );
+    this.#reservation.settleAll();
   }
 }

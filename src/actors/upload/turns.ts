@@ -12,14 +12,14 @@ export class Turns {
   }
 
   /** Runs `work` as a turn and gives its result. A typed error is the caller's; any other is a crash as well. */
-  run<T>(name: string, work: () => T): Promise<T> {
+  run<T>(name: string, work: () => T | Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#self.signal.aborted) return reject(new TroupeError("STOPPING"));
       this.#waiting.add(reject);
-      this.#self.post(name, () => {
+      this.#self.post(name, async () => {
         this.#waiting.delete(reject);
         try {
-          resolve(work());
+          resolve(await work());
         } catch (error) {
           reject(error);
           if (!(error instanceof TroupeError)) throw error;

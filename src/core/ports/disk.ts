@@ -30,7 +30,8 @@ export type OpenMode = "read" | "write" | "create";
 
 export interface DirectoryEntry {
   readonly name: string;
-  readonly kind: "file" | "directory" | "other";
+  /** Of the entry itself: a symbolic link is not what it points at. */
+  readonly kind: "file" | "directory" | "link" | "other";
 }
 
 export interface FileStatus {

@@ -39,16 +39,36 @@ export interface HttpResponse {
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
 
 export interface HttpListener {
-  /** Where it listens, `http://127.0.0.1:8080`. */
+  /** Where it listens, `http://127.0.0.1:8080` or `https://…`. */
   readonly url: string;
   readonly port: number;
   /** Stops accepting, ends idle connections, resolves when the requests under way have ended or after `withinMs`. */
   close(withinMs: number): Promise<void>;
 }
 
+/** In PEM: a certificate with those between it and its authority, and its private key. */
+export interface CertificatePair {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** A certificate that may be renewed while it is in use. */
+export interface CertificateSource {
+  readonly current: CertificatePair;
+  /** @returns ends the telling */
+  onRenewal(listener: (pair: CertificatePair) => void): () => void;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  /** Present: https, and nothing else. */
+  readonly certificate?: CertificateSource | undefined;
+}
+
 export interface HttpServer {
   /** @throws {TroupeError} `SETTING_INVALID` when the address cannot be listened on; the detail says why */
-  listen(address: { readonly host: string; readonly port: number }, handler: HttpHandler): Promise<HttpListener>;
+  listen(address: ListenAddress, handler: HttpHandler): Promise<HttpListener>;
 }
 
 export interface HttpClientRequest {

@@ -1,0 +1,84 @@
+/**
+ * Looking for content by a digest, before any of its bytes have come.
+ *
+ * K1: content that is not there and content that is somebody else's take the same statements with the same number of probes, and give
+ *     the same answer.
+ * K2: a digest that stands for several blobs of the principal's (MD5 and SHA-1 can be made to) stands for none.
+ */
+import { textOf } from "../../core/byte-text.ts";
+import type { DigestClaim, FileDigestAlgorithm } from "../../core/digest.ts";
+import type { Principal } from "../../core/principal.ts";
+import { safeInteger } from "../../core/safe-integer.ts";
+import type { KnownContent } from "./contract.ts";
+import { bytesOfHex, loadDigests, loadNodeIds } from "./file-row.ts";
+import { holdsFile } from "./holding.ts";
+import type { CatalogPorts } from "./ports.ts";
+import type { CatalogQuery } from "./tables.ts";
+
+export interface ContentWanted {
+  readonly digest: DigestClaim;
+  readonly sizeBytes?: number | undefined;
+}
+
+export interface ContentFound {
+  readonly content?: KnownContent;
+}
+
+/** Blobs of one digest that are looked at: of an algorithm for which nobody finds two contents, one. */
+const CANDIDATES = { blake3: 1, sha256: 1, sha1: 4, md5: 4 } as const satisfies Record<FileDigestAlgorithm, number>;
+/** No blob has it: a probe that finds nothing stands in for a candidate that is not there (K1). */
+const NO_BLOB = -1n;
+
+/** Content of which the principal has a file. */
+export function findOwnContent(ports: CatalogPorts, principal: Principal, wanted: ContentWanted): Promise<ContentFound> {
+  return ports.database.read(async (query) => {
+    const candidates = await candidatesOf(query, wanted);
+    const probes = Array.from({ length: CANDIDATES[wanted.digest.algorithm] }, (_, index) => candidates[index] ?? NO_BLOB);
+    const own: bigint[] = [];
+    for (const blobId of probes) if (await holdsFile(query, principal.owner, blobId)) own.push(blobId);
+    // K2
+    const [blobId] = own;
+    return blobId === undefined || own.length > 1 ? {} : await loadContent(query, blobId);
+  });
+}
+
+/** Content of anybody's: what a proof of possession is measured by. */
+export function findProvableContent(ports: CatalogPorts, wanted: ContentWanted): Promise<ContentFound> {
+  return ports.database.read(async (query) => {
+    const [blobId] = await candidatesOf(query, wanted);
+    return blobId === undefined ? {} : await loadContent(query, blobId);
+  });
+}
+
+/** Live blobs with the digest, of the size if one is given. */
+async function candidatesOf(query: CatalogQuery, { digest, sizeBytes }: ContentWanted): Promise<bigint[]> {
+  const value = bytesOfHex(digest.value);
+  let select = query.selectFrom("t_blob as b").select("b.blob_id").where("b.live", "=", 1n).limit(CANDIDATES[digest.algorithm]);
+  select =
+    digest.algorithm === "blake3"
+      ? select.where("b.digest", "=", value)
+      : select
+          .innerJoin("t_digest as d", "d.blob_id", "b.blob_id")
+          .where("d.algorithm", "=", digest.algorithm)
+          .where("d.value", "=", value);
+  if (sizeBytes !== undefined) select = select.where("b.size_bytes", "=", BigInt(sizeBytes));
+  return (await select.execute()).map((row) => row.blob_id);
+}
+
+async function loadContent(query: CatalogQuery, blobId: bigint): Promise<ContentFound> {
+  const row = await query
+    .selectFrom("t_blob")
+    .select(["blob_id", "digest", "size_bytes", "path", "group_name"])
+    .where("blob_id", "=", blobId)
+    .where("live", "=", 1n)
+    .executeTakeFirst();
+  const digests = row === undefined ? undefined : (await loadDigests(query, [row])).get(blobId);
+  if (row === undefined || digests === undefined) return {};
+  const blob = {
+    blobId: safeInteger(blobId),
+    path: row.path,
+    group: textOf(row.group_name),
+    nodeIds: await loadNodeIds(query, blobId),
+  };
+  return { content: { sizeBytes: safeInteger(row.size_bytes), digests, blob } };
+}
