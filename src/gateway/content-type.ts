@@ -13,6 +13,13 @@ export function typeOfUpload(claimed: string | undefined, name: string): string 
   return guessType(name);
 }
 
+/** Of a part of a form: these two types are what is said by whoever does not know, and then the name may know more. */
+export function typeOfPart(claimed: string, name: string): string {
+  if (claimed !== UNKNOWN && claimed !== "text/plain") return typeOfUpload(claimed, name);
+  const guessed = guessType(name);
+  return guessed === UNKNOWN ? claimed : guessed;
+}
+
 export function guessType(name: string): string {
   const type = mime.getType(name) ?? UNKNOWN;
   // Without a charset a browser takes plain text for windows-1252. Markup says its own.

@@ -3,9 +3,13 @@ import type { HttpRequest, HttpResponse } from "../core/ports/http-exchange.ts";
 import type { HostCheck } from "./host-check.ts";
 
 const EXPOSED =
-  "ETag, Content-Range, Content-Length, Content-Disposition, Accept-Ranges, Last-Modified, Location, Retry-After, X-Request-Id, Preference-Applied";
+  "ETag, Content-Range, Content-Length, Content-Disposition, Accept-Ranges, Last-Modified, Location, Retry-After, X-Request-Id, Preference-Applied, " +
+  "Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Defer-Length, " +
+  "Upload-Metadata, Upload-Expires, Upload-Concat, Troupe-File";
 const ALLOWED =
-  "Authorization, Content-Type, Content-Digest, Idempotency-Key, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Range, Prefer";
+  "Authorization, Content-Type, Content-Digest, Idempotency-Key, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Range, Prefer, " +
+  "Tus-Resumable, Upload-Offset, Upload-Length, Upload-Defer-Length, Upload-Metadata, Upload-Checksum, Upload-Concat, X-HTTP-Method-Override, " +
+  "X-Request-Id, X-Requested-With";
 const PREFLIGHT_SECONDS = "600";
 
 export function isPreflight(request: HttpRequest): boolean {

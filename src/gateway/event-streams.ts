@@ -7,18 +7,20 @@
  * E3: a slow reader costs `EVENTS_WAITING_MAX` events; older ones are dropped. A status is whole, so the newest makes up for them.
  * E4: nothing steps back: a status that was asked for before a newer one arrived as a fact is not sent, nor what a host says that has lost
  *     the upload to another.
+ * E5: a reader that lost the stream comes back by itself (`retry`) and is told the newest status; one that has read the outcome
+ *     (`Last-Event-ID`) is told that there is nothing more, and stays away.
  */
 
 import { upload, uploadStatus } from "../actors/upload/contract.ts";
 import { client, isNoResponders } from "../bus/client.ts";
 import { TroupeError } from "../core/errors.ts";
-import { EVENT_HEARTBEAT_MS, EVENT_STREAMS_MAX, EVENTS_WAITING_MAX, REPLY_BYTES_MAX } from "../core/limits.ts";
+import { EVENT_HEARTBEAT_MS, EVENT_RETRY_MS, EVENT_STREAMS_MAX, EVENTS_WAITING_MAX, REPLY_BYTES_MAX } from "../core/limits.ts";
 import type { BusMessage, Subscription } from "../core/ports/bus.ts";
 import type { Timer } from "../core/ports/clock.ts";
 import type { Principal } from "../core/principal.ts";
 import { isEnded, type UploadState, uploadState } from "../core/shapes.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { owned, type UploadDirectory } from "./upload-directory.ts";
+import type { UploadDirectory } from "./upload-directory.ts";
 import { outcomeView, statusView } from "./views.ts";
 
 /** What an upload looks like now, and whether that is final. */
@@ -26,6 +28,12 @@ interface Snapshot {
   readonly state: UploadState;
   readonly epoch: number;
   readonly view: Record<string, unknown>;
+}
+
+/** Who watches, and what the addresses in what it is told begin with. */
+export interface Watcher {
+  readonly principal: Principal;
+  readonly baseUrl: string;
 }
 
 const DONE: IteratorResult<Uint8Array> = { done: true, value: undefined };
@@ -44,13 +52,18 @@ export class EventStreams {
     return this.#open.size;
   }
 
-  /** @throws {TroupeError} `TOO_MANY`, and what {@link snapshot} throws */
-  async open(uploadId: string, principal: Principal): Promise<AsyncIterable<Uint8Array>> {
+  /**
+   * @param lastEventId of the last event that the reader has seen
+   * @returns `undefined`: it has seen all there will ever be (E5)
+   * @throws {TroupeError} `TOO_MANY`, and what {@link snapshot} throws
+   */
+  async open(uploadId: string, watcher: Watcher, lastEventId?: string): Promise<AsyncIterable<Uint8Array> | undefined> {
     if (this.#open.size >= EVENT_STREAMS_MAX) throw new TroupeError("TOO_MANY");
     const stream: EventStream = new EventStream(
       this.#ports,
       uploadId,
-      () => this.snapshot(uploadId, principal),
+      watcher.baseUrl,
+      () => this.snapshot(uploadId, watcher),
       () => this.#open.delete(stream),
     );
     this.#open.add(stream);
@@ -60,19 +73,20 @@ export class EventStreams {
       stream.end();
       throw error;
     }
-    return stream;
+    return stream.outcomeId !== undefined && stream.outcomeId === lastEventId ? undefined : stream;
   }
 
   /** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `HOST_UNAVAILABLE`, and what the bus throws */
-  async snapshot(uploadId: string, principal: Principal, signal?: AbortSignal): Promise<Snapshot> {
+  async snapshot(uploadId: string, { principal, baseUrl }: Watcher, signal?: AbortSignal): Promise<Snapshot> {
     const options = { principal, ...(signal === undefined ? {} : { signal }) };
+    await this.#uploads.checkOwner(uploadId, options);
     try {
-      const status = owned(await client(this.#ports.bus, upload, { uploadId }).status({}, options), principal);
-      return { state: status.state, epoch: status.epoch, view: statusView(status) };
+      const status = await client(this.#ports.bus, upload, { uploadId }).status({}, options);
+      return { state: status.state, epoch: status.epoch, view: statusView(status, baseUrl) };
     } catch (error) {
       if (!isNoResponders(error)) throw error;
       const record = await this.#uploads.outcome(uploadId, options);
-      return { state: record.state, epoch: record.epoch, view: outcomeView(record) };
+      return { state: record.state, epoch: record.epoch, view: outcomeView(record, baseUrl) };
     }
   }
 
@@ -84,6 +98,7 @@ export class EventStreams {
 class EventStream implements AsyncIterableIterator<Uint8Array> {
   readonly #ports: GatewayPorts;
   readonly #uploadId: string;
+  readonly #baseUrl: string;
   readonly #snapshot: () => Promise<Snapshot>;
   readonly #onEnd: () => void;
   #waiting: ((result: IteratorResult<Uint8Array>) => void) | undefined;
@@ -95,13 +110,16 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
   #lastStatus: string | undefined;
   /** Statuses that came as facts. */
   #statusFactCount = 0;
+  /** Of the last event there is: the upload has ended. */
+  outcomeId: string | undefined;
   /** The highest there was. */
   #epoch = 0;
   #ended = false;
 
-  constructor(ports: GatewayPorts, uploadId: string, snapshot: () => Promise<Snapshot>, onEnd: () => void) {
+  constructor(ports: GatewayPorts, uploadId: string, baseUrl: string, snapshot: () => Promise<Snapshot>, onEnd: () => void) {
     this.#ports = ports;
     this.#uploadId = uploadId;
+    this.#baseUrl = baseUrl;
     this.#snapshot = snapshot;
     this.#onEnd = onEnd;
   }
@@ -162,7 +180,7 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
     this.#statusFactCount += 1;
     // Whatever the fact is called, a reader is told the status first.
     const event = this.#lastState === undefined ? "state" : fact;
-    this.#sendStatus(event, { state, epoch, view: statusView(status.data) });
+    this.#sendStatus(event, { state, epoch, view: statusView(status.data, this.#baseUrl) });
   }
 
   /** A fact of a kind that is not known here. */
@@ -182,11 +200,16 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
   }
 
   #sendStatus(event: string, { state, epoch, view }: Snapshot): void {
+    const isFirst = this.#lastState === undefined;
     this.#epoch = epoch;
     this.#lastState = state;
     this.#lastStatus = JSON.stringify(view);
-    this.#push(inWords(event, this.#lastStatus));
-    if (isEnded(state)) this.end();
+    const id = `${epoch}-${state}`;
+    const retry = isFirst ? `\nretry: ${EVENT_RETRY_MS}` : "";
+    this.#push(inWords(event, `${this.#lastStatus}\nid: ${id}${retry}`));
+    if (!isEnded(state)) return;
+    this.outcomeId = id;
+    this.end();
   }
 
   #push(text: string): void {
@@ -216,4 +239,4 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
   }
 }
 
-const inWords = (event: string, json: string): string => `event: ${event}\ndata: ${json}\n\n`;
+const inWords = (event: string, data: string): string => `event: ${event}\ndata: ${data}\n\n`;

@@ -9,6 +9,7 @@ const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export interface Exchange {
   readonly request: HttpRequest;
+  /** An owner; on routes for readers perhaps `ANYONE`. */
   readonly principal: Principal;
   readonly requestId: string;
   /** Values for the `:names` of the route's path, and `*`. */
@@ -16,6 +17,8 @@ export interface Exchange {
   readonly query: ReadonlyMap<string, string>;
   /** `https://files.example`: what URLs in answers begin with. */
   readonly baseUrl: string;
+  /** The user reaches this server by https, if not always this server itself. */
+  readonly isEncrypted: boolean;
 }
 
 /** A parameter the route's path has. */
@@ -38,6 +41,11 @@ export function jsonResponse(status: number, value: unknown, headers: Readonly<R
     headers: { "content-type": "application/json", "cache-control": "no-store", ...headers },
     body: `${JSON.stringify(value)}\n`,
   };
+}
+
+/** Whether a body comes with the request, also an empty one in frames. */
+export function hasBody({ headers }: HttpRequest): boolean {
+  return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
 }
 
 /**

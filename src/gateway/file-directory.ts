@@ -2,7 +2,7 @@
  * Files by ID: the catalog, behind a memory so short that a delete anywhere is seen everywhere in time.
  *
  * F1: what an owner deleted here is not found here from that moment on, however a lookup that began before ends.
- * F2: one owner's entries and tombstones say nothing about another's.
+ * F2: one owner's entries and tombstones say nothing about another's, so somebody else's file is asked for like one that does not exist.
  */
 import type { LRUCache } from "lru-cache";
 import { catalog, type FileRecord, type LocatedFile } from "../actors/catalog/contract.ts";
@@ -10,7 +10,7 @@ import { type CallOptions, client } from "../bus/client.ts";
 import { TroupeError } from "../core/errors.ts";
 import { isFileId } from "../core/file-id.ts";
 import { DELETED_KEPT_MS, LOOKUP_KEPT_MS } from "../core/limits.ts";
-import type { Principal } from "../core/principal.ts";
+import { ANYONE, mayReadFilesOf, type Principal } from "../core/principal.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { remembered } from "./remembered.ts";
 
@@ -37,8 +37,22 @@ export class FileDirectory {
     const file = await client(this.#ports.bus, catalog).file({ fileId }, options);
     // F1: the delete may have come while the catalog was being asked.
     this.#refuseDeleted(key);
-    if (file.owner !== options.principal.owner) throw new TroupeError("FILE_NOT_FOUND");
+    if (!mayReadFilesOf(options.principal, file.owner)) throw new TroupeError("FILE_NOT_FOUND");
     // Counted from the question on: an answer that was long on its way is old when it arrives.
+    this.#known.set(key, file, { start: askedMs });
+    return file;
+  }
+
+  /**
+   * The newest file of a name. It is asked for each time, for which one that is may have changed.
+   * @throws {TroupeError} `FILE_NOT_FOUND`, and what the bus throws
+   */
+  async findByName(user: string, name: string, options: OnBehalf): Promise<LocatedFile> {
+    const askedMs = this.#ports.clock.nowMs();
+    const file = await client(this.#ports.bus, catalog).fileByName({ user, name }, options);
+    const key = keyOf(file.fileId, options.principal);
+    this.#refuseDeleted(key);
+    if (!mayReadFilesOf(options.principal, file.owner)) throw new TroupeError("FILE_NOT_FOUND");
     this.#known.set(key, file, { start: askedMs });
     return file;
   }
@@ -52,6 +66,7 @@ export class FileDirectory {
     this.#refuseDeleted(key);
     const file = await client(this.#ports.bus, catalog).renameFile({ fileId, name }, options);
     this.#known.delete(key);
+    this.forget(fileId, ANYONE);
     return file;
   }
 
@@ -60,8 +75,11 @@ export class FileDirectory {
     const key = checkedKey(fileId, options.principal);
     this.#refuseDeleted(key);
     await client(this.#ports.bus, catalog).deleteFile({ fileId }, options);
-    this.#tombstones.set(key, { deleted: true });
-    this.#known.delete(key);
+    // It was the asker's to delete: for whoever reads without a name it is gone, too.
+    for (const gone of [key, keyOf(fileId, ANYONE)]) {
+      this.#tombstones.set(gone, { deleted: true });
+      this.#known.delete(gone);
+    }
   }
 
   #refuseDeleted(key: string): void {

@@ -1,22 +1,39 @@
-/** Where a request really came from and under which address its client knows us: a proxy's word counts only when it is trusted. */
+/**
+ * Where a request really came from and under which address its client knows us.
+ *
+ * F1: what a proxy says counts only when proxies are trusted (`--trust-proxy`). Of several, the nearest one's word counts, which stands last: all
+ *     before it may be the client's own invention.
+ */
 import type { HttpRequest } from "../core/ports/http-exchange.ts";
-import { hostName } from "./host-check.ts";
-import type { GatewayOptions } from "./ports.ts";
 
-type Trust = Pick<GatewayOptions, "trustProxy" | "publicUrl">;
-
-/** The address the nearest proxy saw, if proxies are trusted; otherwise the connection's. */
-export function clientAddress(request: HttpRequest, { trustProxy }: Trust): string {
-  const forwarded = trustProxy ? request.headers["x-forwarded-for"]?.split(",").at(-1)?.trim() : undefined;
-  return forwarded !== undefined && /^[0-9a-f.:]{2,45}$/i.test(forwarded) ? forwarded : request.remoteAddress;
+export interface ClientSide {
+  /** The client's network address. */
+  readonly address: string;
+  /** The name, and port, under which the client asked. */
+  readonly host: string | undefined;
+  readonly scheme: "http" | "https";
 }
 
-/** What URLs in answers begin with, without a slash at the end. The Host has been checked before. */
-export function requestBaseUrl(request: HttpRequest, { trustProxy, publicUrl }: Trust, listeningUrl: string | undefined): string {
+export function clientSide(request: HttpRequest, trustProxy: boolean): ClientSide {
+  const said = (name: string): string | undefined => (trustProxy ? request.headers[name]?.split(",").at(-1)?.trim() : undefined);
+  const address = said("x-forwarded-for");
+  const scheme = said("x-forwarded-proto");
+  return {
+    address: address !== undefined && /^[0-9a-f.:]{2,45}$/i.test(address) ? address : request.remoteAddress,
+    host: said("x-forwarded-host") || request.headers["host"],
+    scheme: scheme === "https" || scheme === "http" ? scheme : request.secure ? "https" : "http",
+  };
+}
+
+/** What URLs in answers begin with, without a slash at the end. The host has been checked before. */
+export function baseUrlOf({ host, scheme }: ClientSide, publicUrl: string | undefined, listeningUrl: string | undefined): string {
   if (publicUrl !== undefined) return publicUrl.replace(/\/+$/, "");
-  const { host } = request.headers;
   if (host === undefined || hostName(host) === undefined) return listeningUrl ?? "http://localhost";
-  const forwarded = trustProxy ? request.headers["x-forwarded-proto"] : undefined;
-  const scheme = forwarded === "https" || forwarded === "http" ? forwarded : request.secure ? "https" : "http";
   return `${scheme}://${host}`;
+}
+
+/** `Host` without its port, IPv6 without brackets; `undefined` when it is no host. */
+export function hostName(host: string): string | undefined {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i.exec(host);
+  return (match?.[1] ?? match?.[2])?.toLowerCase();
 }

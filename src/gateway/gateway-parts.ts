@@ -1,8 +1,11 @@
 /** What the routes of one gateway share. */
+import type { Admission } from "./admission.ts";
 import type { BlobDirectory } from "./blob-directory.ts";
 import type { EventStreams } from "./event-streams.ts";
 import type { FileDirectory } from "./file-directory.ts";
+import type { InstantUploads } from "./instant-upload.ts";
 import type { GatewayOptions, GatewayPorts } from "./ports.ts";
+import type { RateLimit } from "./rate-limit.ts";
 import type { UploadDirectory } from "./upload-directory.ts";
 
 export interface Gateway {
@@ -12,4 +15,8 @@ export interface Gateway {
   readonly files: FileDirectory;
   readonly blobs: BlobDirectory;
   readonly events: EventStreams;
+  readonly instant: InstantUploads;
+  /** Proofs of possession, by owner. */
+  readonly proofs: RateLimit;
+  readonly admission: Admission;
 }

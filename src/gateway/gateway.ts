@@ -10,37 +10,52 @@ import { gatewayActor } from "../actors/gateway/actor.ts";
 import { type GatewayStatus, gateway as gatewayContract } from "../actors/gateway/contract.ts";
 import { host } from "../bus/host.ts";
 import { TroupeError } from "../core/errors.ts";
-import type { HttpHandler, HttpListener, HttpRequest, HttpResponse, HttpServer } from "../core/ports/http-exchange.ts";
+import { PROOF_WINDOW_MS, PROOFS_PER_WINDOW_MAX } from "../core/limits.ts";
+import type { HttpHandler, HttpListener, HttpRequest, HttpResponse, HttpServer, ListenAddress } from "../core/ports/http-exchange.ts";
 import { randomIdentity } from "../core/ports/random.ts";
-import { LOCAL_PRINCIPAL } from "../core/principal.ts";
 import { problemResponse } from "../core/problem.ts";
+import { Admission, challenges } from "./admission.ts";
 import { BlobDirectory } from "./blob-directory.ts";
 import { isPreflight, preflightHeaders, withCors } from "./cors.ts";
 import { EventStreams } from "./event-streams.ts";
 import { FileDirectory } from "./file-directory.ts";
-import { clientAddress, requestBaseUrl } from "./forwarding.ts";
+import { baseUrlOf, clientSide } from "./forwarding.ts";
 import type { Gateway } from "./gateway-parts.ts";
 import { HostCheck } from "./host-check.ts";
+import { InstantUploads } from "./instant-upload.ts";
+import { assertBindAllowed } from "./listening.ts";
 import type { GatewayOptions, GatewayPorts } from "./ports.ts";
-import { assertBindAllowed, Gatekeeper } from "./principal.ts";
-import { allowField, Router } from "./router.ts";
+import { RateLimit } from "./rate-limit.ts";
+import { allowField, type Route, Router } from "./router.ts";
+import { browseRoutes } from "./routes/browse.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { fileMetadataRoutes } from "./routes/file-metadata.ts";
 import { fileRoutes } from "./routes/files.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { indexRoutes } from "./routes/index.ts";
+import { linkRoutes } from "./routes/link.ts";
+import { pageRoutes } from "./routes/page.ts";
+import { sessionRoutes } from "./routes/session.ts";
 import { uploadRoutes } from "./routes/uploads.ts";
 import { wholeFileRoutes } from "./routes/whole-file.ts";
 import { parseTarget, splitTarget } from "./target.ts";
+import { tusRoutes } from "./tus/routes.ts";
 import { UploadDirectory } from "./upload-directory.ts";
 
 const REQUEST_ID_LENGTH = 16;
+const PROOF_RATE = {
+  countMax: PROOFS_PER_WINDOW_MAX,
+  windowMs: PROOF_WINDOW_MS,
+  why: "Possession was to be proven too often; upload the bytes, or wait and prove it then.",
+};
 
 export interface RunningGateway {
   readonly handler: HttpHandler;
   /** Where it listens, so that this name is known as its own. */
   listening(at: { readonly url: string; readonly host: string }): void;
   status(): GatewayStatus;
+  /** Every address it answers, and who is let in there. */
+  readonly routes: readonly Pick<Route, "method" | "path" | "access">[];
   /** New requests are told to try another server; event streams end. Requests under way go on: the listener's close waits for them. */
   stop(): Promise<void>;
 }
@@ -63,7 +78,7 @@ export interface StartedGateway {
 export async function startGateway(
   ports: GatewayPorts & { readonly httpServer: HttpServer },
   options: GatewayOptions,
-  address: { readonly host: string; readonly port: number },
+  address: ListenAddress,
 ): Promise<StartedGateway> {
   assertBindAllowed(address.host, options.tokens);
   const gateway = createGateway(ports, options);
@@ -95,11 +110,12 @@ export async function startGateway(
 }
 
 class HttpGateway implements RunningGateway {
+  readonly routes: readonly Route[];
   readonly #ports: GatewayPorts;
   readonly #options: GatewayOptions;
   readonly #parts: Gateway;
   readonly #router: Router;
-  readonly #gatekeeper: Gatekeeper;
+  readonly #admission: Admission;
   readonly #hostCheck: HostCheck;
   readonly #startedMs: number;
   #listening: { readonly url: string; readonly host: string } | undefined;
@@ -112,8 +128,8 @@ class HttpGateway implements RunningGateway {
     this.#ports = ports;
     this.#options = options;
     this.#startedMs = ports.clock.wallMs();
-    this.#gatekeeper = new Gatekeeper(options.tokens);
-    this.#hostCheck = new HostCheck({ ...options, hasTokens: !this.#gatekeeper.isOpen, listenHost: () => this.#listening?.host });
+    this.#hostCheck = new HostCheck({ ...options, hasTokens: options.tokens.length > 0, listenHost: () => this.#listening?.host });
+    this.#admission = new Admission({ tokens: options.tokens, publicRead: options.publicRead === true }, this.#hostCheck, ports.clock);
     const uploads = new UploadDirectory(ports);
     this.#parts = {
       ports,
@@ -122,12 +138,25 @@ class HttpGateway implements RunningGateway {
       files: new FileDirectory(ports),
       blobs: new BlobDirectory(ports),
       events: new EventStreams(ports, uploads),
+      instant: new InstantUploads(ports, options),
+      proofs: new RateLimit(ports.clock, PROOF_RATE),
+      admission: this.#admission,
     };
-    this.#router = new Router(
-      [indexRoutes, healthRoutes, uploadRoutes, wholeFileRoutes, fileMetadataRoutes, fileRoutes, clusterRoutes].flatMap((routes) =>
-        routes(this.#parts),
-      ),
-    );
+    this.routes = [
+      indexRoutes,
+      pageRoutes,
+      healthRoutes,
+      uploadRoutes,
+      wholeFileRoutes,
+      fileMetadataRoutes,
+      fileRoutes,
+      browseRoutes,
+      clusterRoutes,
+      linkRoutes,
+      sessionRoutes,
+      tusRoutes,
+    ].flatMap((routes) => routes(this.#parts));
+    this.#router = new Router(this.routes);
   }
 
   listening(at: { readonly url: string; readonly host: string }): void {
@@ -161,7 +190,7 @@ class HttpGateway implements RunningGateway {
     try {
       answer = await this.#answer(request, requestId);
     } catch (error) {
-      answer = this.#problem(error, requestId);
+      answer = this.#problem(error, request, requestId);
     } finally {
       this.#inFlightCount -= 1;
     }
@@ -173,7 +202,7 @@ class HttpGateway implements RunningGateway {
         path: splitTarget(request.target).path,
         status: answer.status,
         tookMs: clock.nowMs() - startMs,
-        from: clientAddress(request, this.#options),
+        from: clientSide(request, this.#options.trustProxy).address,
       },
       "Answered a request.",
     );
@@ -182,14 +211,22 @@ class HttpGateway implements RunningGateway {
 
   async #answer(request: HttpRequest, requestId: string): Promise<HttpResponse> {
     if (this.#isStopping) throw new TroupeError("STOPPING");
-    this.#hostCheck.check(request.method, request.headers);
+    this.#hostCheck.check(request);
     const { segments, query } = parseTarget(request.target);
     const found = this.#router.find(request.method, segments);
     if (!("route" in found)) return this.#unrouted(request, found);
     const { route, params } = found;
-    const principal = route.access === "anyone" ? LOCAL_PRINCIPAL : this.#gatekeeper.principal(request.headers);
-    const baseUrl = requestBaseUrl(request, this.#options, this.#listening?.url);
-    return await route.endpoint({ request, requestId, principal, params, query, baseUrl });
+    const side = clientSide(request, this.#options.trustProxy);
+    const baseUrl = baseUrlOf(side, this.#options.publicUrl, this.#listening?.url);
+    const isEncrypted = side.scheme === "https" || baseUrl === `https://${side.host}`;
+    let answer: HttpResponse;
+    try {
+      const principal = this.#admission.admit(found, request, query);
+      answer = await route.endpoint({ request, requestId, principal, params, query, baseUrl, isEncrypted });
+    } catch (error) {
+      answer = this.#problem(error, request, requestId);
+    }
+    return route.fields === undefined ? answer : { ...answer, headers: { ...answer.headers, ...route.fields } };
   }
 
   #unrouted(request: HttpRequest, methods: Parameters<typeof allowField>[0]): HttpResponse {
@@ -199,10 +236,12 @@ class HttpGateway implements RunningGateway {
     return { status: 204, headers: { allow, ...(isPreflight(request) ? preflightHeaders(allow) : {}) } };
   }
 
-  #problem(error: unknown, requestId: string): HttpResponse {
+  #problem(error: unknown, request: HttpRequest, requestId: string): HttpResponse {
     if (error instanceof TroupeError) {
       if (error.status >= 500) this.#ports.log.warn({ requestId, err: error }, "A request failed.");
-      return problemResponse(error, requestId);
+      const problem = problemResponse(error, requestId);
+      if (error.code !== "UNAUTHORIZED") return problem;
+      return { ...problem, headers: { ...problem.headers, "www-authenticate": challenges(request) } };
     }
     this.#ports.log.error({ requestId, err: error }, "A request met an error nobody expected.");
     return problemResponse(new TroupeError("INTERNAL", undefined, { cause: error }), requestId);

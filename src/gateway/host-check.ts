@@ -8,19 +8,22 @@
  */
 import { isIP } from "node:net";
 import { TroupeError } from "../core/errors.ts";
-import type { HttpHeaders } from "../core/ports/http-exchange.ts";
-import { isLoopbackHost } from "./principal.ts";
+import type { HttpRequest } from "../core/ports/http-exchange.ts";
+import { clientSide, hostName } from "./forwarding.ts";
+import { isLoopbackHost } from "./listening.ts";
 
 export interface HostCheckOptions {
   readonly publicUrl?: string | undefined;
   /** Origins such as `https://player.example`; `*` is any. */
   readonly corsOrigins: readonly string[];
   readonly hasTokens: boolean;
+  readonly trustProxy: boolean;
   /** Where the gateway listens, once it does. */
   readonly listenHost: () => string | undefined;
 }
 
-const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
+/** What changes nothing. */
+export const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const DEFAULT_PORTS: Readonly<Record<string, string>> = { "http:": "80", "https:": "443" };
 
 export class HostCheck {
@@ -38,15 +41,23 @@ export class HostCheck {
   }
 
   /** @throws {TroupeError} `FOREIGN_HOST`, `FOREIGN_ORIGIN` */
-  check(method: string, headers: HttpHeaders): void {
-    const { host, origin } = headers;
+  check(request: HttpRequest): void {
+    const { origin } = request.headers;
+    const { host } = clientSide(request, this.#options.trustProxy);
     // Only HTTP/1.0 has no Host, and no browser speaks it.
     if (host !== undefined && !this.#isKnownHost(host)) throw new TroupeError("FOREIGN_HOST");
     if (origin !== undefined) {
       if (!this.isAllowedOrigin(origin) && !this.#isOwnOrigin(origin, host)) throw new TroupeError("FOREIGN_ORIGIN");
       return;
     }
-    if (headers["sec-fetch-site"] === "cross-site" && !SAFE_METHODS.has(method)) throw new TroupeError("FOREIGN_ORIGIN");
+    if (request.headers["sec-fetch-site"] === "cross-site" && !SAFE_METHODS.has(request.method)) throw new TroupeError("FOREIGN_ORIGIN");
+  }
+
+  /** Whether a page of ours asks, or nobody can have been made to ask by a page: only then a cookie counts. */
+  isOwnPage(request: HttpRequest): boolean {
+    const { origin, "sec-fetch-site": site } = request.headers;
+    if (origin !== undefined) return this.#isOwnOrigin(origin, clientSide(request, this.#options.trustProxy).host);
+    return site === "same-origin" || SAFE_METHODS.has(request.method);
   }
 
   /** One of those that `--cors-origin` names. */
@@ -72,12 +83,6 @@ export class HostCheck {
     // A proxy may speak TLS for us, so the scheme is the page's affair; but its default port is left out on one side or the other.
     return port !== undefined && withPort(url.host, port) === withPort(host.toLowerCase(), port);
   }
-}
-
-/** `Host` without its port, IPv6 without brackets; `undefined` when it is no host. */
-export function hostName(host: string): string | undefined {
-  const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i.exec(host);
-  return (match?.[1] ?? match?.[2])?.toLowerCase();
 }
 
 const withPort = (host: string, port: string): string => (/:\d+$/.test(host.replace(/^\[.*\]/, "")) ? host : `${host}:${port}`);

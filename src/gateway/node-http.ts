@@ -1,5 +1,5 @@
 /**
- * The HttpServer port over node:http.
+ * The HttpServer port over node:http, and over node:https where there is a certificate.
  *
  * H1: what makes the end of a request doubtful (two Host fields, Transfer-Encoding on HTTP/1.0, a target that is not a path, a length
  *     no file can have) is refused before a byte of body is read, and the connection is closed.
@@ -7,8 +7,10 @@
  * H3: a body's length is never limited in time: long honest uploads live.
  * H4: pipelined requests are answered one after the other, in their order: one that waits for its turn holds nothing but itself, and
  *     at most `PIPELINED_REQUESTS_MAX` do.
+ * H5: whoever speaks plain HTTP where https is spoken is told so, and a renewed certificate is used from the next connection on.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { TroupeError } from "../core/errors.ts";
@@ -26,7 +28,17 @@ import {
 } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
 import type { Clock } from "../core/ports/clock.ts";
-import type { HttpHandler, HttpHeaders, HttpListener, HttpRequest, HttpResponse, HttpServer } from "../core/ports/http-exchange.ts";
+import type {
+  CertificatePair,
+  CertificateSource,
+  HttpHandler,
+  HttpHeaders,
+  HttpListener,
+  HttpRequest,
+  HttpResponse,
+  HttpServer,
+  ListenAddress,
+} from "../core/ports/http-exchange.ts";
 import { problemResponse } from "../core/problem.ts";
 import { IncomingBody } from "./node-http-body.ts";
 import { hasItsTurn, writeResponse } from "./node-http-response.ts";
@@ -60,9 +72,10 @@ export class NodeHttpServer implements HttpServer {
     };
   }
 
-  async listen(address: { readonly host: string; readonly port: number }, handler: HttpHandler): Promise<HttpListener> {
+  async listen(address: ListenAddress, handler: HttpHandler): Promise<HttpListener> {
     const { headersTimeoutMs, connectionsMax } = this.#options;
-    const server = createServer({
+    const { certificate } = address;
+    const options = {
       noDelay: true,
       highWaterMark: READ_BLOCK_BYTES,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -72,32 +85,55 @@ export class NodeHttpServer implements HttpServer {
       requestTimeout: 0,
       // A missing Host is answered by us, like every other error.
       requireHostHeader: false,
-    });
+    };
+    const server =
+      certificate === undefined
+        ? createServer(options)
+        : createTlsServer({ ...options, ...tlsOptions(certificate.current), handshakeTimeout: headersTimeoutMs });
     server.maxConnections = connectionsMax;
-    const connection = new Listening(server, this.#ports, this.#options, handler);
+    const connection = new Listening(server, this.#ports, this.#options, handler, renewing(server, certificate));
     await connection.open(address);
     return connection;
   }
 }
 
+function tlsOptions({ certificate, key }: CertificatePair) {
+  return { cert: certificate, key, minVersion: "TLSv1.2" } as const;
+}
+
+/** H5. @returns ends it */
+function renewing(server: Server | TlsServer, certificate: CertificateSource | undefined): () => void {
+  if (certificate === undefined || !("setSecureContext" in server)) return () => undefined;
+  return certificate.onRenewal((pair) => server.setSecureContext(tlsOptions(pair)));
+}
+
 class Listening implements HttpListener {
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
   readonly #ports: NodeHttpServerPorts;
   readonly #options: Required<NodeHttpServerOptions>;
   readonly #handler: HttpHandler;
+  readonly #endRenewing: () => void;
   /** Responses under way on a connection: while there are any, nothing else may be written to it. */
   readonly #underWay = new WeakMap<Duplex, number>();
   #closing = false;
   #url = "";
   #port = 0;
 
-  constructor(server: Server, ports: NodeHttpServerPorts, options: Required<NodeHttpServerOptions>, handler: HttpHandler) {
+  constructor(
+    server: Server | TlsServer,
+    ports: NodeHttpServerPorts,
+    options: Required<NodeHttpServerOptions>,
+    handler: HttpHandler,
+    endRenewing: () => void,
+  ) {
     this.#server = server;
+    this.#endRenewing = endRenewing;
     this.#ports = ports;
     this.#options = options;
     this.#handler = handler;
-    server.on("request", (incoming, outgoing) => void this.#exchange(incoming, outgoing, false));
-    server.on("checkContinue", (incoming, outgoing) => void this.#exchange(incoming, outgoing, true));
+    server.on("request", (incoming, outgoing) => void this.#exchange(incoming, outgoing, "nothing"));
+    server.on("checkContinue", (incoming, outgoing) => void this.#exchange(incoming, outgoing, "continue"));
+    server.on("checkExpectation", (incoming, outgoing) => void this.#exchange(incoming, outgoing, "other"));
     server.on("connect", (_incoming, socket) => this.#refuse(socket, new TroupeError("BAD_PATH", "This server is no proxy.")));
     server.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#clientError(error, socket));
   }
@@ -110,7 +146,7 @@ class Listening implements HttpListener {
     return this.#port;
   }
 
-  async open(address: { readonly host: string; readonly port: number }): Promise<void> {
+  async open(address: ListenAddress): Promise<void> {
     const server = this.#server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(address, error)));
@@ -119,11 +155,12 @@ class Listening implements HttpListener {
     server.removeAllListeners("error");
     server.on("error", (error) => this.#ports.log.error({ err: error }, "The HTTP server failed to accept a connection."));
     this.#port = (server.address() as AddressInfo).port;
-    this.#url = `http://${address.host.includes(":") ? `[${address.host}]` : address.host}:${this.#port}`;
+    this.#url = `${address.certificate === undefined ? "http" : "https"}://${address.host.includes(":") ? `[${address.host}]` : address.host}:${this.#port}`;
   }
 
   async close(withinMs: number): Promise<void> {
     this.#closing = true;
+    this.#endRenewing();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     const timer = this.#ports.clock.setTimer(withinMs, () => this.#server.closeAllConnections());
@@ -131,19 +168,20 @@ class Listening implements HttpListener {
     timer.cancel();
   }
 
-  async #exchange(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean): Promise<void> {
+  async #exchange(incoming: IncomingMessage, outgoing: ServerResponse, expected: Expected): Promise<void> {
     const { socket } = incoming;
     const count = (this.#underWay.get(socket) ?? 0) + 1;
     this.#underWay.set(socket, count);
     // An error of a message is told by its body and by "close"; without a listener it would end the process.
     incoming.on("error", ignoreError);
     outgoing.on("error", ignoreError);
-    const request = new NodeHttpRequest(incoming, outgoing, expectsContinue, this.#ports.clock);
+    const request = new NodeHttpRequest(incoming, outgoing, expected === "continue", this.#ports.clock);
     try {
       // H4
       if (count > PIPELINED_REQUESTS_MAX) socket.destroy();
       if (!(await hasItsTurn(incoming, outgoing))) return;
-      const refusal = refusedBeforeBody(incoming, this.#options.bodyBytesMax);
+      const refusal =
+        expected === "other" ? new TroupeError("EXPECTATION_FAILED") : refusedBeforeBody(incoming, this.#options.bodyBytesMax);
       const response = refusal === undefined ? await this.#handle(request) : { ...problemResponse(refusal), close: true };
       await writeResponse(
         { ...this.#ports, slowReaderMs: this.#options.slowReaderMs, isClosing: () => this.#closing },
@@ -170,6 +208,14 @@ class Listening implements HttpListener {
   }
 
   #clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+    if (error.code === "ERR_SSL_HTTP_REQUEST") {
+      const plain = plainSocketOf(socket);
+      if (plain !== undefined)
+        return this.#refuse(
+          plain,
+          new TroupeError("BAD_REQUEST", "This port speaks https: write https:// where the address begins with http://."),
+        );
+    }
     if (error.code === "ECONNRESET" || !socket.writable || (this.#underWay.get(socket) ?? 0) > 0) {
       socket.destroy();
       return;
@@ -193,6 +239,9 @@ class Listening implements HttpListener {
     socket.once("close", () => timer.cancel());
   }
 }
+
+/** What a request's Expect wants before its body is sent. */
+type Expected = "nothing" | "continue" | "other";
 
 class NodeHttpRequest implements HttpRequest {
   readonly method: string;
@@ -261,6 +310,12 @@ function refusedBeforeBody(incoming: IncomingMessage, bodyBytesMax: number): Tro
     return new TroupeError("TOO_LARGE", `A body has at most ${bodyBytesMax} bytes.`, { facts: { bytesMax: bodyBytesMax } });
   }
   return undefined;
+}
+
+/** The connection below one whose encryption has failed. */
+function plainSocketOf(socket: Duplex): Duplex | undefined {
+  const { _parent: plain } = socket as Duplex & { readonly _parent?: Duplex | null };
+  return plain?.writable === true ? plain : undefined;
 }
 
 function listenError(address: { readonly host: string; readonly port: number }, error: NodeJS.ErrnoException): TroupeError {

@@ -5,7 +5,8 @@ import type { Bus } from "../core/ports/bus.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { DataPlane } from "../core/ports/data-plane.ts";
 import type { Random } from "../core/ports/random.ts";
-import type { Token } from "./principal.ts";
+import type { Token } from "./owner-keys.ts";
+import type { PageFile } from "./routes/page.ts";
 
 export interface GatewayPorts {
   readonly bus: Bus;
@@ -24,6 +25,10 @@ export interface GatewayOptions {
   readonly publicUrl?: string | undefined;
   readonly corsOrigins: readonly string[];
   readonly fileBytesMax: number;
-  /** Believe `X-Forwarded-For` and `X-Forwarded-Proto`. */
+  /** Believe `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. */
   readonly trustProxy: boolean;
+  /** Files are read without a token. Default: they are not. */
+  readonly publicRead?: boolean | undefined;
+  /** What the page at `/` is made of; absent: a text is all there is. */
+  readonly page?: readonly PageFile[] | undefined;
 }

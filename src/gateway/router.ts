@@ -9,18 +9,25 @@ import { TARGET_BYTES_MAX } from "../core/limits.ts";
 import type { HttpResponse } from "../core/ports/http-exchange.ts";
 import type { Exchange } from "./exchange.ts";
 
-const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
 export type RouteMethod = (typeof METHODS)[number];
 
 export type Endpoint = (exchange: Exchange) => Promise<HttpResponse>;
 
+/**
+ * Who is let in: `anyone` needs no token, for it tells nothing of anybody's files; `principal` is an owner; `reader` an owner, or with `--public-read` everybody;
+ * `file` the same, and whoever has a signed link to the route's `:fileId`.
+ */
+export type Access = "anyone" | "principal" | "reader" | "file";
+
 export interface Route {
-  /** GET answers HEAD too. */
+  /** GET answers HEAD too, where no route does. */
   readonly method: RouteMethod;
   readonly path: string;
-  /** `anyone` needs no token: it tells nothing of anybody's files. */
-  readonly access: "principal" | "anyone";
+  readonly access: Access;
   readonly endpoint: Endpoint;
+  /** Fields of every answer at this address, refusals included. */
+  readonly fields?: Readonly<Record<string, string>>;
 }
 
 export interface FoundRoute {
@@ -38,8 +45,9 @@ export class Router {
   /** The route that answers; otherwise the methods that the path does answer, which are none for an unknown path. */
   find(method: string, segments: readonly string[]): FoundRoute | readonly RouteMethod[] {
     const path = `/${segments.map(encodeURIComponent).join("/")}`;
-    const wanted = method === "HEAD" ? "GET" : method;
-    const route = METHODS.some((known) => known === wanted) ? this.#routeOf(wanted as HTTPMethod, path) : undefined;
+    const isKnown = METHODS.some((known) => known === method);
+    const own = isKnown ? this.#routeOf(method as HTTPMethod, path) : undefined;
+    const route = own ?? (method === "HEAD" ? this.#routeOf("GET", path) : undefined);
     if (route !== undefined) return { route, params: paramsOf(route.path, segments) };
     return METHODS.filter((known) => this.#routeOf(known, path) !== undefined);
   }
@@ -51,7 +59,7 @@ export class Router {
 
 /** `Allow` for the methods of a path. */
 export function allowField(methods: readonly RouteMethod[]): string {
-  return [...methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])), "OPTIONS"].join(", ");
+  return [...new Set([...methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])), "OPTIONS"])].join(", ");
 }
 
 function paramsOf(pattern: string, segments: readonly string[]): Readonly<Record<string, string>> {

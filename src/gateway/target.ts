@@ -2,8 +2,10 @@
  * The request target, read once: `/segment/segment?name=value`.
  *
  * T1: each segment is percent-decoded exactly once, after splitting, so that nothing decoded can become a separator or a parent.
- * T2: what no honest client sends (a separator, a control character or a dot segment in a segment, bytes that are not UTF-8) is
+ * T2: what no honest client sends (a separator, a control character, a parent, an encoded dot, bytes that are not UTF-8) is
  *     refused here and reaches no route.
+ * T3: a plain `.` before other segments is nothing (RFC 3986, section 5.2.4): rclone writes one before a folder whose name has a colon, for
+ *     a relative link that begins with it would begin with a scheme.
  */
 import { TroupeError } from "../core/errors.ts";
 import { QUERY_PARAMETERS_MAX, TARGET_BYTES_MAX } from "../core/limits.ts";
@@ -20,13 +22,18 @@ export function parseTarget(target: string): Target {
   if (target.length > TARGET_BYTES_MAX) throw new TroupeError("BAD_PATH", `The request target is longer than ${TARGET_BYTES_MAX} bytes.`);
   if (!target.startsWith("/")) throw new TroupeError("BAD_PATH", "The request target is a path that begins with '/'.");
   const { path, query } = splitTarget(target);
-  return { segments: path.slice(1).split("/").map(decodeSegment), query: parseQuery(query) };
+  return { segments: withoutHere(path.slice(1).split("/")).map(decodeSegment), query: parseQuery(query) };
 }
 
 /** The path of a target without its query, undecoded: what a log may show, for a query may hold a signature. */
 export function splitTarget(target: string): { readonly path: string; readonly query: string } {
   const mark = target.indexOf("?");
   return mark === -1 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) };
+}
+
+/** T3 */
+function withoutHere(segments: readonly string[]): readonly string[] {
+  return segments.filter((segment, index) => segment !== "." || index === segments.length - 1);
 }
 
 function decodeSegment(segment: string): string {

@@ -7,6 +7,7 @@ import type { OutputOf } from "../bus/contract.ts";
 import type { DigestClaim } from "../core/digest.ts";
 import { type ErrorCode, TroupeError } from "../core/errors.ts";
 import type { Principal } from "../core/principal.ts";
+import type { TusPlan } from "../core/shapes.ts";
 import type { GatewayPorts } from "./ports.ts";
 import type { UploadDirectory } from "./upload-directory.ts";
 
@@ -19,6 +20,7 @@ export interface UploadWish {
   readonly chunkBytes?: number | undefined;
   readonly digest?: DigestClaim | undefined;
   readonly idempotencyKey?: string | undefined;
+  readonly tus?: TusPlan | undefined;
 }
 
 export type CreatedUpload = OutputOf<typeof storage, "createUpload">;
@@ -41,9 +43,8 @@ export async function createUpload(
   wish: UploadWish,
   options: CallOptions & { readonly principal: Principal },
 ): Promise<CreatedUpload> {
-  const { idempotencyKey, ...plan } = wish;
-  const operation =
-    idempotencyKey === undefined ? undefined : { key: idempotencyKey, requestDigest: requestDigest(options.principal, wish) };
+  const { idempotencyKey: _, ...plan } = wish;
+  const operation = operationOf(options.principal, wish);
   const { nodes } = await client(ports.bus, tracker).place({ app: wish.app, user: wish.user, bytes: wish.sizeBytes ?? 0 }, options);
   let failure = new TroupeError("NO_NODES");
   for (const { nodeId } of nodes) {
@@ -67,9 +68,15 @@ function mayAskNext(code: ErrorCode, hasKey: boolean): boolean {
   return NEXT_NODE.has(code) || (hasKey && code === "DEADLINE_EXCEEDED");
 }
 
+/** The key of a creation, if it has one, with what it stands for. */
+export function operationOf(principal: Principal, wish: UploadWish): { key: string; requestDigest: string } | undefined {
+  const { idempotencyKey: key } = wish;
+  return key === undefined ? undefined : { key, requestDigest: requestDigest(principal, wish) };
+}
+
 /** What an idempotency key stands for: every word of the request in a fixed order. */
 function requestDigest(principal: Principal, wish: UploadWish): string {
-  const { app, user, name, contentType, sizeBytes, chunkBytes, digest } = wish;
+  const { app, user, name, contentType, sizeBytes, chunkBytes, digest, tus } = wish;
   const words = [
     principal.owner,
     app,
@@ -80,6 +87,8 @@ function requestDigest(principal: Principal, wish: UploadWish): string {
     chunkBytes ?? null,
     digest?.algorithm ?? null,
     digest?.value ?? null,
+    // Keys of before stay what they were.
+    ...(tus === undefined ? [] : [tus.metadata ?? null, tus.isPartial ?? false, tus.parts ?? null]),
   ];
   return createHash("sha256").update(JSON.stringify(words)).digest("hex");
 }

@@ -1,7 +1,8 @@
 /**
  * Where an upload lives: its session on some storage node, or its record in the catalog once it has ended.
  *
- * D1: another owner's upload is one that does not exist.
+ * D1: another owner's upload is one that does not exist. The catalog says whose an upload is before its session is asked anything, so
+ *     that both cost the same question and get the same answer. What is remembered counts for its owner only.
  * D2: what is remembered is a hint. When the node refuses it, whoever used it forgets it ({@link UploadDirectory.forget}) and asks again.
  */
 import type { LRUCache } from "lru-cache";
@@ -57,16 +58,26 @@ export class UploadDirectory {
   async find(uploadId: string, options: CallOptions & { readonly principal: Principal }): Promise<FoundUpload> {
     if (!isIdentity(uploadId)) throw new TroupeError("UPLOAD_NOT_FOUND");
     const known = this.#known.get(uploadId);
-    if (known !== undefined) return { kind: "live", upload: owned(known, options.principal) };
+    if (known?.owner === options.principal.owner) return { kind: "live", upload: known };
+    const record = await this.#record(uploadId, options);
+    if (hasEnded(record)) return { kind: "ended", record };
     try {
       const answer = await client(this.#ports.bus, upload, { uploadId }).access({}, options);
       const live = { uploadId, ...answer };
       this.remember(live);
-      return { kind: "live", upload: owned(live, options.principal) };
+      return { kind: "live", upload: live };
     } catch (error) {
       if (!isNoResponders(error)) throw error;
       return { kind: "ended", record: await this.outcome(uploadId, options) };
     }
+  }
+
+  /**
+   * Before the session itself is asked (D1).
+   * @throws {TroupeError} `UPLOAD_NOT_FOUND`, and what the bus throws
+   */
+  async checkOwner(uploadId: string, options: CallOptions & { readonly principal: Principal }): Promise<void> {
+    if (this.#known.get(uploadId)?.owner !== options.principal.owner) await this.#record(uploadId, options);
   }
 
   /**
@@ -75,19 +86,20 @@ export class UploadDirectory {
    */
   async outcome(uploadId: string, options: CallOptions & { readonly principal: Principal }): Promise<EndedUpload> {
     this.forget(uploadId);
-    const record = owned(await client(this.#ports.bus, catalog).upload({ uploadId }, options), options.principal);
-    const { state } = record;
-    if (!isEnded(state))
+    const record = await this.#record(uploadId, options);
+    if (!hasEnded(record))
       throw new TroupeError(
         "HOST_UNAVAILABLE",
         `The node ${record.host}, which holds this upload, does not answer; it continues when the node is back.`,
       );
-    return { ...record, state };
+    return record;
+  }
+
+  async #record(uploadId: string, options: CallOptions & { readonly principal: Principal }): Promise<UploadRecord> {
+    return await client(this.#ports.bus, catalog).upload({ uploadId }, options);
   }
 }
 
-/** D1 */
-export function owned<Owned extends { readonly owner: string }>(found: Owned, principal: Principal): Owned {
-  if (found.owner !== principal.owner) throw new TroupeError("UPLOAD_NOT_FOUND");
-  return found;
+function hasEnded(record: UploadRecord): record is EndedUpload {
+  return isEnded(record.state);
 }

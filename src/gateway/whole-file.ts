@@ -3,15 +3,14 @@
  *
  * W1: whatever goes wrong for certain before the file is there cancels the upload; with an idempotency key it stays, because a retry
  *     with the same key goes on with it. A merge whose outcome is unknown is left alone: it may still become the file.
- * W2: memory is one block of the socket, however long the body is.
  */
 
 import type { MergedFile } from "../actors/upload/contract.ts";
 import { upload } from "../actors/upload/contract.ts";
 import { client } from "../bus/client.ts";
 import { type ErrorCode, TroupeError } from "../core/errors.ts";
-import { WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX } from "../core/limits.ts";
-import { ChunkedBody } from "./chunked-body.ts";
+import { MERGE_TIMEOUT_MS } from "../core/limits.ts";
+import { storeBody } from "./body-chunks.ts";
 import { callOptions, type Exchange } from "./exchange.ts";
 import type { Gateway } from "./gateway-parts.ts";
 import { mergeUpload } from "./merging.ts";
@@ -21,7 +20,13 @@ import type { LiveUpload } from "./upload-directory.ts";
 /** What a merge says when it will not go on, and what the departure of the only one who waits for it comes to (W1). */
 const DEFINITE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([...upload.requests.merge.errors, "CANCELLED"]);
 
-export async function storeWholeFile(gateway: Gateway, exchange: Exchange, wish: UploadWish): Promise<MergedFile> {
+/** @param bytes the file's; the request's body unless that holds more */
+export async function storeWholeFile(
+  gateway: Gateway,
+  exchange: Exchange,
+  wish: UploadWish,
+  bytes: AsyncIterable<Uint8Array> = exchange.request.body,
+): Promise<MergedFile> {
   const options = { ...callOptions(exchange), principal: exchange.principal };
   const created = await createUpload(gateway.ports, gateway.uploads, wish, options);
   const { uploadId } = created;
@@ -30,7 +35,7 @@ export async function storeWholeFile(gateway: Gateway, exchange: Exchange, wish:
     if (created.state !== "merged") {
       const found = await gateway.uploads.find(uploadId, options);
       // A repeated key may name an upload that became a file before: its bytes need not be sent again.
-      if (found.kind === "live") await sendChunks(gateway, exchange, found.upload, wish.sizeBytes);
+      if (found.kind === "live") await sendChunks(gateway, exchange, found.upload, wish.sizeBytes, bytes);
     }
     isMerging = true;
     return await mergedWhole(gateway, exchange, uploadId);
@@ -41,68 +46,23 @@ export async function storeWholeFile(gateway: Gateway, exchange: Exchange, wish:
   }
 }
 
-async function sendChunks(gateway: Gateway, exchange: Exchange, live: LiveUpload, sizeBytes: number | undefined): Promise<void> {
-  const { request } = exchange;
-  const { fileBytesMax } = gateway.options;
-  const body = new ChunkedBody(request.body);
-  const abort = new AbortController();
-  const signal = AbortSignal.any([request.signal, abort.signal]);
-  const underWay = new Set<Promise<void>>();
-  // One listener at a time, and no race: a promise that outlives its race gathers a reaction in every one.
-  let wake = (): void => {};
-  const somethingHappens = (): Promise<void> =>
-    new Promise((resolve) => {
-      wake = resolve;
-    });
-  let failure: { readonly error: unknown } | undefined;
-  let sentBytes = 0;
-  const throwFailure = (): void => {
-    if (failure !== undefined) throw failure.error;
-  };
-  try {
-    for (let index = 0; await body.hasMore(); index += 1) {
-      throwFailure();
-      if (sentBytes >= fileBytesMax)
-        throw new TroupeError("TOO_LARGE", `A file has at most ${fileBytesMax} bytes here.`, { facts: { bytesMax: fileBytesMax } });
-      const lengthBytes = sizeBytes === undefined ? undefined : Math.min(live.chunkBytes, sizeBytes - sentBytes);
-      const slice = body.slice(lengthBytes ?? Math.min(live.chunkBytes, fileBytesMax - sentBytes));
-      const stored: Promise<void> = gateway.ports.dataPlane
-        .storeChunk(live.access, { uploadId: live.uploadId, index, lengthBytes, bytes: slice, digests: [], signal })
-        .then(
-          () => undefined,
-          (error: unknown) => {
-            failure ??= { error };
-          },
-        )
-        .finally(() => {
-          underWay.delete(stored);
-          wake();
-        });
-      underWay.add(stored);
-      let readBytes: number | undefined;
-      void slice.read.then((lengthBytes) => {
-        readBytes = lengthBytes;
-        wake();
-      });
-      // The next chunk streams while this one is being synced.
-      while (readBytes === undefined && failure === undefined && underWay.has(stored)) await somethingHappens();
-      throwFailure();
-      if (readBytes === undefined) throw new TroupeError("INTERNAL", "A chunk was stored before it was read.");
-      sentBytes += readBytes;
-      while (underWay.size >= WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX) await somethingHappens();
-    }
-    await Promise.all(underWay);
-    throwFailure();
-  } catch (error) {
-    abort.abort(error);
-    await body.close();
-    await Promise.all(underWay);
-    throw error;
-  }
+async function sendChunks(
+  gateway: Gateway,
+  { request }: Exchange,
+  live: LiveUpload,
+  sizeBytes: number | undefined,
+  bytes: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  await storeBody(gateway.ports.dataPlane, live, {
+    bytes,
+    signal: request.signal,
+    limitBytes: sizeBytes ?? gateway.options.fileBytesMax,
+    isWhole: sizeBytes !== undefined,
+  });
 }
 
 async function mergedWhole(gateway: Gateway, exchange: Exchange, uploadId: string): Promise<MergedFile> {
-  const merged = await mergeUpload(gateway, exchange, uploadId, true);
+  const merged = await mergeUpload(gateway, exchange, uploadId, MERGE_TIMEOUT_MS);
   if (merged.kind === "begun")
     throw new TroupeError("DEADLINE_EXCEEDED", `The upload is ${merged.state}; ask for its state.`, { facts: { uploadId } });
   // Only a repeated key comes here: whoever sends a body wants its bytes to be there afterwards.

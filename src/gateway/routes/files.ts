@@ -27,14 +27,19 @@ const SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src
 export function fileRoutes(gateway: Gateway): Route[] {
   const endpoint = (exchange: Exchange): Promise<HttpResponse> => serve(gateway, exchange);
   return [
-    { method: "GET", path: "/files/:fileId", access: "principal", endpoint },
-    { method: "GET", path: "/files/:fileId/*", access: "principal", endpoint },
+    { method: "GET", path: "/files/:fileId", access: "file", endpoint },
+    { method: "GET", path: "/files/:fileId/*", access: "file", endpoint },
   ];
 }
 
 async function serve(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
-  const { request } = exchange;
   const file = await gateway.files.find(param(exchange, "fileId"), { ...callOptions(exchange), principal: exchange.principal });
+  return await serveFile(gateway, exchange, file);
+}
+
+/** The bytes of a file that was found, by whatever address. */
+export async function serveFile(gateway: Gateway, exchange: Exchange, file: LocatedFile): Promise<HttpResponse> {
+  const { request } = exchange;
   const nowMs = gateway.ports.clock.wallMs();
   const current = { etag: `"b3-${file.digests.blake3.slice(0, ETAG_DIGITS)}"`, modifiedMs: file.createdMs };
   const validators = {

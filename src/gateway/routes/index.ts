@@ -1,22 +1,29 @@
-/** `/`: what this is, for somebody who found an open port. */
+/** `/`: the page for whoever asks for HTML by name, and for everybody else, curl first, a text that says what this is. */
 import type { Exchange } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
 import type { Route } from "../router.ts";
+import { pageEndpoint } from "./page.ts";
+
+const PAGE = "index.html";
 
 export function indexRoutes(gateway: Gateway): Route[] {
+  const page = pageEndpoint(gateway);
   return [
     {
       method: "GET",
       path: "/",
       access: "anyone",
-      endpoint: async (exchange) => ({
-        status: 200,
-        headers: { "content-type": "text/plain; charset=utf-8" },
-        body: welcome(gateway, exchange),
-      }),
+      endpoint: async (exchange) => {
+        const shown = wantsHtml(exchange) ? page(PAGE, exchange) : undefined;
+        if (shown !== undefined) return { ...shown, headers: { ...shown.headers, vary: "Accept" } };
+        return { status: 200, headers: { "content-type": "text/plain; charset=utf-8", vary: "Accept" }, body: welcome(gateway, exchange) };
+      },
     },
   ];
 }
+
+/** Browsers name it; programs that take anything mean the text. */
+const wantsHtml = ({ request }: Exchange): boolean => /(^|[\s,])text\/html($|[\s,;])/i.test(request.headers["accept"] ?? "");
 
 function welcome(gateway: Gateway, { baseUrl }: Exchange): string {
   const token = gateway.options.tokens.length === 0 ? "" : ` -H "Authorization: Bearer $TOKEN"`;

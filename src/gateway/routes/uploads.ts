@@ -1,25 +1,27 @@
 /** `/api/v1/uploads`: resumable uploads in chunks, in any order and in parallel. */
 import { z } from "zod";
 import { catalog } from "../../actors/catalog/contract.ts";
-import { upload } from "../../actors/upload/contract.ts";
+import { type MergedFile, upload } from "../../actors/upload/contract.ts";
 import { client, isNoResponders } from "../../bus/client.ts";
 import { type ChunkDigest, parseContentDigest } from "../../core/digest.ts";
 import { type ErrorCode, TroupeError } from "../../core/errors.ts";
 import { isIdentity } from "../../core/identity.ts";
-import { CHUNK_COUNT_MAX, FILE_BYTES_LIMIT } from "../../core/limits.ts";
+import { CHUNK_COUNT_MAX, FILE_BYTES_LIMIT, MERGE_WAIT_MS } from "../../core/limits.ts";
 import type { ChunkStored } from "../../core/ports/data-plane.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
-import { app, contentType, digestClaim, ENDED_CODES, fileName, idempotencyKey, uploadState, user } from "../../core/shapes.ts";
+import { app, contentType, digestClaim, ENDED_CODES, fileName, hmacHex, idempotencyKey, uploadState, user } from "../../core/shapes.ts";
 import { idempotencyKeyOf, refuseEncodedBody } from "../body-fields.ts";
 import { typeOfUpload } from "../content-type.ts";
 import { callOptions, declaredLength, type Exchange, jsonResponse, param } from "../exchange.ts";
+import { filePath } from "../file-url.ts";
 import type { Gateway } from "../gateway-parts.ts";
 import { gatewayRoutes } from "../gateway-routes.ts";
 import { readJson } from "../json-body.ts";
-import { mergeUpload } from "../merging.ts";
+import { mergedFileOf, mergeUpload } from "../merging.ts";
 import { pageQuery } from "../page-query.ts";
+import { proveUpload } from "../proving.ts";
 import type { Route } from "../router.ts";
-import { createUpload } from "../upload-creation.ts";
+import { type CreatedUpload, createUpload } from "../upload-creation.ts";
 import { endedError, type LiveUpload } from "../upload-directory.ts";
 import { mergedView, recordView } from "../views.ts";
 
@@ -33,6 +35,7 @@ const creation = z.object({
   user: user.default("default"),
   idempotencyKey: idempotencyKey.optional(),
 });
+const proof = z.object({ hmac: hmacHex });
 const CREATION_CODES = { name: "BAD_NAME", digest: "BAD_DIGEST", chunkBytes: "BAD_CHUNK_SIZE" } as const satisfies Record<
   string,
   ErrorCode
@@ -48,6 +51,7 @@ export function uploadRoutes(gateway: Gateway): Route[] {
     ["GET", "/:uploadId", status],
     ["DELETE", "/:uploadId", cancel],
     ["PUT", "/:uploadId/chunks/:index", putChunk],
+    ["POST", "/:uploadId/proof", prove],
     ["POST", "/:uploadId/merge", merge],
     ["GET", "/:uploadId/events", events],
   ]);
@@ -70,11 +74,34 @@ async function create(gateway: Gateway, exchange: Exchange): Promise<HttpRespons
     digest,
     idempotencyKey: key,
   };
-  const created = await createUpload(gateway.ports, gateway.uploads, wish, { ...callOptions(exchange), principal: exchange.principal });
-  const { uploadId, chunkCount, state, missing } = created;
+  const options = { ...callOptions(exchange), principal: exchange.principal };
+  const file = await gateway.instant.create(wish, options);
+  if (file !== undefined) return instantResponse(exchange, mergedFileOf(file));
+  const created = await createUpload(gateway.ports, gateway.uploads, wish, options);
+  return begunResponse(created.state === "receiving" && created.challenge !== undefined ? 202 : 201, created);
+}
+
+async function prove(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
+  const uploadId = uploadIdOf(exchange);
+  const { hmac } = await readJson(exchange.request, proof);
+  const result = await proveUpload(gateway, exchange, uploadId, hmac);
+  return result.kind === "file" ? instantResponse(exchange, result.file) : begunResponse(201, result.status);
+}
+
+/** The content was there: nothing is to be sent. */
+function instantResponse(exchange: Exchange, file: MergedFile): HttpResponse {
+  return jsonResponse(200, { ...mergedView(file, exchange.baseUrl), instant: true }, { location: filePath(file.fileId, file.name) });
+}
+
+/** An upload to be filled; with 202 possession may be proven instead. */
+function begunResponse(
+  status: 201 | 202,
+  begun: Pick<CreatedUpload, "uploadId" | "chunkBytes" | "chunkCount" | "state" | "missing" | "challenge">,
+): HttpResponse {
+  const { uploadId, chunkBytes, chunkCount, state, missing, challenge } = begun;
   return jsonResponse(
-    201,
-    { uploadId, chunkBytes: created.chunkBytes, chunkCount, state, missing },
+    status,
+    { uploadId, chunkBytes, chunkCount, state, missing, ...(status === 202 ? { challenge } : {}) },
     { location: `/api/v1/uploads/${uploadId}` },
   );
 }
@@ -91,7 +118,7 @@ async function list(gateway: Gateway, exchange: Exchange): Promise<HttpResponse>
 }
 
 async function status(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
-  const { view } = await gateway.events.snapshot(uploadIdOf(exchange), exchange.principal, exchange.request.signal);
+  const { view } = await gateway.events.snapshot(uploadIdOf(exchange), exchange, exchange.request.signal);
   return jsonResponse(200, view);
 }
 
@@ -161,16 +188,15 @@ async function storeChunk(gateway: Gateway, exchange: Exchange, index: number, d
 
 async function merge(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
   const uploadId = uploadIdOf(exchange);
-  // RFC 7240
-  const isAsync = /(^|[\s,])respond-async([\s,;]|$)/i.test(exchange.request.headers["prefer"] ?? "");
-  const result = await mergeUpload(gateway, exchange, uploadId, !isAsync);
+  const { isAsync, waitMs } = mergePreference(exchange.request.headers["prefer"] ?? "");
+  const result = await mergeUpload(gateway, exchange, uploadId, waitMs);
   if (result.kind === "file") {
     return jsonResponse(200, mergedView(result.file, exchange.baseUrl), { location: `/files/${result.file.fileId}` });
   }
   return jsonResponse(
     202,
     { uploadId, state: result.state },
-    { location: `/api/v1/uploads/${uploadId}`, ...(isAsync ? { "preference-applied": "respond-async" } : {}) },
+    { location: `/api/v1/uploads/${uploadId}`, "retry-after": "1", ...(isAsync ? { "preference-applied": "respond-async" } : {}) },
   );
 }
 
@@ -178,10 +204,26 @@ async function events(gateway: Gateway, exchange: Exchange): Promise<HttpRespons
   const headers = { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" };
   const uploadId = uploadIdOf(exchange);
   if (exchange.request.method === "HEAD") {
-    await gateway.events.snapshot(uploadId, exchange.principal, exchange.request.signal);
+    await gateway.events.snapshot(uploadId, exchange, exchange.request.signal);
     return { status: 200, headers };
   }
-  return { status: 200, headers, body: await gateway.events.open(uploadId, exchange.principal) };
+  const body = await gateway.events.open(uploadId, exchange, exchange.request.headers["last-event-id"]);
+  // A reader of events that is answered 204 does not come back (WHATWG HTML, server-sent events).
+  return body === undefined ? { status: 204, headers: {} } : { status: 200, headers, body };
+}
+
+/** `respond-async`, and `wait` in whole seconds: how long the answer may be waited for (RFC 7240). */
+function mergePreference(field: string): { readonly isAsync: boolean; readonly waitMs: number } {
+  const preferences = new Map(
+    field.split(",").map((preference): [string, string] => {
+      const [name = "", value = ""] = (preference.split(";")[0] ?? "").split("=");
+      return [name.trim().toLowerCase(), value.trim().replaceAll('"', "")];
+    }),
+  );
+  const isAsync = preferences.has("respond-async");
+  const wait = preferences.get("wait") ?? "";
+  if (/^\d{1,9}$/.test(wait)) return { isAsync, waitMs: Math.min(Number(wait) * 1000, MERGE_WAIT_MS) };
+  return { isAsync, waitMs: isAsync ? 0 : MERGE_WAIT_MS };
 }
 
 /** What cannot be an identity is no upload of ours; it never becomes part of a subject. */
@@ -192,7 +234,8 @@ function uploadIdOf(exchange: Exchange): string {
 }
 
 function chunkIndex(text: string): number {
-  if (!/^(0|[1-9]\d{0,15})$/.test(text)) throw new TroupeError("BAD_REQUEST", "A chunk's index is a whole number, from 0.");
+  if (!/^(0|[1-9]\d*)$/.test(text)) throw new TroupeError("BAD_REQUEST", "A chunk's index is a whole number, from 0.");
+  // However long it is: rounded, it is larger still.
   const index = Number(text);
   if (index >= CHUNK_COUNT_MAX) throw new TroupeError("CHUNK_OUT_OF_RANGE", `No upload has more than ${CHUNK_COUNT_MAX} chunks.`);
   return index;
