@@ -78,7 +78,7 @@ const ZONES: readonly Zone[] = [
     zone: "gateway",
     files: /^src\/gateway\//,
     own: ["src/gateway/.+", "src/actors/gateway/.+", CONTRACTS, BUS],
-    packages: [...PLAIN, "zod", "find-my-way", "mime", "lru-cache"],
+    packages: [...PLAIN, "node:zlib", "zod", "find-my-way", "mime", "lru-cache", "@fastify/busboy"],
     pure: true,
   },
   { zone: "client adapter", files: /^src\/client\/node-/, own: ["src/client/.+"] },
@@ -86,6 +86,8 @@ const ZONES: readonly Zone[] = [
   { zone: "settings", files: /^src\/config\//, own: ["src/config/.+"], packages: [...PLAIN, "commander"], pure: true },
   { zone: "inspector", files: /^src\/inspector\//, own: ["src/inspector/.+", CONTRACTS, "src/actors/[^/]+/machine\\.ts", BUS], pure: true },
   { zone: "command line", files: /^src\/cli\//, own: ["src/cli/.+", "src/client/.+", "src/config/.+", "src/inspector/.+", CONTRACTS, BUS] },
+  // It runs in browsers and reaches the system by HTTP only.
+  { zone: "page", files: /^src\/page\//, own: ["src/page/.+"], packages: ["preact", "preact/hooks", "htm", "hash-wasm"] },
   { zone: "composition root", files: /^src\/bin\//, own: ["src/.+"] },
 ];
 
@@ -116,8 +118,13 @@ const DRIVERS: readonly { readonly packages: RegExp; readonly places: readonly s
   { packages: /^node:child_process$/, places: [ROOTS, "src/cli/.+"] },
   { packages: /^(commander|cli-progress)$/, places: ["src/cli/.+", "src/config/.+", ROOTS] },
   // `createRequire` reaches what Node has no ordinary import for: the system calls that move a file, or another socket's bytes, into a socket.
-  { packages: /^node:(module|ffi)$/, places: ["src/gateway/node-http-send-file\\.ts", "src/data-plane/node-splice\\.ts"] },
-  { packages: /^find-my-way$/, places: ["src/gateway/.+"] },
+  // The roots take types out of what browsers run.
+  {
+    packages: /^node:(module|ffi)$/,
+    places: ["src/gateway/node-http-send-file\\.ts", "src/data-plane/node-splice\\.ts", "src/bin/page-files\\.ts"],
+  },
+  { packages: /^(preact|htm)($|\/)/, places: ["src/page/.+"] },
+  { packages: /^(find-my-way|@fastify\/busboy)$/, places: ["src/gateway/.+"] },
   { packages: /^pino$/, places: ["src/store/.+", ROOTS] },
 ];
 

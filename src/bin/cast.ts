@@ -19,6 +19,7 @@ import { hostTracker } from "../actors/tracker/hosted.ts";
 import type { TrackerTables } from "../actors/tracker/tables.ts";
 import { hostSession } from "../actors/upload/actor.ts";
 import { upload } from "../actors/upload/contract.ts";
+import { lookAtParts } from "../actors/upload/parts.ts";
 import { createSessionFolder } from "../actors/upload/session-files.ts";
 import { readSessionJournal } from "../actors/upload/session-journal.ts";
 import { host } from "../bus/host.ts";
@@ -35,7 +36,7 @@ import type { DataPlane } from "../core/ports/data-plane.ts";
 import type { Database } from "../core/ports/database.ts";
 import type { Disk } from "../core/ports/disk.ts";
 import type { Hasher } from "../core/ports/hasher.ts";
-import type { HttpClient, HttpServer } from "../core/ports/http-exchange.ts";
+import type { CertificateSource, HttpClient, HttpServer } from "../core/ports/http-exchange.ts";
 import type { Random } from "../core/ports/random.ts";
 import { BusDataPlane } from "../data-plane/bus-data-plane.ts";
 import type { ByteService } from "../data-plane/byte-service.ts";
@@ -79,10 +80,12 @@ export interface CatalogRole {
   readonly cache: Cache;
 }
 
-export interface StorageRole extends Omit<StorageOptions, "createFolder" | "readFolder" | "hostSession" | "version"> {
+export interface StorageRole extends Omit<StorageOptions, "createFolder" | "readFolder" | "hostSession" | "sizeOfParts" | "version"> {
   readonly disk: Disk;
   readonly hasher: Hasher;
   readonly tokens: TokenMint;
+  /** To other nodes' bytes. */
+  readonly http: HttpClient;
 }
 
 export interface GatewayRole extends Omit<GatewayOptions, "nodeId"> {
@@ -94,6 +97,8 @@ export interface GatewayRole extends Omit<GatewayOptions, "nodeId"> {
   readonly httpServer: HttpServer;
   readonly host: string;
   readonly port: number;
+  /** Present: it serves https. */
+  readonly certificate?: CertificateSource | undefined;
 }
 
 /** Resolves when it answers. */
@@ -123,12 +128,14 @@ export async function playStorage(stage: Stage, role: StorageRole): Promise<Stor
   const { disk, hasher, tokens, directory } = role;
   const scene = await enter(stage, "storage");
   const node = await startStorage(
-    { ...scene, ...role },
+    { ...scene, ...role, dataPlane: (self) => dataPlaneOf(scene, [self], role.http) },
     {
       ...role,
       version: stage.version,
       hostSession,
       createFolder: (folder, plan, owner) => createSessionFolder(disk, hasher, folder, plan, owner),
+      sizeOfParts: async (ports, uploadIds, owner) =>
+        (await lookAtParts(ports, uploadIds, owner)).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       readFolder: (folder) => readSessionJournal(disk, hasher, folder, role.fileBytesMax),
     },
   );

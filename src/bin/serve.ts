@@ -9,6 +9,7 @@ import { hostname } from "node:os";
 import { withoutPassword } from "../config/engine-url.ts";
 import { parseServerCommand } from "../config/server-command.ts";
 import { rolesText, type ServerSettings } from "../config/setting-table.ts";
+import { tokensInTheClear } from "../config/settings.ts";
 import { TroupeError } from "../core/errors.ts";
 import { STOP_MS_MAX } from "../core/limits.ts";
 import { createLog } from "../store/pino-log.ts";
@@ -98,7 +99,7 @@ function welcome(settings: ServerSettings, { gatewayUrl, freeBytes, observerUrl 
   if (gatewayUrl !== undefined) {
     lines.push(`Store a file      curl -T FILE ${gatewayUrl}/put/`, "or, resumably     npx troupe upload FILE");
   }
-  lines.push("Stop              Ctrl-C");
+  lines.push("Stop              Ctrl-C", ...tokensInTheClear(settings).flatMap((warning) => ["", warning]));
   return `\n${lines.map((line) => (line === "" ? "\n" : `  ${line}\n`)).join("")}\n`;
 }
 

@@ -25,7 +25,9 @@ import { NodeDisk } from "../store/node-disk.ts";
 import { SystemClock } from "../store/system-clock.ts";
 import { SystemRandom } from "../store/system-random.ts";
 import { playCatalog, playGateway, playIds, playStorage, playTracker, type Stage, type Undo } from "./cast.ts";
+import { CertificateFiles } from "./certificate-files.ts";
 import { Engines } from "./engines.ts";
+import { readPageFiles } from "./page-files.ts";
 
 export interface RunningServer {
   /** Absent without the role. */
@@ -74,6 +76,8 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   const disk = new GroupedSyncDisk(new NodeDisk());
   const httpServer = new NodeHttpServer({ clock, log }, { bodyBytesMax: settings.fileBytesMax });
   // Before anything is made on the disk: whoever cannot be reached need not begin.
+  const certificate = plays("gateway") ? await openCertificate(settings, { clock, log }) : undefined;
+  if (certificate !== undefined) undo.push(async () => certificate.close());
   if (plays("gateway") && settings.port !== 0) await (await httpServer.listen(settings, unready)).close(0);
   const engines = new Engines(settings, { clock, random, log, disk, undo });
   const haveMet = await engines.meetOthers(version);
@@ -96,6 +100,9 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   }
 
   const nodes: ByteService[] = [];
+  const connecting = { clock, timeoutMs: CONNECT_TIMEOUT_MS };
+  const http = new NodeHttpClient({ connectionsPerHostMax: EXCHANGES_PER_NODE_MAX, connecting });
+  undo.push(() => http.close());
   if (directory !== undefined) {
     const hasher = new BlakeHasher();
     undo.push(() => hasher.close());
@@ -112,6 +119,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
       disk,
       hasher,
       tokens,
+      http,
       dataUrl,
       diskReserveBytes: DISK_RESERVE_BYTES,
       onNameLost: failed.resolve,
@@ -122,16 +130,21 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
 
   let gatewayUrl: string | undefined;
   if (plays("gateway")) {
-    const connecting = { clock, timeoutMs: CONNECT_TIMEOUT_MS };
-    const http = new NodeHttpClient({ connectionsPerHostMax: EXCHANGES_PER_NODE_MAX, connecting });
-    undo.push(() => http.close());
     const ranges = new NodeRangeClient({ connecting });
     undo.push(() => ranges.close());
-    const gateway = await playGateway(stage, { ...settings, nodes, http, ranges, httpServer, trustProxy: false });
+    const gateway = await playGateway(stage, { ...settings, page: readPageFiles(), nodes, http, ranges, httpServer, certificate });
     gatewayUrl = settings.publicUrl ?? gateway.url;
   }
   const freeBytes = directory === undefined ? undefined : (await disk.space(settings.dataDirectory)).freeBytes;
   return { gatewayUrl, nodeId, freeBytes, observerUrl: engines.observerUrl, failed: failed.promise };
+}
+
+async function openCertificate(
+  { tlsCertificate, tlsKey }: ServerSettings,
+  ports: { readonly clock: SystemClock; readonly log: Log },
+): Promise<CertificateFiles | undefined> {
+  if (tlsCertificate === undefined || tlsKey === undefined) return undefined;
+  return await CertificateFiles.open(ports, { certificate: tlsCertificate, key: tlsKey });
 }
 
 const LOOPBACK = "127.0.0.1";

@@ -60,13 +60,19 @@ export interface ProgressBar {
   update(doneBytes: number, note: string): void;
   /** A line of its own above the bar. */
   say(text: string): void;
+  /** Wipes its line for somebody else's; the next update draws it again. */
+  clear(): void;
   /** Leaves the line as it is. */
   stop(): void;
 }
 
-/** The machine, as `troupe doctor` and settings look at it. */
+/** The machine, as `troupe doctor`, `troupe play` and settings look at it. */
 export interface Machine {
   readonly hostname: string;
+  /** `linux`, `darwin`, `win32`, … */
+  readonly platform: string;
+  /** Of the user; `undefined` where there is none. */
+  readonly homeDirectory: string | undefined;
   /** Of this Node: `26.10.0`. */
   readonly nodeVersion: string;
   /** How many files and sockets a process may have open; `undefined` where nobody tells. */
@@ -78,4 +84,12 @@ export interface Machine {
   ): Promise<{ readonly kind: "free" } | { readonly kind: "taken" } | { readonly kind: "impossible"; readonly reason: string }>;
   /** The text of a settings file, or `undefined` when there is none. Throws when it cannot be read. */
   readFile(path: string): string | undefined;
+  /** Where a program is, by its name as a shell looks for it, or by its path. */
+  findProgram(name: string): string | undefined;
+  /**
+   * Runs a program on this terminal; what it writes goes to stderr.
+   * @returns its exit code; that of a shell when a signal ended it
+   * @throws {TroupeError} `UNAVAILABLE` when it cannot be started
+   */
+  runProgram(path: string, argv: readonly string[]): Promise<number>;
 }

@@ -8,13 +8,16 @@
 import { Command, CommanderError } from "commander";
 import { TroupeError } from "../core/errors.ts";
 import { cancelCommand } from "./commands/cancel.ts";
+import { completionCommand } from "./commands/completion.ts";
 import { configCommand } from "./commands/config.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downloadCommand } from "./commands/download.ts";
 import { groupsCommand } from "./commands/groups.ts";
+import { linkCommand } from "./commands/link.ts";
 import { listCommand } from "./commands/ls.ts";
 import { nodesCommand } from "./commands/nodes.ts";
+import { playCommand } from "./commands/play.ts";
 import { sizeCommand } from "./commands/size.ts";
 import { uploadCommand } from "./commands/upload.ts";
 import { uploadsCommand } from "./commands/uploads.ts";
@@ -29,12 +32,15 @@ const COMMANDS: readonly Definition[] = [
   sizeCommand,
   deleteCommand,
   listCommand,
+  linkCommand,
+  playCommand,
   groupsCommand,
   nodesCommand,
   uploadsCommand,
   cancelCommand,
   configCommand,
   doctorCommand,
+  completionCommand,
 ];
 
 const EXAMPLES = `

@@ -15,11 +15,11 @@ const SAMPLES_MAX = 40;
 export class TransferDisplay {
   readonly #terminal: Terminal;
   readonly #clock: Clock;
-  readonly #label: string;
-  /** `undefined` for a stream whose end nobody knows. */
-  readonly #totalBytes: number | undefined;
-  readonly #bar: ProgressBar | undefined;
-  readonly #samples: { readonly atMs: number; readonly doneBytes: number }[] = [];
+  #label: string;
+  /** `undefined` for a stream whose end nobody knows, and while files are still being counted. */
+  #totalBytes: number | undefined;
+  #bar: ProgressBar | undefined;
+  readonly #samples: { readonly atMs: number; doneBytes: number }[] = [];
   #shownMs: number;
 
   constructor(terminal: Terminal, clock: Clock, label: string, totalBytes: number | undefined) {
@@ -29,6 +29,18 @@ export class TransferDisplay {
     this.#totalBytes = totalBytes;
     this.#shownMs = clock.nowMs();
     this.#bar = terminal.isTerminal && totalBytes !== undefined ? terminal.openBar(this.#label, totalBytes) : undefined;
+  }
+
+  /** The end is known now. Once, where it was not known at the beginning. */
+  setTotal(label: string, totalBytes: number): void {
+    this.#label = printable(label);
+    this.#totalBytes = totalBytes;
+    if (this.#terminal.isTerminal) this.#bar = this.#terminal.openBar(this.#label, totalBytes);
+  }
+
+  /** So many bytes are done without having moved: they are no part of the rate. */
+  found(bytes: number): void {
+    for (const sample of this.#samples) sample.doneBytes += bytes;
   }
 
   /** @param state what goes on besides the transfer, in a word */
@@ -49,8 +61,18 @@ export class TransferDisplay {
 
   /** A line of its own, about what is shown. */
   say(text: string): void {
-    if (this.#bar === undefined) this.#terminal.err(`${this.#label}: ${text}\n`);
-    else this.#bar.say(`${this.#label}: ${text}`);
+    this.line(`${this.#label}: ${text}`);
+  }
+
+  /** A line of its own. */
+  line(text: string): void {
+    if (this.#bar === undefined) this.#terminal.err(`${text}\n`);
+    else this.#bar.say(text);
+  }
+
+  /** Somebody else writes to the terminal now. */
+  clear(): void {
+    this.#bar?.clear();
   }
 
   end(): void {

@@ -29,6 +29,10 @@ export interface Session {
   readonly client: TroupeClient;
   /** The value of `--token` or `TROUPE_TOKEN`. */
   readonly token: string | undefined;
+  /** On whose behalf, as far as that is known here: a secret alone does not say. */
+  readonly owner: string;
+  /** A gateway is asked, and not the actors themselves. */
+  readonly hasGateway: boolean;
   /** The file's URL; its ID where no gateway is there to have one. */
   addressOf(file: { readonly fileId: string; readonly url: string }): Promise<string>;
 }
@@ -72,6 +76,8 @@ function gatewaySession(common: Common, { gateway: named }: GlobalOptions): Sess
   let client: TroupeClient | undefined;
   return {
     ...common,
+    owner: token?.includes(":") === true ? token.slice(0, token.indexOf(":")) : "",
+    hasGateway: true,
     gateway,
     gatewayFlag: named === undefined ? "" : `--gateway ${quoted(named)} `,
     get client() {
@@ -94,11 +100,14 @@ function actorsSession(common: Common, options: GlobalOptions, nats: string): Se
     );
   parseEngineUrl(nats, ["nats:", "tls:"], "nats://user:password@host:4222", true);
   const gateway = withoutPassword(nats);
-  const actors = context.openActors(nats, options.owner ?? (environment["TROUPE_OWNER"] || LOCAL_PRINCIPAL.owner));
+  const owner = options.owner ?? (environment["TROUPE_OWNER"] || LOCAL_PRINCIPAL.owner);
+  const actors = context.openActors(nats, owner);
   let client: TroupeClient | undefined;
   return {
     ...common,
     token: undefined,
+    owner,
+    hasGateway: false,
     gateway,
     gatewayFlag: `${options.nats === undefined ? "" : `--nats ${quoted(gateway)} `}${options.owner === undefined ? "" : `--owner ${quoted(options.owner)} `}`,
     get client() {

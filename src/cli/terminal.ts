@@ -49,6 +49,7 @@ function openBar(stream: NodeJS.WriteStream, label: string, totalBytes: number):
     update: (doneBytes, note) => bar.update(totalBytes === 0 ? 1 : doneBytes, { label: shown, note }),
     // The bar's line is wiped for the text, and drawn again below it.
     say: (text) => void stream.write(`\r\u001b[K${text}\n`),
+    clear: () => void stream.write("\r\u001b[K"),
     stop: () => bar.stop(),
   };
 }

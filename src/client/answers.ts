@@ -20,6 +20,15 @@ export const storedFile = z.looseObject({
 });
 export type StoredFile = z.output<typeof storedFile>;
 
+/** What whoever knows a digest is asked, to show that they have the bytes, too. */
+export const possessionChallenge = z.object({
+  /** Hex; the key of the HMAC. */
+  nonce: z.string().regex(/^(?:[0-9a-f]{2})+$/),
+  /** Offset and bytes of each span of the file, in the order they go into the HMAC. */
+  ranges: z.array(z.tuple([bytes, bytes])),
+});
+export type PossessionChallenge = z.output<typeof possessionChallenge>;
+
 export const createdUpload = z.looseObject({
   uploadId: identity,
   chunkBytes: bytes.positive(),
@@ -27,10 +36,11 @@ export const createdUpload = z.looseObject({
   state: uploadState,
   missing: indexRanges,
   missingTruncated: z.boolean().default(false),
+  challenge: possessionChallenge.optional(),
 });
 export type CreatedUpload = z.output<typeof createdUpload>;
 
-export const uploadProgress = createdUpload.omit({ uploadId: true }).extend({
+export const uploadProgress = createdUpload.omit({ uploadId: true, challenge: true }).extend({
   uploadId: identity.optional(),
   name: z.string().optional(),
   since: z.string().optional(),
@@ -41,6 +51,9 @@ export const uploadProgress = createdUpload.omit({ uploadId: true }).extend({
   fileId: fileId.optional(),
 });
 export type UploadProgress = z.output<typeof uploadProgress>;
+
+export const signedLink = z.looseObject({ url: z.string(), expires: z.string().nullish() });
+export type SignedLink = z.output<typeof signedLink>;
 
 export const chunkAnswer = z.object({ index: count, receivedCount: count, copies: count.optional() });
 export type ChunkAnswer = z.output<typeof chunkAnswer>;

@@ -4,12 +4,15 @@
  * L1: after a failure the server is asked what it has; a chunk it has is sent again only to compare it.
  * L2: memory does not grow with the chunk's size: a body is read from the disk block by block as the connection takes it.
  * L3: when one chunk fails for good, the others are stopped, and all have ended before the failure is told.
+ * L4: a chunk leaves only in one of the slots, which other files may share, and not faster than the pace.
  */
 import { readFully } from "../core/durable.ts";
 import { READ_BLOCK_BYTES } from "../core/limits.ts";
 import type { DiskFile } from "../core/ports/disk.ts";
 import { type AgainPorts, again, MOVING_POLICY, pauseOrGiveUp, throwIfCancelled } from "./again.ts";
-import type { UploadProgress } from "./answers.ts";
+import type { ChunkAnswer, UploadProgress } from "./answers.ts";
+import { type Pace, paced } from "./pace.ts";
+import type { Slots } from "./slots.ts";
 import type { TroupeClient } from "./troupe-client.ts";
 
 export interface ChunkLanesOptions {
@@ -19,7 +22,8 @@ export interface ChunkLanesOptions {
   readonly uploadId: string;
   readonly sizeBytes: number;
   readonly chunkBytes: number;
-  readonly parallel: number;
+  readonly slots: Slots;
+  readonly pace?: Pace | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Bytes on their way or arrived; negative when a body has to be sent again. */
   readonly onBytes: (change: number) => void;
@@ -34,10 +38,13 @@ export class ChunkLanes {
     this.#options = options;
   }
 
-  /** Resolves when every chunk of the ranges has been acknowledged. */
-  async send(missing: Ranges): Promise<void> {
+  /**
+   * Resolves when every chunk of the ranges has been acknowledged.
+   * @param until ends it as the signal of the options does
+   */
+  async send(missing: Ranges, until?: AbortSignal): Promise<void> {
     const stop = new AbortController();
-    const signal = this.#options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, this.#options.signal]);
+    const signal = AbortSignal.any([stop.signal, this.#options.signal, until].filter((each) => each !== undefined));
     const indexes = indexesOf(missing);
     // The first failure is the reason; those it causes in the other lanes are not.
     const failures: unknown[] = [];
@@ -50,7 +57,7 @@ export class ChunkLanes {
         stop.abort();
       }
     };
-    await Promise.all(Array.from({ length: this.#options.parallel }, lane));
+    await Promise.all(Array.from({ length: this.#options.slots.count }, lane));
     if (failures.length > 0) throw failures[0];
   }
 
@@ -59,17 +66,8 @@ export class ChunkLanes {
    * @throws {TroupeError} `CHUNK_CONFLICT` when it has other bytes
    */
   async compare(index: number): Promise<void> {
-    const { client, ports, uploadId, signal } = this.#options;
-    const sizeBytes = this.lengthOf(index);
-    await again(MOVING_POLICY, ports, signal, () =>
-      client.chunk(
-        uploadId,
-        index,
-        sizeBytes,
-        this.#body(index, sizeBytes, () => undefined),
-        signal,
-      ),
-    );
+    const { ports, signal } = this.#options;
+    await again(MOVING_POLICY, ports, signal, () => this.#put(index, () => undefined, signal));
   }
 
   /** Bytes of a chunk: all have `chunkBytes`, the last one the rest. */
@@ -79,7 +77,6 @@ export class ChunkLanes {
 
   async #sendChunk(index: number, signal: AbortSignal): Promise<void> {
     const { client, ports, uploadId, onBytes } = this.#options;
-    const sizeBytes = this.lengthOf(index);
     for (let attempt = 1; ; attempt += 1) {
       let sentBytes = 0;
       const count = (bytes: number): void => {
@@ -87,8 +84,8 @@ export class ChunkLanes {
         onBytes(bytes);
       };
       try {
-        await client.chunk(uploadId, index, sizeBytes, this.#body(index, sizeBytes, count), signal);
-        onBytes(sizeBytes - sentBytes);
+        await this.#put(index, count, signal);
+        onBytes(this.lengthOf(index) - sentBytes);
         return;
       } catch (error) {
         onBytes(-sentBytes);
@@ -96,17 +93,29 @@ export class ChunkLanes {
       }
       // L1: the answer may have been lost after the chunk arrived.
       const progress = await again(MOVING_POLICY, ports, signal, () => client.status(uploadId, signal));
-      if (!isMissing(progress, index)) return onBytes(sizeBytes);
+      if (!isMissing(progress, index)) return onBytes(this.lengthOf(index));
     }
   }
 
-  async *#body(index: number, sizeBytes: number, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  #put(index: number, count: (bytes: number) => void, signal: AbortSignal | undefined): Promise<ChunkAnswer> {
+    const { client, uploadId, slots } = this.#options;
+    return slots.during(signal, () => client.chunk(uploadId, index, this.lengthOf(index), this.#body(index, count, signal), signal));
+  }
+
+  async *#body(index: number, count: (bytes: number) => void, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+    for await (const block of paced(this.#blocks(index), this.#options.pace, signal)) {
+      yield block;
+      count(block.length);
+    }
+  }
+
+  async *#blocks(index: number): AsyncGenerator<Uint8Array> {
     const { file, chunkBytes } = this.#options;
+    const sizeBytes = this.lengthOf(index);
     for (let offset = 0; offset < sizeBytes; offset += READ_BLOCK_BYTES) {
       const block = new Uint8Array(Math.min(READ_BLOCK_BYTES, sizeBytes - offset));
       await readFully(file, block, index * chunkBytes + offset);
       yield block;
-      count(block.length);
     }
   }
 }

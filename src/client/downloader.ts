@@ -13,6 +13,7 @@ import type { Hasher } from "../core/ports/hasher.ts";
 import { type AgainPorts, MOVING_POLICY, pauseOrGiveUp, throwIfCancelled } from "./again.ts";
 import type { StoredFile } from "./answers.ts";
 import { spanOf, type WantedRange } from "./byte-range.ts";
+import { type Pace, paced } from "./pace.ts";
 import type { TroupeClient } from "./troupe-client.ts";
 
 export interface DownloaderPorts extends AgainPorts {
@@ -22,6 +23,7 @@ export interface DownloaderPorts extends AgainPorts {
 export interface DownloadPlan {
   readonly file: StoredFile;
   readonly range?: WantedRange | undefined;
+  readonly pace?: Pace | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
 }
@@ -75,13 +77,13 @@ export async function downloadToFile(
 
 /** The bytes in order. When the whole file is wanted, its digest is verified before the iteration ends. */
 export async function* downloadBlocks(client: TroupeClient, ports: DownloaderPorts, plan: DownloadPlan): AsyncGenerator<Uint8Array> {
-  const { file, range, signal, onProgress } = plan;
+  const { file, range, pace, signal, onProgress } = plan;
   const { offset, end } = range === undefined ? { offset: 0, end: file.size } : spanOf(range, file.size);
   const isWhole = offset === 0 && end === file.size;
   const hash = isWhole ? ports.hasher.stream("blake3") : undefined;
   let doneBytes = 0;
   onProgress?.(0, end - offset);
-  for await (const block of resumedBlocks(client, ports, file.fileId, offset, end, signal)) {
+  for await (const block of paced(resumedBlocks(client, ports, file.fileId, offset, end, signal), pace, signal)) {
     hash?.update(block);
     yield block;
     doneBytes += block.length;

@@ -5,6 +5,7 @@
  * Errors are {@link TroupeError}s with the code the gateway gave. `facts.unreachable` is set when no answer came at all.
  */
 import type { z } from "zod";
+import type { DigestClaim } from "../core/digest.ts";
 import { TroupeError } from "../core/errors.ts";
 import { CLIENT_ANSWER_BYTES_MAX, CLIENT_SILENCE_MS_MAX, MERGE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Clock } from "../core/ports/clock.ts";
@@ -20,7 +21,9 @@ import {
   createdUpload,
   type FilePage,
   filePage,
+  type SignedLink,
   type StoredFile,
+  signedLink,
   storedFile,
   type UploadPage,
   type UploadProgress,
@@ -44,12 +47,13 @@ export interface UploadRequest {
   readonly size: number;
   readonly contentType?: string | undefined;
   readonly chunkBytes?: number | undefined;
+  readonly digest?: DigestClaim | undefined;
   readonly app?: string | undefined;
   readonly user?: string | undefined;
   readonly idempotencyKey: string;
 }
 
-/** A file at once when its content was known, otherwise an upload to be filled. */
+/** A file at once when its content was known and ours, otherwise an upload to be filled, perhaps with a challenge. */
 export type Created = { readonly kind: "upload"; readonly upload: CreatedUpload } | { readonly kind: "file"; readonly file: StoredFile };
 
 /** A file once merged; until then the merge goes on at the server. */
@@ -101,8 +105,18 @@ export class TroupeClient {
 
   async create(request: UploadRequest, signal?: AbortSignal): Promise<Created> {
     const answer = await this.#json("/api/v1/uploads", { method: "POST", body: JSON.stringify(request), headers: JSON_BODY, signal });
-    const upload = createdUpload.safeParse(answer.value);
-    return upload.success ? { kind: "upload", upload: upload.data } : { kind: "file", file: this.#read(storedFile, answer.value) };
+    return this.#created(answer.value);
+  }
+
+  /**
+   * Answers the challenge of a creation; it is heard once.
+   * @param hmac hex
+   * @returns a file, or the upload that goes on
+   */
+  async prove(uploadId: string, hmac: string, signal?: AbortSignal): Promise<Created> {
+    const path = `/api/v1/uploads/${uploadId}/proof`;
+    const answer = await this.#json(path, { method: "POST", body: JSON.stringify({ hmac }), headers: JSON_BODY, signal });
+    return this.#created(answer.value);
   }
 
   /** `bytes` is asked for once; `onBytes` is told of each block as it leaves. */
@@ -122,9 +136,10 @@ export class TroupeClient {
     return this.#read(uploadProgress, (await this.#json(`/api/v1/uploads/${encodeURIComponent(uploadId)}`, { signal })).value);
   }
 
-  /** Never waits for the merge: ask {@link status}, then this again. */
-  async merge(uploadId: string, signal?: AbortSignal): Promise<Merged> {
-    const answer = await this.#json(`/api/v1/uploads/${uploadId}/merge`, { method: "POST", headers: { prefer: "respond-async" }, signal });
+  /** Unless it is to wait: when the merge has only begun, ask {@link status}, then this again. */
+  async merge(uploadId: string, wait = false, signal?: AbortSignal): Promise<Merged> {
+    const headers: HttpHeaders = wait ? {} : { prefer: "respond-async" };
+    const answer = await this.#json(`/api/v1/uploads/${uploadId}/merge`, { method: "POST", headers, signal });
     return answer.status === 202 ? { kind: "merging" } : { kind: "file", file: this.#read(storedFile, answer.value) };
   }
 
@@ -149,14 +164,24 @@ export class TroupeClient {
       readonly app?: string | undefined;
       readonly user?: string | undefined;
       readonly cursor?: string | undefined;
+      readonly limit?: number | undefined;
     },
     signal?: AbortSignal,
   ): Promise<FilePage> {
-    return this.#read(filePage, (await this.#json(`/api/v1/files${queryOf(query)}`, { signal })).value);
+    const { limit, ...texts } = query;
+    const parameters = queryOf({ ...texts, limit: limit === undefined ? undefined : String(limit) });
+    return this.#read(filePage, (await this.#json(`/api/v1/files${parameters}`, { signal })).value);
   }
 
   async remove(fileId: string, signal?: AbortSignal): Promise<void> {
     await this.#discard(`/api/v1/files/${fileId}`, { method: "DELETE", signal });
+  }
+
+  /** A URL with which anyone may read this file, until it expires; with the server's own time unless said. */
+  async link(fileId: string, expiresSeconds: number | undefined, signal?: AbortSignal): Promise<SignedLink> {
+    const path = `/api/v1/files/${fileId}/link`;
+    const answer = await this.#json(path, { method: "POST", body: JSON.stringify({ expiresSeconds }), headers: JSON_BODY, signal });
+    return this.#read(signedLink, answer.value);
   }
 
   async cluster(signal?: AbortSignal): Promise<ClusterReport> {
@@ -243,6 +268,11 @@ export class TroupeClient {
       throw error.facts["unexplained"] === true && STRANGE_STATUSES.has(response.status) ? strangerError(this.#name, error) : error;
     }
     return { response, watch };
+  }
+
+  #created(value: unknown): Created {
+    const upload = createdUpload.safeParse(value);
+    return upload.success ? { kind: "upload", upload: upload.data } : { kind: "file", file: this.#read(storedFile, value) };
   }
 
   #read<Shape extends z.ZodType>(shape: Shape, value: unknown): z.output<Shape> {

@@ -3,21 +3,34 @@
  *
  * U1: only chunks the server says it misses are sent; of an upload taken up again the first and the last chunk it has go first, to be
  *     compared, so that parts of two files are never joined.
- * U2: the merge is asked for without waiting, so that no connection has to outlast the verification of a large file.
+ * U2: the merge of a large file is asked for without waiting, so that no connection has to outlast its verification.
  * U3: success means that the server's BLAKE3 is that of the local file, read separately; and the file did not change meanwhile.
+ * U4: bytes the server has are not sent: a small file's digest is known before it is sent, a large one's is computed meanwhile, and
+ *     the server is asked as soon as it is there. The upload under way is cancelled only when the file is there.
  */
 
-import { readFully } from "../core/durable.ts";
 import { TroupeError } from "../core/errors.ts";
-import { CHUNK_COUNT_MAX, CLIENT_PARALLEL_DEFAULT, CLIENT_PARALLEL_MAX, MISSING_RANGES_MAX, READ_BLOCK_BYTES } from "../core/limits.ts";
+import {
+  CHUNK_COUNT_MAX,
+  CLIENT_DIGEST_FIRST_BYTES_MAX,
+  CLIENT_INSTANT_BYTES_MIN,
+  CLIENT_PARALLEL_DEFAULT,
+  MISSING_RANGES_MAX,
+} from "../core/limits.ts";
 import type { Disk, DiskFile, FileStatus } from "../core/ports/disk.ts";
 import type { Hasher } from "../core/ports/hasher.ts";
 import { randomIdentity } from "../core/ports/random.ts";
-import { isEnded, type UploadState } from "../core/shapes.ts";
-import { type AgainPorts, again, MOVING_POLICY, pauseOrGiveUp, STARTING_POLICY, sleepUnlessAborted, throwIfCancelled } from "./again.ts";
+import type { UploadState } from "../core/shapes.ts";
+import { type AgainPorts, again, STARTING_POLICY } from "./again.ts";
 import type { StoredFile } from "./answers.ts";
 import { ChunkLanes } from "./chunk-lanes.ts";
-import type { TroupeClient } from "./troupe-client.ts";
+import { digestOf } from "./file-digest.ts";
+import { mergeUpload } from "./merging.ts";
+import type { Pace } from "./pace.ts";
+import { createWithProof } from "./possession.ts";
+import { Slots } from "./slots.ts";
+import { checkSameFile, isOver, type OpenUpload, takeUp } from "./taking-up.ts";
+import type { Created, TroupeClient } from "./troupe-client.ts";
 
 export interface UploaderPorts extends AgainPorts {
   readonly disk: Disk;
@@ -27,8 +40,18 @@ export interface UploaderPorts extends AgainPorts {
 export interface TransferProgress {
   readonly doneBytes: number;
   readonly totalBytes: number;
-  /** What the server is doing once all bytes are there. */
-  readonly state: UploadState;
+  /** What goes on besides sending: the file is read for its digest, or what the server does once all bytes are there. */
+  readonly state: UploadState | "reading";
+}
+
+/** An upload that chunks are about to be sent to. */
+export interface BegunUpload {
+  readonly uploadId: string;
+  readonly chunkCount: number;
+  /** What the server has already. */
+  readonly receivedBytes: number;
+  /** It was begun before. */
+  readonly isContinued: boolean;
 }
 
 export interface UploadPlan {
@@ -39,30 +62,27 @@ export interface UploadPlan {
   readonly user?: string | undefined;
   readonly contentType?: string | undefined;
   readonly chunkBytes?: number | undefined;
-  /** An upload of the same file that was begun earlier. */
+  /** An upload of the same file that was begun earlier; when it cannot be gone on with, that is an error. */
   readonly resume?: string | undefined;
+  /** The same, when nobody insists: one that has ended, or is of another file, makes room for a new one. */
+  readonly begun?: string | undefined;
+  /** Know the digest before anything is sent, also of a large file. */
+  readonly isDigestFirst?: boolean | undefined;
+  /** A file of this name and size at the server: if its digest is this file's, it is the answer. */
+  readonly same?: StoredFile | undefined;
   /** Chunks on their way at a time. */
-  readonly parallel?: number | undefined;
+  readonly slots?: Slots | undefined;
+  readonly pace?: Pace | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** From here on the upload can be resumed or cancelled by its ID. */
-  readonly onUpload?: ((uploadId: string, chunkCount: number) => void) | undefined;
+  /** From here on the upload can be gone on with or cancelled by its ID; no chunk leaves before this has resolved. */
+  readonly onUpload?: ((upload: BegunUpload) => void | Promise<void>) | undefined;
+  /** What was begun cannot be gone on with, and why. */
+  readonly onAnew?: ((reason: TroupeError) => void) | undefined;
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined;
-}
-
-/** An upload at the server, and the chunks it misses. */
-interface OpenUpload {
-  readonly uploadId: string;
-  readonly chunkBytes: number;
-  readonly state: UploadState;
-  readonly missing: readonly (readonly [number, number])[];
-  /** There may be more after the last of them. */
-  readonly missingTruncated: boolean;
 }
 
 /** One for each full list of missing ranges the largest upload can have, and some for chunks a server lost. */
 const SEND_ROUNDS_MAX = Math.ceil(CHUNK_COUNT_MAX / MISSING_RANGES_MAX) + 3;
-const MERGE_POLL_MIN_MS = 100;
-const MERGE_POLL_MAX_MS = 2_000;
 
 /**
  * @throws {TroupeError} what the server said; `PRECONDITION_FAILED` when the file changed or is not the one the upload was begun
@@ -86,10 +106,9 @@ export async function uploadFile(client: TroupeClient, ports: UploaderPorts, pla
       }
     };
     // Both begin at once: reading the file for its digest is faster than any line, and what it reads the lanes find in memory.
-    const [digest, stored] = await Promise.all([
-      half(digestOf(file, before.sizeBytes, ports.hasher, signal)),
-      half(store(client, ports, { ...plan, signal }, file, before)),
-    ]);
+    const digesting = half(digestOf(file, before.sizeBytes, ports.hasher, signal));
+    const sending = new Sending(client, ports, { ...plan, signal }, file, before, digesting);
+    const [digest, stored] = await Promise.all([digesting, half(sending.store())]);
     if (digest === undefined || stored === undefined) throw failures[0];
     if (stored.digest.blake3 !== digest) {
       throw new TroupeError(
@@ -107,165 +126,195 @@ export async function uploadFile(client: TroupeClient, ports: UploaderPorts, pla
   }
 }
 
-async function store(
-  client: TroupeClient,
-  ports: UploaderPorts,
-  plan: UploadPlan,
-  file: DiskFile,
-  before: FileStatus,
-): Promise<StoredFile> {
-  const opened = await openUpload(client, ports, plan, before.sizeBytes);
-  if ("file" in opened) return opened.file;
-  const { uploadId, chunkBytes } = opened;
-  const chunkCount = Math.ceil(before.sizeBytes / chunkBytes);
-  let doneBytes = 0;
-  let state = opened.state;
-  const report = (): void => plan.onProgress?.({ doneBytes, totalBytes: before.sizeBytes, state });
-  const lanes = new ChunkLanes({
-    client,
-    ports,
-    file,
-    uploadId,
-    chunkBytes,
-    sizeBytes: before.sizeBytes,
-    parallel: Math.max(1, Math.min(CLIENT_PARALLEL_MAX, plan.parallel ?? CLIENT_PARALLEL_DEFAULT)),
-    signal: plan.signal,
-    onBytes: (change) => {
-      doneBytes += change;
-      report();
-    },
-  });
-  let { missing } = opened;
-  const { resume } = plan;
-  if (resume !== undefined && state === "receiving") await checkSameFile(lanes, resume, plan.path, opened, chunkCount);
-  plan.onUpload?.(uploadId, chunkCount);
-  for (let round = 0; round < SEND_ROUNDS_MAX; round += 1) {
-    const missingBytes = missing.reduce((sum, [first, last]) => sum + (last - first) * chunkBytes + lanes.lengthOf(last), 0);
-    doneBytes = before.sizeBytes - missingBytes;
-    report();
-    await lanes.send(missing);
-    await checkUnchanged(ports.disk, plan.path, before);
-    const outcome = await merge(client, ports, uploadId, plan.signal, (next) => {
-      state = next;
-      report();
-    });
-    if ("file" in outcome) return outcome.file;
-    // A list of missing chunks is cut after its first thousand ranges, so there may be more to send.
-    missing = outcome.missing;
-  }
-  throw new TroupeError("INTERNAL", `The server misses chunks of upload ${uploadId} however often they are sent.`);
-}
+/** One file on its way. */
+class Sending {
+  readonly #client: TroupeClient;
+  readonly #ports: UploaderPorts;
+  readonly #plan: UploadPlan;
+  readonly #file: DiskFile;
+  readonly #before: FileStatus;
+  /** BLAKE3 in hex; `undefined` when that failed, and everything is being stopped. */
+  readonly #digest: Promise<string | undefined>;
+  #doneBytes = 0;
+  #state: TransferProgress["state"] = "init";
 
-async function openUpload(
-  client: TroupeClient,
-  ports: UploaderPorts,
-  plan: UploadPlan,
-  sizeBytes: number,
-): Promise<OpenUpload | { readonly file: StoredFile }> {
-  const { resume, signal } = plan;
-  if (resume === undefined) {
+  constructor(
+    client: TroupeClient,
+    ports: UploaderPorts,
+    plan: UploadPlan,
+    file: DiskFile,
+    before: FileStatus,
+    digest: Promise<string | undefined>,
+  ) {
+    this.#client = client;
+    this.#ports = ports;
+    this.#plan = plan;
+    this.#file = file;
+    this.#before = before;
+    this.#digest = digest;
+  }
+
+  async store(): Promise<StoredFile> {
+    const earlier = await this.#takenUp();
+    if (earlier === undefined) return await this.#anew();
+    return "file" in earlier ? earlier.file : await this.#fill(earlier, true);
+  }
+
+  async #takenUp(): Promise<OpenUpload | { readonly file: StoredFile } | undefined> {
+    const { resume, begun, path, signal, onAnew } = this.#plan;
+    const uploadId = resume ?? begun;
+    if (uploadId === undefined) return undefined;
+    try {
+      const found = await takeUp(this.#client, this.#ports, uploadId, { path, sizeBytes: this.#before.sizeBytes, signal });
+      if ("uploadId" in found && found.state === "receiving") await checkSameFile(this.#lanes(found), path, found, this.#chunkCount(found));
+      return found;
+    } catch (error) {
+      if (resume !== undefined || !isOver(error)) throw error;
+      onAnew?.(error);
+      return undefined;
+    }
+  }
+
+  async #anew(): Promise<StoredFile> {
+    const { isDigestFirst, same } = this.#plan;
+    const { sizeBytes } = this.#before;
+    const isDigestAwaited = isDigestFirst === true || same !== undefined || sizeBytes <= CLIENT_DIGEST_FIRST_BYTES_MAX;
+    if (isDigestAwaited && sizeBytes > CLIENT_DIGEST_FIRST_BYTES_MAX) this.#report("reading");
+    const digest = isDigestAwaited ? await this.#digest : undefined;
+    if (digest !== undefined && same?.digest.blake3 === digest) return same;
+    const created = await this.#create(digest, this.#plan.signal);
+    return created.kind === "file" ? created.file : await this.#fill(created.upload, false);
+  }
+
+  /** With a digest, the content need not be sent when the server has it. */
+  async #create(digest: string | undefined, signal: AbortSignal | undefined): Promise<Created> {
+    const { name, contentType, chunkBytes, app, user } = this.#plan;
+    const { sizeBytes: size } = this.#before;
     // The same key each time: an answer that was lost does not leave a second upload behind.
-    const idempotencyKey = randomIdentity(ports.random);
-    const { name, contentType, chunkBytes, app, user } = plan;
-    const created = await again(STARTING_POLICY, ports, signal, () =>
-      client.create({ name, size: sizeBytes, contentType, chunkBytes, app, user, idempotencyKey }, signal),
-    );
-    return created.kind === "file" ? { file: created.file } : created.upload;
+    const idempotencyKey = randomIdentity(this.#ports.random);
+    const claim = digest === undefined || size === 0 ? {} : { digest: { algorithm: "blake3", value: digest } as const };
+    const request = { name, size, contentType, chunkBytes, app, user, idempotencyKey, ...claim };
+    return await createWithProof(this.#client, this.#ports, this.#file, request, signal);
   }
-  const progress = await again(STARTING_POLICY, ports, signal, () => client.status(resume, signal));
-  if (progress.size !== undefined && progress.size !== sizeBytes) {
-    throw new TroupeError(
-      "PRECONDITION_FAILED",
-      `Upload ${resume} is of a file of ${progress.size} bytes, and ${plan.path} has ${sizeBytes}.`,
-    );
-  }
-  const { fileId } = progress;
-  if (progress.state === "merged" && fileId !== undefined)
-    return { file: await again(STARTING_POLICY, ports, signal, () => client.file(fileId, signal)) };
-  if (isEnded(progress.state)) throw endedError(resume, progress.state, progress.lastError?.detail);
-  return { ...progress, uploadId: resume };
-}
 
-/** @throws {TroupeError} `PRECONDITION_FAILED` when the upload has chunks of another file */
-async function checkSameFile(lanes: ChunkLanes, uploadId: string, path: string, opened: OpenUpload, chunkCount: number): Promise<void> {
-  for (const index of outermostReceived(opened, chunkCount)) {
+  async #fill(opened: OpenUpload, isContinued: boolean): Promise<StoredFile> {
+    const { uploadId } = opened;
+    const chunkCount = this.#chunkCount(opened);
+    const lanes = this.#lanes(opened);
+    this.#state = opened.state;
+    this.#count(lanes, opened, opened.missing);
+    await this.#plan.onUpload?.({ uploadId, chunkCount, receivedBytes: this.#doneBytes, isContinued });
+    // What knew its digest before has asked.
+    const isAsking = isContinued ? this.#plan.resume === undefined : !this.#hasAsked();
+    const found = isAsking ? await this.#sendUnlessKnown(lanes, opened) : await lanes.send(opened.missing);
+    return found ?? (await this.#merged(lanes, opened));
+  }
+
+  #hasAsked(): boolean {
+    const { isDigestFirst, same } = this.#plan;
+    return isDigestFirst === true || same !== undefined || this.#before.sizeBytes <= CLIENT_DIGEST_FIRST_BYTES_MAX;
+  }
+
+  /** Sends, and meanwhile asks for the file by its digest (U4). @returns the file when it came that way */
+  async #sendUnlessKnown(lanes: ChunkLanes, { uploadId, missing }: OpenUpload): Promise<StoredFile | undefined> {
+    const known = new AbortController();
+    const asking = new AbortController();
+    const attempt = this.#askByDigest(asking.signal).then((file) => {
+      if (file !== undefined) known.abort();
+      return file;
+    });
     try {
-      await lanes.compare(index);
+      await lanes.send(missing, known.signal);
     } catch (error) {
-      if (!(error instanceof TroupeError) || error.code !== "CHUNK_CONFLICT") throw error;
-      throw new TroupeError(
-        "PRECONDITION_FAILED",
-        `${path} is not the file that upload ${uploadId} was begun with: chunk ${index} differs. Nothing was changed; upload it without --resume.`,
-        { cause: error },
-      );
-    }
-  }
-}
-
-/** The first and the last chunk the server is known to have: none, one or two. */
-function outermostReceived({ missing, missingTruncated }: OpenUpload, chunkCount: number): number[] {
-  const found = new Set<number>();
-  const [head, tail] = [missing[0], missing.at(-1)];
-  const first = head?.[0] === 0 ? head[1] + 1 : 0;
-  // What comes after a list that was cut is not known.
-  const end = missingTruncated && tail !== undefined ? tail[1] + 1 : chunkCount;
-  const last = tail !== undefined && tail[1] === end - 1 ? tail[0] - 1 : end - 1;
-  if (first < end) found.add(first);
-  if (last >= first) found.add(last);
-  return [...found];
-}
-
-/** Asks for the merge and watches it (U2). Chunks still missing are an answer, not an error. */
-async function merge(
-  client: TroupeClient,
-  ports: UploaderPorts,
-  uploadId: string,
-  signal: AbortSignal | undefined,
-  onState: (state: UploadState) => void,
-): Promise<{ readonly file: StoredFile } | { readonly missing: OpenUpload["missing"] }> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      const merged = await client.merge(uploadId, signal);
-      if (merged.kind === "file") return { file: merged.file };
-      const progress = await watchMerge(client, ports, uploadId, signal, onState);
-      const { fileId } = progress;
-      if (progress.state === "merged" && fileId !== undefined)
-        return { file: await again(MOVING_POLICY, ports, signal, () => client.file(fileId, signal)) };
-      if (progress.state !== "receiving") throw endedError(uploadId, progress.state, progress.lastError?.detail);
-      // It went back: either chunks are missing, or something it needs was away and merging again may help.
-      if (progress.missing.length > 0) return { missing: progress.missing };
-      throw new TroupeError("UNAVAILABLE", progress.lastError?.detail ?? "The merge was put off.");
-    } catch (error) {
-      if (error instanceof TroupeError && error.code === "UPLOAD_INCOMPLETE") {
-        const progress = await again(MOVING_POLICY, ports, signal, () => client.status(uploadId, signal));
-        if (progress.missing.length > 0) return { missing: progress.missing };
+      if (!known.signal.aborted) {
+        asking.abort();
+        await attempt;
+        throw error;
       }
-      await pauseOrGiveUp(error, MOVING_POLICY, attempt, ports, signal);
+    }
+    // A merge beside it could make two files of one.
+    const file = await attempt;
+    if (file !== undefined) await this.#discard(uploadId);
+    return file;
+  }
+
+  /** Never rejects: whatever is wrong, the bytes are on their way. */
+  async #askByDigest(signal: AbortSignal): Promise<StoredFile | undefined> {
+    const digest = await this.#digest;
+    if (digest === undefined || this.#before.sizeBytes - this.#doneBytes < CLIENT_INSTANT_BYTES_MIN) return undefined;
+    try {
+      const created = await this.#create(digest, signal);
+      if (created.kind === "file") return created.file;
+      await this.#discard(created.upload.uploadId);
+    } catch (error) {
+      if (!(error instanceof TroupeError)) throw error;
+    }
+    return undefined;
+  }
+
+  /** An upload that is not needed; one that cannot be cancelled now expires. */
+  async #discard(uploadId: string): Promise<void> {
+    const { signal } = this.#plan;
+    try {
+      await again(STARTING_POLICY, this.#ports, signal, () => this.#client.cancel(uploadId, signal));
+    } catch (error) {
+      if (!(error instanceof TroupeError)) throw error;
     }
   }
-}
 
-async function watchMerge(
-  client: TroupeClient,
-  ports: UploaderPorts,
-  uploadId: string,
-  signal: AbortSignal | undefined,
-  onState: (state: UploadState) => void,
-) {
-  for (let delayMs = MERGE_POLL_MIN_MS; ; delayMs = Math.min(MERGE_POLL_MAX_MS, delayMs * 2)) {
-    await sleepUnlessAborted(ports.clock, delayMs, signal);
-    const progress = await again(MOVING_POLICY, ports, signal, () => client.status(uploadId, signal));
-    onState(progress.state);
-    if (progress.state === "receiving" || isEnded(progress.state)) return progress;
+  /** Everything has been sent once: merges, and sends what the server misses after all. */
+  async #merged(lanes: ChunkLanes, opened: OpenUpload): Promise<StoredFile> {
+    const { uploadId } = opened;
+    const { signal, path } = this.#plan;
+    for (let round = 0; round < SEND_ROUNDS_MAX; round += 1) {
+      await checkUnchanged(this.#ports.disk, path, this.#before);
+      const outcome = await mergeUpload(this.#client, this.#ports, {
+        uploadId,
+        isSmall: this.#before.sizeBytes <= CLIENT_DIGEST_FIRST_BYTES_MAX,
+        signal,
+        onState: (state) => this.#report(state),
+      });
+      if ("file" in outcome) return outcome.file;
+      // A list of missing chunks is cut after its first thousand ranges, so there may be more to send.
+      this.#count(lanes, opened, outcome.missing);
+      await lanes.send(outcome.missing);
+    }
+    throw new TroupeError("INTERNAL", `The server misses chunks of upload ${uploadId} however often they are sent.`);
   }
-}
 
-function endedError(uploadId: string, state: UploadState, detail: string | undefined): TroupeError {
-  const why = detail === undefined ? "" : `: ${detail.replace(/\.$/, "")}`;
-  if (state === "cancelled") return new TroupeError("UPLOAD_CANCELLED", `Upload ${uploadId} was cancelled; start a new one.`);
-  if (state === "expired")
-    return new TroupeError("UPLOAD_EXPIRED", `Upload ${uploadId} was idle too long and has expired; start a new one.`);
-  return new TroupeError("UPLOAD_FAILED", `Upload ${uploadId} failed for good${why}. Start a new one.`);
+  #lanes({ uploadId, chunkBytes }: OpenUpload): ChunkLanes {
+    const { slots = new Slots(CLIENT_PARALLEL_DEFAULT), pace, signal } = this.#plan;
+    return new ChunkLanes({
+      client: this.#client,
+      ports: this.#ports,
+      file: this.#file,
+      uploadId,
+      chunkBytes,
+      sizeBytes: this.#before.sizeBytes,
+      slots,
+      pace,
+      signal,
+      onBytes: (change) => {
+        this.#doneBytes += change;
+        this.#report(this.#state);
+      },
+    });
+  }
+
+  #chunkCount({ chunkBytes }: OpenUpload): number {
+    return Math.ceil(this.#before.sizeBytes / chunkBytes);
+  }
+
+  #count(lanes: ChunkLanes, { chunkBytes }: OpenUpload, missing: OpenUpload["missing"]): void {
+    const missingBytes = missing.reduce((sum, [first, last]) => sum + (last - first) * chunkBytes + lanes.lengthOf(last), 0);
+    this.#doneBytes = this.#before.sizeBytes - missingBytes;
+    this.#report(this.#state);
+  }
+
+  #report(state: TransferProgress["state"]): void {
+    this.#state = state;
+    this.#plan.onProgress?.({ doneBytes: this.#doneBytes, totalBytes: this.#before.sizeBytes, state });
+  }
 }
 
 async function fileStatus(disk: Disk, path: string): Promise<FileStatus> {
@@ -282,16 +331,4 @@ async function checkUnchanged(disk: Disk, path: string, before: FileStatus): Pro
     "PRECONDITION_FAILED",
     `${path} changed while it was sent, so parts of the upload are of different versions. Cancel it and upload again.`,
   );
-}
-
-/** @returns BLAKE3 in hex */
-async function digestOf(file: DiskFile, sizeBytes: number, hasher: Hasher, signal: AbortSignal): Promise<string> {
-  const hash = hasher.stream("blake3");
-  for (let offset = 0; offset < sizeBytes; offset += READ_BLOCK_BYTES) {
-    throwIfCancelled(signal);
-    const block = new Uint8Array(Math.min(READ_BLOCK_BYTES, sizeBytes - offset));
-    await readFully(file, block, offset);
-    hash.update(block);
-  }
-  return hash.digestHex();
 }

@@ -27,7 +27,8 @@ const SECRET_FILES = SETTING_NAMES.map((name) => SETTINGS[name] as Setting<unkno
 const EXAMPLES = `
 Each option may also be set in the environment or in the configuration file, in that order of precedence:
   --data-port 9001      TROUPE_DATA_PORT=9001      { "dataPort": 9001 }
-A secret may be in a file of its own: TROUPE_TOKEN_FILE=/run/secrets/troupe (one owner:secret a line), likewise
+Everybody on this machine can see a command line, so a secret is better kept in a file of its own:
+  TROUPE_TOKEN_FILE=/run/secrets/troupe (one owner:secret a line), likewise
   ${SECRET_FILES.join(", ")}
 After 'npm start' and 'npm run node', options follow two dashes, or npm keeps them for itself.
 
@@ -35,6 +36,8 @@ Examples:
   npm start                                        everything, on http://127.0.0.1:8080, in ./data
   npm start -- --port 9000 --data /srv/troupe      another port, another place
   npm start -- --host 0.0.0.0 --token alice:…       for other machines as well
+  npm start -- --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --token alice:…
+                                                   the same, by https
   npm start -- --idle-expiry 7d --max-file 500GB   other limits
   npm start -- --nats local                        with a bus that the NATS CLI can ask
   npm run cluster                                  a whole cluster on this machine
@@ -80,6 +83,10 @@ export function addServerOptions(command: Command, hostname: string, except: rea
   for (const name of SETTING_NAMES) {
     const setting = SETTINGS[name] as Setting<unknown>;
     if (except.includes(setting.flag)) continue;
+    if (setting.isSwitch) {
+      command.option(`--${setting.flag}`, setting.help);
+      continue;
+    }
     const initial = setting.initial({ hostname })[0];
     const help = setting.help + (initial === undefined ? "" : ` (default: ${initial})`) + (setting.isRepeatable ? "; may be repeated" : "");
     const option = command.createOption(`--${setting.flag} <${setting.argument}>`, help);
@@ -100,8 +107,10 @@ export function swallowedByNpm(environment: Readonly<Record<string, string | und
   const kept = flags.filter((flag) => environment[npmVariable(flag)] !== undefined);
   if (kept.length === 0) return undefined;
   const secrets = new Map(settings.filter(({ isSecret }) => isSecret).map(({ flag, argument }) => [flag, argument]));
+  const switches = new Set(settings.filter(({ isSwitch }) => isSwitch).map(({ flag }) => flag));
   const written = kept.map((flag) => {
     const value = environment[npmVariable(flag)] as string;
+    if (switches.has(flag)) return `--${flag}`;
     if (secrets.has(flag)) return `--${flag} ${secrets.get(flag)}`;
     if (value !== "true" && value !== "") return `--${flag} ${value}`;
     return `--${flag} ${kept.length === 1 && argv.length === 1 ? argv[0] : "…"}`;

@@ -64,7 +64,14 @@ export interface ServerSettings {
   readonly publicUrl: string | undefined;
   /** None: there is one principal, `local`, and the gateway binds loopback only. */
   readonly tokens: readonly OwnerToken[];
+  /** Files are read without a token; everything else wants one. */
+  readonly publicRead: boolean;
   readonly corsOrigins: readonly string[];
+  /** What `X-Forwarded-For`, `-Proto` and `-Host` say is believed. */
+  readonly trustProxy: boolean;
+  /** Absolute paths of PEM files: the gateway's certificate, with those between it and its authority, and its key. Both or none. */
+  readonly tlsCertificate: string | undefined;
+  readonly tlsKey: string | undefined;
   readonly heartbeatMs: number;
   readonly offlineAfterMs: number;
   readonly idleExpiryMs: number;
@@ -88,6 +95,8 @@ export interface Setting<Value> {
   readonly help: string;
   readonly isSecret: boolean;
   readonly isRepeatable: boolean;
+  /** Given as a flag it has no value: it is on. */
+  readonly isSwitch: boolean;
   /** As somebody would write it; none: {@link parse} is given an empty list. */
   readonly initial: (surroundings: Surroundings) => readonly string[];
   /** @throws {TroupeError} whose detail says what the value must be; never echoes a secret */
@@ -154,6 +163,16 @@ export const SETTINGS: { readonly [Name in keyof ServerSettings]: Setting<Server
     true,
     showTokens,
   ),
+  publicRead: onOrOff("public-read", "files can be read, and listed under /browse/, without a token"),
+  trustProxy: onOrOff("trust-proxy", "believe X-Forwarded-For, -Proto and -Host: only behind a proxy that sets all three"),
+  tlsCertificate: optional(
+    "tls-cert",
+    "file",
+    "serve https with this certificate (PEM); a renewed one is taken within a minute",
+    parseNotEmpty,
+    "(none)",
+  ),
+  tlsKey: optional("tls-key", "file", "the certificate's key (PEM)", parseNotEmpty, "(none)"),
   corsOrigins: many(
     "cors-origin",
     "origin",
@@ -246,6 +265,7 @@ function one<Value>(
     help,
     isSecret: false,
     isRepeatable: false,
+    isSwitch: false,
     initial: (surroundings) => [typeof initial === "string" ? initial : initial(surroundings)],
     parse: (texts) => {
       if (texts.length > 1) throw invalid("it is given more than once");
@@ -273,6 +293,10 @@ function optional(
   return { ...setting, initial: () => [] };
 }
 
+function onOrOff(flag: string, help: string): Setting<boolean> {
+  return { ...one(flag, "true|false", help, "false", parseOnOrOff, String), isSwitch: true };
+}
+
 /** A server of somebody else's. Its URL may hold a password. */
 function engine(
   flag: string,
@@ -295,7 +319,7 @@ function many<Value>(
   isSecret: boolean,
   show: (value: Value) => string,
 ): Setting<Value> {
-  return { flag, argument, help, isSecret, isRepeatable: true, initial: () => [], parse, show };
+  return { flag, argument, help, isSecret, isRepeatable: true, isSwitch: false, initial: () => [], parse, show };
 }
 
 const invalid = (detail: string): TroupeError => new TroupeError("SETTING_INVALID", detail);
@@ -303,6 +327,11 @@ const invalid = (detail: string): TroupeError => new TroupeError("SETTING_INVALI
 function parseNotEmpty(text: string): string {
   if (text.trim() === "") throw invalid("it is empty");
   return text;
+}
+
+function parseOnOrOff(text: string): boolean {
+  if (text !== "true" && text !== "false") throw invalid("it is true or false");
+  return text === "true";
 }
 
 function parseRoles(text: string): readonly Role[] {

@@ -25,8 +25,8 @@ import {
 } from "./setting-table.ts";
 
 export interface SettingSources extends Surroundings {
-  /** As given on the command line, by configuration key: `{ dataPort: "0", token: ["a:b"] }`. */
-  readonly flags: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** As given on the command line, by configuration key: `{ dataPort: "0", token: ["a:b"], publicRead: true }`. */
+  readonly flags: Readonly<Record<string, string | readonly string[] | true | undefined>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly workingDirectory: string;
   /** The text of a file, or `undefined` when there is none. May throw; the message is told. */
@@ -58,7 +58,7 @@ interface Given {
 }
 
 /** Settings that name a file or a folder, from where the process was started. */
-const PATHS: readonly SettingName[] = ["dataDirectory", "natsCredentials"];
+const PATHS: readonly SettingName[] = ["dataDirectory", "natsCredentials", "tlsCertificate", "tlsKey"];
 /** Variables that the command-line client reads, which are nobody's mistake. */
 const CLIENT_VARIABLES = ["TROUPE_GATEWAY", "TROUPE_OWNER"];
 /** Those that nats-server reads with deploy/nats.conf, one for each of its users. */
@@ -83,14 +83,16 @@ export function resolveSettings(sources: SettingSources): ResolvedSettings {
   }
   if (problems.length === 0) problems.push(...contradictions(values as ServerSettings));
   if (problems.length > 0) throw new TroupeError("SETTING_INVALID", problems.join(" "), { facts: { problems } });
-  return { settings: values as ServerSettings, reports, warnings: unknownVariables(sources.environment), configFile: file?.path };
+  const settings = values as ServerSettings;
+  const warnings = [...unknownVariables(sources.environment), ...tokensInTheClear(settings)];
+  return { settings, reports, warnings, configFile: file?.path };
 }
 
 /** Where a setting's value comes from: the first place that has one. */
 function find(setting: Setting<unknown>, sources: SettingSources, file: ConfigFile | undefined, problems: string[]): Given {
   const key = configKey(setting.flag);
   const flag = sources.flags[key];
-  if (flag !== undefined) return { texts: typeof flag === "string" ? [flag] : flag, from: `--${setting.flag}` };
+  if (flag !== undefined) return { texts: typeof flag === "object" ? flag : [String(flag)], from: `--${setting.flag}` };
   const variable = findVariable(setting, sources, problems);
   if (variable !== undefined) return variable;
   const value = file?.values.get(key);
@@ -122,7 +124,7 @@ interface ConfigFile {
 
 function readConfigFile(sources: SettingSources, problems: string[]): ConfigFile | undefined {
   const flag = sources.flags[CONFIG_FILE.flag];
-  const named = (typeof flag === "string" ? flag : flag?.at(-1)) ?? sources.environment[CONFIG_FILE.variable];
+  const named = (typeof flag === "object" ? flag.at(-1) : flag?.toString()) ?? sources.environment[CONFIG_FILE.variable];
   const path = resolve(sources.workingDirectory, named ?? CONFIG_FILE.path);
   const text = named === undefined ? readOptional(sources, path, problems) : readText(sources, path, `--config names ${path}`, problems);
   if (text === undefined) return undefined;
@@ -151,7 +153,7 @@ function readValues(path: string, content: Record<string, unknown>, problems: st
       problems.push(
         `${path} sets ${JSON.stringify(key.slice(0, 64))}, which is not a setting; the settings are ${[...byKey.keys()].join(", ")}.`,
       );
-    } else if (!items.every((item) => typeof item === "string" || typeof item === "number")) {
+    } else if (!items.every((item) => ["string", "number", setting.isSwitch ? "boolean" : "string"].includes(typeof item))) {
       problems.push(`${path} sets ${key} to something that is neither text nor a number.`);
     } else {
       values.set(key, items.map(String));
@@ -195,10 +197,25 @@ function contradictions(settings: ServerSettings): string[] {
       `--host ${settings.host} would let everyone who reaches this machine read and delete every file: give --token owner:secret as well, or listen on 127.0.0.1.`,
     );
   }
+  if ((settings.tlsCertificate === undefined) !== (settings.tlsKey === undefined)) {
+    found.push(`--tls-cert and --tls-key belong together: give ${settings.tlsKey === undefined ? "--tls-key" : "--tls-cert"} as well.`);
+  }
+  if (settings.tlsCertificate !== undefined && settings.publicUrl?.startsWith("http:")) {
+    found.push("--public-url begins with http:// and the gateway serves https: users would be given addresses that do not answer.");
+  }
   if (settings.offlineAfterMs <= 2 * settings.heartbeatMs) {
     found.push("--offline-after is not more than twice --heartbeat: one lost heartbeat would make a node count as offline.");
   }
   return found;
+}
+
+/** A sentence for whoever listens for other machines and has tokens sent without encryption; none otherwise. */
+export function tokensInTheClear({ roles, host, tokens, tlsCertificate, trustProxy, publicUrl }: ServerSettings): string[] {
+  const isBehindTls = tlsCertificate !== undefined || trustProxy || publicUrl?.startsWith("https:") === true;
+  if (!roles.includes("gateway") || tokens.length === 0 || isLoopback(host) || isBehindTls) return [];
+  return [
+    `Tokens cross the network unencrypted: the gateway listens on ${host} by plain HTTP, where whoever is on the way can read them. Give --tls-cert and --tls-key, or put a proxy with TLS before it (--public-url https://…, --trust-proxy).`,
+  ];
 }
 
 /** Roles apart meet on a bus and in a database. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { CommandContext, Machine, ProgressBar } from "../../src/cli/context.ts";
 import type { ExitCode } from "../../src/cli/exit-code.ts";
 import { runCommandLine } from "../../src/cli/program.ts";
+import type { Disk } from "../../src/core/ports/disk.ts";
 import { clientRig } from "../client/rig.ts";
 
 export interface Said {
@@ -18,6 +19,7 @@ export interface RunOptions {
   readonly isTerminal?: boolean;
   readonly signal?: AbortSignal;
   readonly machine?: Partial<Machine>;
+  readonly disk?: Disk;
   /** Where the cluster behind `--nats` has a gateway. */
   readonly clusterUrl?: string;
 }
@@ -35,6 +37,8 @@ export async function commandRig() {
     path: (name: string) => join(directory, name),
     file: (name: string, sizeBytes: number) => rig.file(`a/b/c/${name}`, sizeBytes),
     top: rig.path("."),
+    /** Where the commands keep what they have begun. */
+    state: rig.path("state"),
     bars,
     directory,
     async run(argv: readonly string[], options: RunOptions = {}): Promise<Said> {
@@ -42,18 +46,23 @@ export async function commandRig() {
       let err = "";
       const context: CommandContext = {
         ...rig.ports,
+        ...(options.disk === undefined ? {} : { disk: options.disk }),
         http: rig.gateway,
         openActors: (nats, owner) => {
           opened.push({ nats, owner });
           return { http: rig.gateway, token: "actors", gatewayUrl: async () => options.clusterUrl };
         },
-        environment: { TROUPE_GATEWAY: "http://gateway.test", ...options.environment },
+        environment: { TROUPE_GATEWAY: "http://gateway.test", TROUPE_STATE_DIR: rig.path("state"), ...options.environment },
         workingDirectory: directory,
         signal: options.signal ?? new AbortController().signal,
         version: "1.2.3",
         machine: {
           hostname: "host",
           nodeVersion: "26.0.0",
+          platform: "linux",
+          homeDirectory: rig.path("home"),
+          findProgram: () => undefined,
+          runProgram: async () => 0,
           openFilesMax: () => 100_000,
           portState: async () => ({ kind: "free" }),
           readFile: () => undefined,
@@ -82,6 +91,7 @@ export async function commandRig() {
               say: (text) => {
                 err += `${text}\n`;
               },
+              clear: () => undefined,
               stop: () => {
                 bar.stopped = true;
               },

@@ -186,6 +186,7 @@ export class MemoryGateway implements HttpClient {
     if (fileId === "")
       return json(200, { files: [...this.files.keys()].map((id) => this.#record(id)).filter(({ name }) => name.startsWith(prefix)) });
     if (!this.files.has(fileId)) return problem(404, "FILE_NOT_FOUND");
+    if (method === "POST") return json(200, { url: `${MemoryGateway.url}/files/${fileId}?signature=s`, expires: CREATED });
     if (method !== "DELETE") return json(200, this.#record(fileId));
     this.files.delete(fileId);
     return { status: 204, headers: {}, body: once("") };

@@ -1,7 +1,8 @@
 /** The uploader before a gateway that breaks in many ways. */
 import { appendFile, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
-import { type TransferProgress, uploadFile } from "../../src/client/uploader.ts";
+import { Slots } from "../../src/client/slots.ts";
+import { type BegunUpload, type TransferProgress, uploadFile } from "../../src/client/uploader.ts";
 import { TroupeError } from "../../src/core/errors.ts";
 import { CHUNK_BYTES_MIN } from "../../src/core/limits.ts";
 import { type MemoryGateway, problem, readAll } from "./memory-gateway.ts";
@@ -26,7 +27,7 @@ describe("an upload", () => {
     for (const parallel of [1, 3]) {
       await using rig = await clientRig();
       const { path } = await rig.file("a.bin", 12 * CHUNK);
-      await uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK, parallel });
+      await uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK, slots: new Slots(parallel) });
       expect(rig.gateway.inFlightMax).toBe(parallel);
     }
   });
@@ -168,7 +169,7 @@ describe("after a failure", () => {
       rig.gateway.uploads.get("u2")?.chunks.delete(0);
       return problem(503, "BUSY");
     };
-    await uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK, parallel: 1 });
+    await uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK, slots: new Slots(1) });
     expect(rig.gateway.seen.filter((seen) => seen === "PUT /api/v1/uploads/u2/chunks/8")).toHaveLength(2);
     expect(rig.gateway.seen.filter((seen) => seen.endsWith("/merge"))).toHaveLength(2);
   });
@@ -188,7 +189,7 @@ describe("after a failure", () => {
     await using rig = await clientRig();
     const { path } = await rig.file("a.bin", 60 * CHUNK);
     rig.gateway.before = (seen) => (seen === chunkPut(0) ? problem(401, "UNAUTHORIZED") : undefined);
-    await failureOf(uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK, parallel: 2 }));
+    await failureOf(uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK, slots: new Slots(2) }));
     expect(rig.gateway.count(CHUNK_PUT)).toBeLessThan(10);
   });
 
@@ -208,7 +209,13 @@ describe("after a failure", () => {
     const { path, bytes } = await rig.file("a.bin", 6 * CHUNK);
     rig.gateway.before = (seen) => (/chunks\/[3-5]$/.test(seen) ? problem(401, "UNAUTHORIZED") : undefined);
     const ids: string[] = [];
-    const plan = { path, name: "a", chunkBytes: CHUNK, parallel: 1, onUpload: (uploadId: string) => ids.push(uploadId) };
+    const plan = {
+      path,
+      name: "a",
+      chunkBytes: CHUNK,
+      slots: new Slots(1),
+      onUpload: ({ uploadId }: BegunUpload) => void ids.push(uploadId),
+    };
     expect((await failureOf(uploadFile(rig.client, rig.ports, plan))).code).toBe("UNAUTHORIZED");
     expect(rig.gateway.count(CHUNK_PUT)).toBe(4);
     rig.gateway.before = () => undefined;
@@ -299,7 +306,7 @@ describe("a file that is not what it was", () => {
       if (seen === chunkPut(0)) await writeFile(path, "short");
       return undefined;
     };
-    const error = await failureOf(uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK, parallel: 1 }));
+    const error = await failureOf(uploadFile(rig.client, rig.ports, { path, name: "a", chunkBytes: CHUNK, slots: new Slots(1) }));
     expect(["DISK_FAILED", "PRECONDITION_FAILED"]).toContain(error.code);
     expect(rig.gateway.files.size).toBe(0);
   });

@@ -20,7 +20,7 @@ describe("the server's command line", () => {
     const command = parse(["--help"]);
     expect(command.kind).toBe("print");
     const text = command.kind === "print" ? command.text.replace(/\s+/g, " ") : "";
-    for (const name of SETTING_NAMES) expect(text).toContain(`--${SETTINGS[name].flag} <`);
+    for (const name of SETTING_NAMES) expect(text).toContain(`--${SETTINGS[name].flag} ${SETTINGS[name].isSwitch ? "" : "<"}`);
     expect(text).toContain("Examples:");
     expect(text).toContain("(default: 8080)");
     expect(text).toContain("Usage: npm start -- [options]");
@@ -48,6 +48,17 @@ describe("the server's command line", () => {
   it("refuses wrong settings, one sentence a line", () => {
     const command = parse(["--port", "x", "--group", "a b"]);
     expect(command.kind === "refuse" && command.text.trim().split("\n")).toHaveLength(2);
+  });
+
+  it("a switch is on when it is given, and takes no word that follows it", () => {
+    expect(parse(["--public-read", "--port", "0"])).toMatchObject({
+      resolved: { settings: { publicRead: true, trustProxy: false, port: 0 } },
+    });
+    expect(parse(["--public-read", "yes"])).toMatchObject({ kind: "refuse" });
+    expect(parse([], { npm_lifecycle_event: "start", npm_config_trust_proxy: "true" })).toMatchObject({
+      kind: "refuse",
+      text: expect.stringMatching(/npm start -- --trust-proxy$/m),
+    });
   });
 
   it("notices an option that npm kept for itself, and says how to write it", () => {

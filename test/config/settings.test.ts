@@ -52,6 +52,10 @@ describe("defaults", () => {
       databasePrefix: "troupe_",
       publicUrl: undefined,
       tokens: [],
+      publicRead: false,
+      trustProxy: false,
+      tlsCertificate: undefined,
+      tlsKey: undefined,
       corsOrigins: [],
       heartbeatMs: 3000,
       offlineAfterMs: 10_000,
@@ -213,6 +217,46 @@ describe("tokens", () => {
   });
 });
 
+describe("a switch", () => {
+  it("is on as a flag, and true or false elsewhere", () => {
+    const on = [
+      { flags: { publicRead: true as const } },
+      { environment: { TROUPE_PUBLIC_READ: "true" } },
+      { files: { [CONFIG]: '{"publicRead": true}' } },
+    ];
+    for (const sources of on) expect(resolveFrom(sources).settings).toMatchObject({ publicRead: true, trustProxy: false });
+    expect(resolveFrom({ flags: { publicRead: true }, environment: { TROUPE_PUBLIC_READ: "false" } }).settings.publicRead).toBe(true);
+    expect(resolveFrom({ environment: { TROUPE_PUBLIC_READ: "false" } }).settings.publicRead).toBe(false);
+    expect(problemsOf({ files: { [CONFIG]: '{"port": true}' } }).join()).toMatch(/neither text nor a number/);
+  });
+});
+
+describe("tokens that cross the network unencrypted", () => {
+  it("are warned of, unless there is TLS here or before it", () => {
+    const warned = (flags: Record<string, string | string[] | true>) =>
+      resolveFrom({ flags: { host: "10.0.0.5", token: ["a:1"], ...flags } }).warnings;
+    expect(warned({})).toEqual([
+      expect.stringMatching(/^Tokens cross the network unencrypted: the gateway listens on 10\.0\.0\.5 by plain HTTP/),
+    ]);
+    expect(warned({ publicUrl: "http://files.example" })).toHaveLength(1);
+    for (const flags of [
+      { tlsCert: "c", tlsKey: "k" },
+      { trustProxy: true as const },
+      { publicUrl: "https://files.example" },
+      { host: "127.0.0.1" },
+    ])
+      expect(warned(flags)).toEqual([]);
+    expect(warned({ host: "::1" })).toEqual([]);
+  });
+});
+
+describe("paths of a certificate", () => {
+  it("begin where the process was started", () => {
+    const { settings } = resolveFrom({ flags: { tlsCert: "tls/c.pem", tlsKey: "/etc/k.pem" } });
+    expect(settings).toMatchObject({ tlsCertificate: "/srv/here/tls/c.pem", tlsKey: "/etc/k.pem" });
+  });
+});
+
 describe("faults", () => {
   it("are all told in one go", () => {
     expect(problemsOf({ flags: { port: "x", heartbeat: "3", group: "a b" } })).toHaveLength(3);
@@ -220,6 +264,10 @@ describe("faults", () => {
 
   it.each([
     [{ port: "65536" }, /0 to 65535/],
+    [{ tlsCert: "c.pem" }, /--tls-cert and --tls-key belong together: give --tls-key/],
+    [{ tlsKey: "k.pem" }, /give --tls-cert/],
+    [{ tlsCert: "c.pem", tlsKey: "k.pem", publicUrl: "http://files.example" }, /--public-url begins with http:/],
+    [{ publicRead: "yes" }, /--public-read "yes": it is true or false/],
     [{ port: "" }, /0 to 65535/],
     [{ role: "storage" }, /there is no --nats: give its address, such as --nats nats:.*TROUPE_NATS_FILE/],
     [{ role: "tracker", nats: "nats://h:4222" }, /there is no --mysql: give its address/],

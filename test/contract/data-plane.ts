@@ -105,6 +105,7 @@ export function describeDataPlane(
         index: 4,
         copies: 1,
         receivedCount: 1,
+        lengthBytes: large.length,
         isNew: true,
       });
       const second = { ...chunkOf(small, { index: 5 }), lengthBytes: undefined };
@@ -112,6 +113,38 @@ export function describeDataPlane(
       expect(await harness.plane.storeChunk(writeAccess(), chunkOf(small, { index: 5 }))).toMatchObject({ isNew: false });
       expect(stage.node.chunks.get("upload1/4")?.equals(large)).toBe(true);
       expect(stage.node.chunks.get("upload1/5")?.equals(small)).toBe(true);
+    });
+
+    it("hands on where in its chunk a body goes on, and what of it counts", async () => {
+      for (const [goesOn, handedOn] of [
+        [{ fromBytes: 0 }, { fromBytes: 0, isAtomic: false }],
+        [
+          { fromBytes: 65_535, isAtomic: true },
+          { fromBytes: 65_535, isAtomic: true },
+        ],
+        [{}, { fromBytes: undefined, isAtomic: false }],
+      ] as const) {
+        await harness.plane.storeChunk(writeAccess(), { ...chunkOf(someBytes(100), { index: 3 }), ...goesOn });
+        const { fromBytes, isAtomic } = stage.node.lastBody ?? {};
+        expect({ fromBytes, isAtomic: isAtomic === true }).toEqual(handedOn);
+      }
+    });
+
+    it("reads back what an upload has, and no more", async () => {
+      const bytes = someBytes(3 * MIB + 1, 9);
+      for (const index of [0, 1, 2, 3])
+        await harness.plane.storeChunk(writeAccess(), chunkOf(bytes.subarray(index * MIB, (index + 1) * MIB), { index }));
+      const readBack = (offset: number, lengthBytes: number) =>
+        harness.plane.readUpload(writeAccess(), { uploadId: "upload1", offset, lengthBytes });
+      for (const [offset, lengthBytes] of [
+        [0, bytes.length],
+        [bytes.length - 1, 1],
+        [70_001, MIB],
+      ] as const)
+        expect((await collect(await readBack(offset, lengthBytes))).equals(bytes.subarray(offset, offset + lengthBytes))).toBe(true);
+      expect(await codeOf(readBack(1, bytes.length))).toBe("RANGE_NOT_SATISFIABLE");
+      await (await readBack(0, bytes.length))[Symbol.asyncIterator]().return?.();
+      await expect.poll(() => stage.node.openCount).toBe(0);
     });
 
     it("hands digests on, and a mismatch back", async () => {

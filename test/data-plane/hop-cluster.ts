@@ -25,6 +25,7 @@ import { SystemClock } from "../../src/store/system-clock.ts";
 import { SystemRandom } from "../../src/store/system-random.ts";
 import { openTestDatabase } from "../support/database.ts";
 import { InlineHasher } from "../support/inline-hasher.ts";
+import { NO_HTTP } from "../support/no-http.ts";
 
 export interface HopCluster extends AsyncDisposable {
   readonly gatewayUrl: string;
@@ -76,6 +77,7 @@ export async function startHopCluster(root: string): Promise<HopCluster> {
         disk,
         hasher,
         tokens,
+        http: NO_HTTP,
         directory,
         onNameLost: () => undefined,
         group: "group001",

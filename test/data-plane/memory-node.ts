@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { TroupeError } from "../../src/core/errors.ts";
 import type { ByteStream } from "../../src/core/ports/byte-stream.ts";
-import type { BlobRange, ChunkBody, ChunkStored } from "../../src/core/ports/data-plane.ts";
+import type { BlobRange, ChunkBody, ChunkStored, UploadRange } from "../../src/core/ports/data-plane.ts";
 import type { ByteService } from "../../src/data-plane/byte-service.ts";
 
 export class MemoryNode implements ByteService {
@@ -18,6 +18,8 @@ export class MemoryNode implements ByteService {
   takenBytes = 0;
   /** Streams that were begun and have not ended. */
   openCount = 0;
+  /** As it came. */
+  lastBody: ChunkBody | undefined;
   /** What chunks ended with that were not stored. */
   readonly failures: unknown[] = [];
 
@@ -25,7 +27,9 @@ export class MemoryNode implements ByteService {
     this.nodeId = nodeId;
   }
 
-  async storeChunk({ uploadId, index, bytes, digests, lengthBytes }: ChunkBody): Promise<ChunkStored> {
+  async storeChunk(body: ChunkBody): Promise<ChunkStored> {
+    this.lastBody = body;
+    const { uploadId, index, bytes, digests, lengthBytes } = body;
     if (uploadId !== "upload1") throw new TroupeError("UPLOAD_NOT_FOUND");
     if (index > 9) throw new TroupeError("CHUNK_OUT_OF_RANGE", "There are ten.", { facts: { chunkCount: 10 } });
     const blocks: Uint8Array[] = [];
@@ -38,14 +42,14 @@ export class MemoryNode implements ByteService {
         await this.beforeBlock(taken);
         blocks.push(block);
       }
-      const body = Buffer.concat(blocks);
-      if (lengthBytes !== undefined && body.length !== lengthBytes) throw new TroupeError("CHUNK_LENGTH");
+      const received = Buffer.concat(blocks);
+      if (lengthBytes !== undefined && received.length !== lengthBytes) throw new TroupeError("CHUNK_LENGTH");
       for (const { algorithm, value } of digests)
-        if (createHash(algorithm).update(body).digest("hex") !== value) throw new TroupeError("DIGEST_MISMATCH");
+        if (createHash(algorithm).update(received).digest("hex") !== value) throw new TroupeError("DIGEST_MISMATCH");
       const key = `${uploadId}/${index}`;
       const isNew = !this.chunks.has(key);
-      this.chunks.set(key, body);
-      return { index, copies: 1, receivedCount: this.chunks.size, isNew };
+      this.chunks.set(key, received);
+      return { index, copies: 1, receivedCount: this.chunks.size, lengthBytes: received.length, isNew };
     } catch (error) {
       this.failures.push(error);
       throw error;
@@ -54,9 +58,23 @@ export class MemoryNode implements ByteService {
     }
   }
 
+  /** Of the chunks in order, as far as they go. */
+  async readUpload({ uploadId, offset, lengthBytes }: UploadRange): Promise<ByteStream> {
+    const chunks: Buffer[] = [];
+    for (let chunk = this.chunks.get(`${uploadId}/0`); chunk !== undefined; chunk = this.chunks.get(`${uploadId}/${chunks.length}`))
+      chunks.push(chunk);
+    const bytes = Buffer.concat(chunks);
+    if (offset + lengthBytes > bytes.length) throw new TroupeError("RANGE_NOT_SATISFIABLE");
+    return await this.#read(bytes, offset, lengthBytes);
+  }
+
   async readBlob({ path, offset, lengthBytes }: BlobRange): Promise<ByteStream> {
     const blob = this.blobs.get(path);
     if (blob === undefined) throw new TroupeError("BLOB_NOT_FOUND");
+    return await this.#read(blob, offset, lengthBytes);
+  }
+
+  async #read(blob: Uint8Array, offset: number, lengthBytes: number): Promise<ByteStream> {
     const blocks = this.#blocks(blob, offset, offset + lengthBytes);
     this.openCount += 1;
     const first = await blocks.next().catch((error: unknown) => {

@@ -89,6 +89,7 @@ async function stage(node = new MemoryNode()) {
       asked[way] += 1;
       return plane.readBlob(access, range, signal);
     },
+    readUpload: (access, range, signal) => plane.readUpload(access, range, signal),
   });
   const plane = new RoutedDataPlane(
     {
@@ -203,7 +204,11 @@ describe("the way to a node", () => {
 
   it("is none at all for a node in the same process", async () => {
     await using there = await stage();
-    const direct: DataPlane = { storeChunk: () => Promise.reject(new Error("no")), readBlob: () => Promise.reject(new Error("no")) };
+    const direct: DataPlane = {
+      storeChunk: () => Promise.reject(new Error("no")),
+      readBlob: () => Promise.reject(new Error("no")),
+      readUpload: () => Promise.reject(new Error("no")),
+    };
     const plane = new RoutedDataPlane(
       { local: new LocalDataPlane([there.node]), direct, bus: direct },
       { clock: there.clock, log: SILENT_LOG },

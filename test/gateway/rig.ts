@@ -3,7 +3,7 @@
  * functions of request values. Tests reach into its fields to make things go wrong.
  */
 import { createHash } from "node:crypto";
-import { catalog, type FileRecord, type LocatedFile, type UploadRecord } from "../../src/actors/catalog/contract.ts";
+import { catalog, type FileRecord, type FolderEntry, type LocatedFile, type UploadRecord } from "../../src/actors/catalog/contract.ts";
 import { storage } from "../../src/actors/storage/contract.ts";
 import { tracker } from "../../src/actors/tracker/contract.ts";
 import { type UploadStatus, upload } from "../../src/actors/upload/contract.ts";
@@ -17,7 +17,8 @@ import type { Log } from "../../src/core/log.ts";
 import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane } from "../../src/core/ports/data-plane.ts";
 import type { HttpRequest, HttpResponse } from "../../src/core/ports/http-exchange.ts";
 import { randomIdentity } from "../../src/core/ports/random.ts";
-import type { ENDED_STATES, FileDigests } from "../../src/core/shapes.ts";
+import { ANYONE, mayReadFilesOf } from "../../src/core/principal.ts";
+import type { Challenge, ENDED_STATES, FileDigests } from "../../src/core/shapes.ts";
 import { createGateway, type RunningGateway } from "../../src/gateway/gateway.ts";
 import type { GatewayOptions } from "../../src/gateway/ports.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
@@ -62,10 +63,18 @@ export class Rig implements AsyncDisposable {
   mergeFault: ErrorCode | undefined;
   /** Answers about a session's status, true when they were made, leave only then. */
   statusGate: Promise<void> | undefined;
+  /** A folder without end, from one entry on. */
+  folderOf: ((from: number) => FolderEntry[]) | undefined;
   isTrackerThere = true;
   /** What placing fails with, while the tracker tells all the rest. */
   placeFault: ErrorCode | undefined;
   copies = 1;
+  /** What creations are answered with besides. */
+  challenge: Challenge | undefined;
+  /** The proof that holds. */
+  rightHmac: string | undefined;
+  /** What nodes answer with that are to vouch for a blob. */
+  holdFault: ErrorCode | undefined;
   gateway!: RunningGateway;
   #actors: HostedActor[] = [];
   #fileCount = 0;
@@ -190,6 +199,7 @@ export class Rig implements AsyncDisposable {
       inFlightCount: 0,
       missing,
       missingTruncated: false,
+      offsetBytes: prefixBytesOf(chunks),
       followedBytes: 0,
     };
   }
@@ -257,6 +267,25 @@ export class Rig implements AsyncDisposable {
           claimUpload: unused,
           endUpload: unused,
           commitFile: unused,
+          ownContent: ({ digest, sizeBytes }, turn) => {
+            this.calls.push(`catalog.ownContent ${digest.algorithm}`);
+            const found = [...this.files.values()].find(
+              (file) =>
+                file.owner === turn.principal.owner &&
+                file.digests[digest.algorithm] === digest.value &&
+                file.sizeBytes === (sizeBytes ?? file.sizeBytes),
+            );
+            return found === undefined ? {} : { content: { sizeBytes: found.sizeBytes, digests: found.digests, blob: found.blob } };
+          },
+          instantUpload: ({ blobId, fileId, name, app, user, contentType }, turn) => {
+            const known = [...this.files.values()].find(({ blob }) => blob.blobId === blobId);
+            if (known === undefined) throw new TroupeError("BLOB_NOT_FOUND");
+            const file: LocatedFile = { ...known, fileId, name, app, user, contentType, owner: turn.principal.owner };
+            this.files.set(fileId, file);
+            return { file };
+          },
+          provableContent: unused,
+          commitKnown: unused,
           upload: ({ uploadId }, turn) => {
             const found = this.uploads.get(uploadId);
             if (found === undefined || found.record.owner !== turn.principal.owner) throw new TroupeError("UPLOAD_NOT_FOUND");
@@ -269,10 +298,29 @@ export class Rig implements AsyncDisposable {
           }),
           file: ({ fileId }, turn) => {
             this.calls.push(`catalog.file ${fileId}`);
-            return this.#ownFile(fileId, turn.principal.owner);
+            const file = this.files.get(fileId);
+            if (file === undefined || !mayReadFilesOf(turn.principal, file.owner)) throw new TroupeError("FILE_NOT_FOUND");
+            return file;
           },
           files: ({ prefix = "" }, turn) => ({
             files: [...this.files.values()].filter((file) => file.owner === turn.principal.owner && file.name.startsWith(prefix)),
+          }),
+          folder: ({ user, path, limit, cursor = "0" }, turn) => {
+            this.calls.push("catalog.folder");
+            const from = Number(cursor);
+            if (this.folderOf !== undefined) return { entries: this.folderOf(from).slice(0, limit), cursor: String(from + limit) };
+            const entries = entriesOf(this.#shelf(user, turn.principal.owner), path);
+            const page = entries.slice(from, from + limit);
+            return from + limit < entries.length ? { entries: page, cursor: String(from + limit) } : { entries: page };
+          },
+          fileByName: ({ user, name }, turn) => {
+            this.calls.push("catalog.fileByName");
+            const newest = this.#shelf(user, turn.principal.owner).findLast((file) => file.name === name);
+            if (newest === undefined) throw new TroupeError("FILE_NOT_FOUND");
+            return newest;
+          },
+          users: (_, turn) => ({
+            users: [...new Set(this.#readable(turn.principal.owner).map((file) => file.user))].sort(),
           }),
           renameFile: ({ fileId, name }, turn) => {
             const renamed = { ...this.#ownFile(fileId, turn.principal.owner), name };
@@ -311,12 +359,20 @@ export class Rig implements AsyncDisposable {
                 missing,
                 isNew: known === undefined,
                 access: { nodeId, token: "write-1" },
+                challenge: this.challenge,
               };
             },
             grantRead: ({ blobId }) => {
               this.calls.push(`grantRead ${nodeId} ${blobId}`);
               return { nodeId, token: this.plane.readToken };
             },
+            holdBlob: ({ blobId }) => {
+              this.calls.push(`holdBlob ${nodeId} ${blobId}`);
+              if (this.holdFault !== undefined) throw new TroupeError(this.holdFault);
+              return {};
+            },
+            proveBlob: unused,
+            recordFile: unused,
             retireBlob: unused,
             status: unused,
             uploads: unused,
@@ -324,6 +380,14 @@ export class Rig implements AsyncDisposable {
         })),
       );
     }
+  }
+
+  #readable(owner: string): LocatedFile[] {
+    return [...this.files.values()].filter((file) => owner === ANYONE.owner || file.owner === owner);
+  }
+
+  #shelf(user: string, owner: string): LocatedFile[] {
+    return this.#readable(owner).filter((file) => file.user === user);
   }
 
   #ownFile(fileId: string, owner: string): LocatedFile {
@@ -390,6 +454,14 @@ export class Rig implements AsyncDisposable {
               sizeBytes,
             };
           },
+          settle: () => this.statusOf(uploadId),
+          declareSize: ({ sizeBytes: declared }) => {
+            const said = held.record.sizeBytes;
+            if (said !== undefined && said !== declared) throw new TroupeError("UPLOAD_SIZE_FIXED");
+            if (declared < this.statusOf(uploadId).receivedBytes) throw new TroupeError("TOO_LARGE");
+            held.record = { ...held.record, sizeBytes: declared };
+            return this.statusOf(uploadId);
+          },
           merge: ({ epoch, wait }) => {
             if (this.mergeFault !== undefined) throw new TroupeError(this.mergeFault);
             if (epoch !== held.record.epoch) throw new TroupeError("EPOCH_STALE");
@@ -412,6 +484,15 @@ export class Rig implements AsyncDisposable {
               },
             };
           },
+          prove: ({ epoch, hmac }) => {
+            this.calls.push(`prove ${hmac}`);
+            if (epoch !== held.record.epoch) throw new TroupeError("EPOCH_STALE");
+            if (hmac !== this.rightHmac) return this.statusOf(uploadId);
+            const { digests, sizeBytes: fileBytes } = this.addFile(Buffer.from("proven"), { fileId, owner, name, contentType, app, user });
+            this.end(uploadId, "merged");
+            const file = { fileId, name, sizeBytes: fileBytes, digests, copies: 1, durability: "single-copy" as const };
+            return { ...this.statusOf(uploadId), file };
+          },
           cancel: () => {
             this.calls.push(`cancel ${uploadId}`);
             this.end(uploadId, "cancelled");
@@ -428,7 +509,26 @@ export class Rig implements AsyncDisposable {
   }
 }
 
+/** What a folder holds, from the names of all files; the last of a name is the newest. */
+function entriesOf(files: readonly LocatedFile[], path: string): FolderEntry[] {
+  const entries = new Map<string, FolderEntry>();
+  for (const { name, fileId, sizeBytes, contentType, createdMs, modifiedMs } of files) {
+    if (!name.startsWith(path)) continue;
+    const [first = "", ...below] = name.slice(path.length).split("/");
+    if (below.length > 0) entries.set(`${first}/`, { kind: "folder", name: first });
+    else entries.set(first, { kind: "file", name: first, fileId, sizeBytes, contentType, createdMs, modifiedMs });
+  }
+  return [...entries].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))).map(([, entry]) => entry);
+}
+
 /** Blobs and chunks in memory; tokens are refused when a test has changed them. */
+/** Bytes from the beginning without a gap. */
+function prefixBytesOf(chunks: ReadonlyMap<number, Uint8Array>): number {
+  let prefixBytes = 0;
+  for (let index = 0; chunks.has(index); index += 1) prefixBytes += chunks.get(index)?.length ?? 0;
+  return prefixBytes;
+}
+
 export class MemoryDataPlane implements DataPlane {
   writeToken = "write-1";
   readToken = "read-1";
@@ -457,7 +557,12 @@ export class MemoryDataPlane implements DataPlane {
     const existing = held.chunks.get(chunk.index);
     if (existing !== undefined && !bytes.equals(existing)) throw new TroupeError("CHUNK_CONFLICT");
     held.chunks.set(chunk.index, bytes);
-    return { index: chunk.index, copies: this.#rig.copies, receivedCount: held.chunks.size, isNew: existing === undefined };
+    const { copies } = this.#rig;
+    return { index: chunk.index, copies, receivedCount: held.chunks.size, lengthBytes: bytes.length, isNew: existing === undefined };
+  }
+
+  readUpload(): Promise<never> {
+    return Promise.reject(new TroupeError("NOT_IMPLEMENTED", "Nobody reads an upload back through a gateway."));
   }
 
   async readBlob(access: DataAccess, range: BlobRange): Promise<AsyncIterable<Uint8Array>> {

@@ -23,7 +23,7 @@ function ports() {
     random,
     log,
     bus: new LoopbackBus({ clock, random }),
-    dataPlane: { storeChunk: unused, readBlob: unused },
+    dataPlane: { storeChunk: unused, readBlob: unused, readUpload: unused },
     httpServer: new NodeHttpServer({ clock, log }),
   };
 }

@@ -23,6 +23,7 @@ import type { Database } from "../../src/core/ports/database.ts";
 import type { Disk } from "../../src/core/ports/disk.ts";
 import type { Random } from "../../src/core/ports/random.ts";
 import { LOCAL_PRINCIPAL, type Principal } from "../../src/core/principal.ts";
+import type { TusPlan } from "../../src/core/shapes.ts";
 import { TokenMint } from "../../src/data-plane/token.ts";
 import { GroupedSyncDisk } from "../../src/store/grouped-sync.ts";
 import { MemoryCache } from "../../src/store/memory-cache.ts";
@@ -31,6 +32,7 @@ import { type DatabasePart, databaseName } from "../../src/store/sql/databases.t
 import { SystemClock } from "../../src/store/system-clock.ts";
 import { openTestDatabase } from "./database.ts";
 import { InlineHasher } from "./inline-hasher.ts";
+import { NO_HTTP } from "./no-http.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
 export interface TroupeOptions
@@ -42,6 +44,8 @@ export interface TroupeOptions
   readonly random?: Random;
   readonly disk?: Disk;
   readonly log?: Log;
+  /** A connection to another bus than the one inside this process. */
+  readonly connect?: () => Promise<Bus>;
   /** Stands between the catalog and its database. */
   readonly wrapStorageDatabase?: (database: Database<CatalogTables>) => Database<CatalogTables>;
 }
@@ -95,7 +99,7 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
       nodeId: directory.nodeId,
       version: "0.0.0",
       isAlone: true,
-      connect: async () => medium.connect(),
+      connect: options.connect ?? (async () => medium.connect()),
     };
     const heartbeatMs = options.heartbeatMs ?? 3_000;
     await playTracker(stage, { database: databases.tracker, heartbeatMs, offlineAfterMs: 10_000 });
@@ -105,6 +109,7 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
       disk,
       hasher,
       tokens,
+      http: NO_HTTP,
       directory,
       group: "group001",
       zone: "zone1",
@@ -117,7 +122,7 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
       ...options,
       heartbeatMs,
     });
-    const bus = medium.connect();
+    const bus = await stage.connect("gateway");
     return {
       bus,
       node,
@@ -142,6 +147,7 @@ export interface CreateWish {
   readonly sizeBytes?: number;
   readonly chunkBytes?: number;
   readonly digest?: { readonly algorithm: "blake3" | "sha256" | "sha1" | "md5"; readonly value: string };
+  readonly tus?: TusPlan;
   readonly principal?: Principal;
 }
 

@@ -22,7 +22,7 @@ export class VirtualClock implements Clock {
   }
 
   wallMs(): number {
-    return this.#nowMs + this.#wallOffsetMs;
+    return Math.floor(this.#nowMs + this.#wallOffsetMs);
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {

@@ -47,19 +47,22 @@ export const ASKED: Readonly<Record<Role, readonly Asking[]>> = {
   // One that starts copies the table of another.
   tracker: [asking(tracker, "table")],
   ids: [],
-  catalog: [asking(storage, "retireBlob")],
+  catalog: [asking(storage, "retireBlob", "recordFile")],
   storage: [
     asking(tracker, "join", "heartbeat", "leave"),
     asking(ids, "next", "raise"),
     asking(catalog, "registerUpload", "claimUpload", "endUpload", "commitFile", "upload", "hostedUploads", "blobState"),
+    // What a client proves to have may lie on another node.
+    asking(catalog, "provableContent", "commitKnown"),
+    asking(storage, "proveBlob"),
     // An upload whose creation is repeated may be hosted by another node.
     asking(upload, "status", "access"),
   ],
   gateway: [
     asking(tracker, "place", "groups", "nodes"),
-    asking(catalog, "upload", "uploads", "file", "files", "renameFile", "deleteFile"),
-    asking(storage, "createUpload", "grantRead"),
-    asking(upload, "status", "access", "merge", "cancel"),
+    asking(catalog, "upload", "uploads", "file", "files", "renameFile", "deleteFile", "ownContent", "instantUpload"),
+    asking(storage, "createUpload", "grantRead", "holdBlob"),
+    asking(upload, "status", "access", "merge", "cancel", "prove"),
     asking(bytesOnBus, "read", "write"),
   ],
 };

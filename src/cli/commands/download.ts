@@ -4,8 +4,10 @@ import type { StoredFile } from "../../client/answers.ts";
 import { parseWantedRange, type WantedRange } from "../../client/byte-range.ts";
 import { downloadBlocks, downloadToFile } from "../../client/downloader.ts";
 import { fileIdOf } from "../../client/file-address.ts";
+import { Pace } from "../../client/pace.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { EXIT } from "../exit-code.ts";
+import { readBandwidth } from "../option-values.ts";
 import { TransferDisplay } from "../progress.ts";
 import { type Definition, quoted, type Session } from "../session.ts";
 import { printable } from "../table.ts";
@@ -16,6 +18,8 @@ interface DownloadOptions {
   readonly output?: string;
   readonly range?: string;
   readonly force?: boolean;
+  /** Bytes a second. */
+  readonly bwlimit?: number;
 }
 
 const EXAMPLES = `
@@ -36,16 +40,19 @@ export const downloadCommand: Definition = (program, act) => {
     .option("-o, --output <file>", "where to write it; - is stdout (default: its name, here)")
     .option("-r, --range <range>", "FIRST-LAST, FIRST- or -COUNT, in bytes, both ends included")
     .option("-f, --force", "replace a file that is there")
+    .option("--bwlimit <rate>", "receive at most so much a second: 2MiB, 500K, off", readBandwidth)
     .addHelpText("after", EXAMPLES)
     .action(act<DownloadOptions>(download));
 };
 
-async function download(session: Session, [word = ""]: readonly string[], { output, range, force }: DownloadOptions): Promise<void> {
+async function download(session: Session, [word = ""]: readonly string[], options: DownloadOptions): Promise<void> {
   const { client, context, json } = session;
+  const { output, range, force, bwlimit } = options;
+  const pace = bwlimit === undefined ? undefined : new Pace(context.clock, bwlimit);
   const wanted = range === undefined ? undefined : parseWantedRange(range);
   const file = await client.file(fileIdOf(word), context.signal);
   if (output === "-") {
-    await toOutput(session, file, wanted);
+    await toOutput(session, file, wanted, pace);
     return;
   }
   const path = await targetPath(session, file, output);
@@ -59,7 +66,7 @@ async function download(session: Session, [word = ""]: readonly string[], { outp
   const onPause = (error: unknown, leftMs: number): void => waiting.tell(error, leftMs);
   let sizeBytes: number;
   try {
-    const plan = { file, range: wanted, signal: context.signal, onProgress };
+    const plan = { file, range: wanted, pace, signal: context.signal, onProgress };
     // The beginning of a range is no beginning of the file: nothing could go on with it.
     const target = { path, overwrite: force === true, keepPart: wanted === undefined };
     sizeBytes = await downloadToFile(client, { clock, random, disk, hasher, onPause }, plan, target);
@@ -87,11 +94,16 @@ function stoppedText({ token, context }: Session, { url }: StoredFile, path: str
   return `Stopped. What came is in ${printable(part)}.\n  to go on    curl -C - ${access}-o ${from} ${quoted(url)} && mv ${from} ${to}\n`;
 }
 
-async function toOutput({ client, context }: Session, file: StoredFile, range: WantedRange | undefined): Promise<void> {
+async function toOutput(
+  { client, context }: Session,
+  file: StoredFile,
+  range: WantedRange | undefined,
+  pace: Pace | undefined,
+): Promise<void> {
   const { clock, random, hasher, terminal, signal } = context;
   const waiting = new Waiting(clock, (text) => terminal.err(`${printable(file.name)}: ${text}\n`));
   const onPause = (error: unknown, leftMs: number): void => waiting.tell(error, leftMs);
-  for await (const block of downloadBlocks(client, { clock, random, hasher, onPause }, { file, range, signal }))
+  for await (const block of downloadBlocks(client, { clock, random, hasher, onPause }, { file, range, pace, signal }))
     await terminal.outBytes(block);
 }
 

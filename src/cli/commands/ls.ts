@@ -1,7 +1,7 @@
 /** `troupe ls [PREFIX]`: files, newest first. */
-import { InvalidArgumentError } from "commander";
 import type { StoredFile } from "../../client/answers.ts";
 import { approximateSize } from "../../config/size.ts";
+import { readCount } from "../option-values.ts";
 import type { Definition } from "../session.ts";
 import { type Column, printable, table } from "../table.ts";
 import { shortTime } from "../time-text.ts";
@@ -52,10 +52,4 @@ const rowOf = ({ fileId, size, created, name }: StoredFile): string[] => [fileId
 function noneSentence(prefix: string | undefined, isFiltered: boolean): string {
   if (prefix !== undefined) return `No file's name begins with ${printable(prefix)}${isFiltered ? " and has these labels" : ""}.\n`;
   return isFiltered ? "No file has these labels.\n" : "There is no file yet.\n";
-}
-
-function readCount(text: string): number {
-  const count = Number(text);
-  if (!/^\d{1,9}$/.test(text) || count < 1) throw new InvalidArgumentError("It is a whole number from 1.");
-  return count;
 }

@@ -1,15 +1,18 @@
 /** `troupe uploads [ID]`: uploads that have not ended, or one of them in detail. */
+import { Option } from "commander";
 import type { UploadProgress, UploadSummary } from "../../client/answers.ts";
 import type { TroupeClient } from "../../client/troupe-client.ts";
 import { approximateSize } from "../../config/size.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { checkIdentity } from "../../core/identity.ts";
+import { ENDED_STATES, type UploadState } from "../../core/shapes.ts";
 import type { Definition, Session } from "../session.ts";
 import { type Column, printable, table } from "../table.ts";
 import { shortTime } from "../time-text.ts";
 
 interface UploadsOptions {
   readonly all?: boolean;
+  readonly state?: UploadState;
 }
 
 const COLUMNS: readonly Column[] = [
@@ -28,22 +31,26 @@ export const uploadsCommand: Definition = (program, act) => {
     .description("list uploads that have not ended, or show one")
     .argument("[id]", "an upload's ID")
     .option("--all", "those that have ended, too")
+    .addOption(
+      new Option("--state <state>", "only those of this state; receiving: all that have not ended").choices(["receiving", ...ENDED_STATES]),
+    )
     .addHelpText("after", "\nExamples:\n  troupe uploads\n  troupe uploads V1StGXR8_Z5jdHi6B-myT0\n")
     .action(
-      act<UploadsOptions>(async (session, [id], { all }) => {
-        if (id === undefined) await list(session, all === true);
+      act<UploadsOptions>(async (session, [id], { all, state = all === true ? undefined : "receiving" }) => {
+        if (id === undefined) await list(session, state);
         else await show(session, checkIdentity(id, "The upload"));
       }),
     );
 };
 
-async function list({ client, context, json }: Session, all: boolean): Promise<void> {
+/** @param state `receiving` stands for every state that is not an end; without one, all are listed */
+async function list({ client, context, json }: Session, state: UploadState | undefined): Promise<void> {
+  const all = state !== "receiving";
   const kept: UploadSummary[] = [];
   let count = 0;
   let cursor: string | undefined;
   do {
-    // `receiving` stands for every state that is not an end.
-    const page = await client.uploads({ state: all ? undefined : "receiving", cursor }, context.signal);
+    const page = await client.uploads({ state, cursor }, context.signal);
     if (json) {
       kept.push(...page.uploads);
     } else if (page.uploads.length > 0) {
@@ -55,7 +62,13 @@ async function list({ client, context, json }: Session, all: boolean): Promise<v
   } while (cursor !== undefined);
   if (json) context.terminal.out(`${JSON.stringify({ uploads: kept })}\n`);
   else if (count === 0)
-    context.terminal.err(all ? "There has been no upload yet.\n" : "No upload is under way; --all shows those that ended.\n");
+    context.terminal.err(
+      state === undefined
+        ? "There has been no upload yet.\n"
+        : all
+          ? `No upload is ${state}.\n`
+          : "No upload is under way; --all shows those that ended.\n",
+    );
 }
 
 async function show({ client, context, json }: Session, uploadId: string): Promise<void> {

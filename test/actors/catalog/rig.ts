@@ -1,7 +1,7 @@
 /** A catalog on a loopback bus, over a real SQLite file, with the clock in the test's hand. */
 import { join } from "node:path";
 import { startCatalog } from "../../../src/actors/catalog/actor.ts";
-import { catalog, type LocatedFile } from "../../../src/actors/catalog/contract.ts";
+import { catalog, type FileRecord, type LocatedFile } from "../../../src/actors/catalog/contract.ts";
 import type { CatalogDatabase, CatalogTables, CatalogTransaction } from "../../../src/actors/catalog/tables.ts";
 import { storage } from "../../../src/actors/storage/contract.ts";
 import { type CallOptions, type Client, client } from "../../../src/bus/client.ts";
@@ -30,11 +30,15 @@ export interface RetireRequest {
   readonly path: string;
 }
 
+export interface RecordRequest extends RetireRequest {
+  readonly file: FileRecord;
+}
+
 export interface RigOptions {
   /** Stands between the catalog and its database. */
   readonly around?: (database: CatalogDatabase) => CatalogDatabase;
   readonly aroundCache?: (cache: Cache) => Cache;
-  /** Storage nodes that answer about retired blobs. */
+  /** Storage nodes that answer about retired blobs, and about further files of others. */
   readonly nodes?: readonly string[];
 }
 
@@ -45,6 +49,7 @@ export class CatalogRig implements AsyncDisposable {
   readonly cache = new MemoryCache(this.clock);
   readonly events: { readonly subject: string; readonly body: unknown }[] = [];
   readonly retired: RetireRequest[] = [];
+  readonly recorded: RecordRequest[] = [];
   /** What a node that hangs was asked. */
   readonly unanswered: (RetireRequest & { readonly atMs: number })[] = [];
   readonly database: CatalogDatabase;
@@ -70,7 +75,10 @@ export class CatalogRig implements AsyncDisposable {
       (message) =>
         void rig.events.push({ subject: message.subject, body: decodeBody(message.payload, { bytesMax: 65_536, itemsMax: 100 }) }),
     );
-    for (const nodeId of options.nodes ?? ["n1", "n2"]) rig.answerRetire(nodeId);
+    for (const nodeId of options.nodes ?? ["n1", "n2"]) {
+      rig.answerRetire(nodeId);
+      rig.answerRecord(nodeId);
+    }
     await rig.startCatalog();
     return rig;
   }
@@ -93,6 +101,17 @@ export class CatalogRig implements AsyncDisposable {
   answerRetire(nodeId: string): void {
     this.#hearRetire(nodeId, (request, message) => {
       this.retired.push(request);
+      if (message.reply !== undefined) this.bus.publish(message.reply, encodeBody({}, "msgpack"));
+    });
+  }
+
+  /** The node writes down which files its blobs have. */
+  answerRecord(nodeId: string): void {
+    this.bus.subscribe(requestSubject(storage, { nodeId }, "recordFile"), (message) => {
+      this.recorded.push({
+        nodeId,
+        ...(decodeBody(message.payload, { bytesMax: 65_536, itemsMax: 100 }) as Omit<RecordRequest, "nodeId">),
+      });
       if (message.reply !== undefined) this.bus.publish(message.reply, encodeBody({}, "msgpack"));
     });
   }

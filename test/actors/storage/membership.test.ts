@@ -13,6 +13,7 @@ import { TokenMint } from "../../../src/data-plane/token.ts";
 import { NodeDisk } from "../../../src/store/node-disk.ts";
 import { type LogLine, readableLog } from "../../bus/theatre.ts";
 import { InlineHasher } from "../../support/inline-hasher.ts";
+import { NO_HTTP } from "../../support/no-http.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { HEARTBEAT_MS, OFFLINE_AFTER_MS, Trackers } from "../../support/trackers.ts";
 
@@ -89,6 +90,7 @@ async function startNode(trackers: Trackers, root: string, dataUrl: string): Pro
     dataUrl,
     hasher: new InlineHasher(disk),
     tokens: new TokenMint(clock, random),
+    http: NO_HTTP,
     group: "group001",
     zone: "zone",
     heartbeatMs: HEARTBEAT_MS,

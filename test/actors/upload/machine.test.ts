@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   initialSnapshot,
+  isInstant,
   refusal,
   type SessionAction,
   type SessionCommand,
@@ -30,12 +31,20 @@ const EVENTS: Readonly<Record<SessionEventType, SessionEvent>> = {
   "file.committed": { type: "file.committed" },
   "merge.interrupted": { type: "merge.interrupted", error: ERROR },
   "session.broken": { type: "session.broken", error: ERROR },
+  "possession.proven": { type: "possession.proven", blobId: 7 },
+  "possession.lost": { type: "possession.lost" },
+  "possession.refused": { type: "possession.refused", error: ERROR },
   "cancel.requested": { type: "cancel.requested" },
   "idle.expired": { type: "idle.expired" },
 };
 
+/** `instant` is the other committing: of content that was there already. */
+const PLACES = [...UPLOAD_STATES, "instant"] as const;
+type Place = (typeof PLACES)[number];
+const wordOf = (place: Place): UploadState => (place === "instant" ? "committing" : place);
+
 /** How to get into each state from the beginning. */
-const WAYS: Readonly<Record<UploadState, readonly SessionEventType[]>> = {
+const WAYS: Readonly<Record<Place, readonly SessionEventType[]>> = {
   init: [],
   receiving: ["session.opened"],
   verifying: ["session.opened", "merge.requested"],
@@ -45,22 +54,24 @@ const WAYS: Readonly<Record<UploadState, readonly SessionEventType[]>> = {
   cancelled: ["session.opened", "cancel.requested"],
   expired: ["session.opened", "idle.expired"],
   failed: ["session.opened", "session.broken"],
+  instant: ["session.opened", "possession.proven"],
 };
 
-function inState(state: UploadState): SessionSnapshot {
+function inState(state: Place): SessionSnapshot {
   return WAYS[state].reduce((snapshot, type) => step(snapshot, EVENTS[type]).snapshot, initialSnapshot());
 }
 
 type Row = readonly [next: UploadState, ...actions: SessionAction[]];
 
 /** Every event that a state does not name leaves it as it is. */
-const TABLE: Readonly<Record<UploadState, Partial<Record<SessionEventType, Row>>>> = {
+const TABLE: Readonly<Record<Place, Partial<Record<SessionEventType, Row>>>> = {
   init: { "session.opened": ["receiving"], "session.broken": ["failed", "stopWriters", "endUpload"] },
   receiving: {
     "merge.requested": ["verifying", "startVerifying"],
     "session.broken": ["failed", "stopWriters", "endUpload"],
     "cancel.requested": ["cancelled", "stopWriters", "endUpload"],
     "idle.expired": ["expired", "stopWriters", "endUpload"],
+    "possession.proven": ["committing", "startKnownCommit"],
   },
   verifying: {
     "file.verified": ["replicating", "startReplicating"],
@@ -84,24 +95,30 @@ const TABLE: Readonly<Record<UploadState, Partial<Record<SessionEventType, Row>>
   cancelled: {},
   expired: {},
   failed: {},
+  instant: {
+    "file.committed": ["merged", "stopWriters", "endMerged"],
+    "possession.lost": ["receiving"],
+    "possession.refused": ["failed", "stopWriters", "endUpload"],
+  },
 };
 
-const REFUSALS: Readonly<Record<UploadState, Readonly<Record<SessionCommand, string | undefined>>>> = {
-  init: { storeChunk: "UPLOAD_BUSY", merge: "UPLOAD_BUSY", cancel: "UPLOAD_BUSY" },
-  receiving: { storeChunk: undefined, merge: undefined, cancel: undefined },
-  verifying: { storeChunk: "UPLOAD_BUSY", merge: undefined, cancel: undefined },
-  replicating: { storeChunk: "UPLOAD_BUSY", merge: undefined, cancel: undefined },
-  committing: { storeChunk: "UPLOAD_BUSY", merge: undefined, cancel: "UPLOAD_COMMITTING" },
-  merged: { storeChunk: "UPLOAD_MERGED", merge: undefined, cancel: "UPLOAD_MERGED" },
-  cancelled: { storeChunk: "UPLOAD_CANCELLED", merge: "UPLOAD_CANCELLED", cancel: undefined },
-  expired: { storeChunk: "UPLOAD_EXPIRED", merge: "UPLOAD_EXPIRED", cancel: "UPLOAD_EXPIRED" },
-  failed: { storeChunk: "UPLOAD_FAILED", merge: "UPLOAD_FAILED", cancel: "UPLOAD_FAILED" },
+const REFUSALS: Readonly<Record<Place, Readonly<Record<SessionCommand, string | undefined>>>> = {
+  init: { storeChunk: "UPLOAD_BUSY", merge: "UPLOAD_BUSY", prove: "UPLOAD_BUSY", cancel: "UPLOAD_BUSY" },
+  receiving: { storeChunk: undefined, merge: undefined, prove: undefined, cancel: undefined },
+  verifying: { storeChunk: "UPLOAD_BUSY", merge: undefined, prove: undefined, cancel: undefined },
+  replicating: { storeChunk: "UPLOAD_BUSY", merge: undefined, prove: undefined, cancel: undefined },
+  committing: { storeChunk: "UPLOAD_BUSY", merge: undefined, prove: undefined, cancel: "UPLOAD_COMMITTING" },
+  instant: { storeChunk: "UPLOAD_BUSY", merge: undefined, prove: undefined, cancel: "UPLOAD_COMMITTING" },
+  merged: { storeChunk: "UPLOAD_MERGED", merge: undefined, prove: undefined, cancel: "UPLOAD_MERGED" },
+  cancelled: { storeChunk: "UPLOAD_CANCELLED", merge: "UPLOAD_CANCELLED", prove: "UPLOAD_CANCELLED", cancel: undefined },
+  expired: { storeChunk: "UPLOAD_EXPIRED", merge: "UPLOAD_EXPIRED", prove: "UPLOAD_EXPIRED", cancel: "UPLOAD_EXPIRED" },
+  failed: { storeChunk: "UPLOAD_FAILED", merge: "UPLOAD_FAILED", prove: "UPLOAD_FAILED", cancel: "UPLOAD_FAILED" },
 };
 
 describe("the upload machine", () => {
-  for (const state of UPLOAD_STATES) {
+  for (const state of PLACES) {
     for (const event of Object.values(EVENTS)) {
-      const [next, ...actions] = TABLE[state][event.type] ?? [state];
+      const [next, ...actions] = TABLE[state][event.type] ?? [wordOf(state)];
       it(`${state} × ${event.type} → ${next}`, () => {
         const after = step(inState(state), event);
         expect(stateOf(after.snapshot)).toBe(next);
@@ -109,7 +126,7 @@ describe("the upload machine", () => {
       });
     }
     it(`answers every command in ${state}`, () => {
-      for (const command of ["storeChunk", "merge", "cancel"] as const)
+      for (const command of ["storeChunk", "merge", "prove", "cancel"] as const)
         expect(refusal(inState(state), command), command).toBe(REFUSALS[state][command]);
     });
   }
@@ -127,10 +144,20 @@ describe("the upload machine", () => {
     );
     for (const type of ["cancel.requested", "idle.expired"] as const)
       expect(stateOf(step(uncertain, EVENTS[type]).snapshot)).toBe("receiving");
+    // It has a blob of its own, which may be the file's by now.
+    expect(stateOf(step(uncertain, EVENTS["possession.proven"]).snapshot)).toBe("receiving");
     expect(refusal(uncertain, "cancel")).toBe("UPLOAD_COMMITTING");
     const verifying = step(uncertain, EVENTS["merge.requested"]).snapshot;
     expect(stateOf(step(verifying, EVENTS["cancel.requested"]).snapshot)).toBe("verifying");
     expect(refusal(verifying, "cancel")).toBe("UPLOAD_COMMITTING");
+  });
+
+  it("counts bodies that end while known content is being committed, and goes on with what it has when that has gone", () => {
+    const after = (
+      ["chunk.claimed", "chunk.claimed", "possession.proven", "chunk.received", "chunk.released", "possession.lost"] as const
+    ).reduce((snapshot, type) => step(snapshot, EVENTS[type]).snapshot, inState("receiving"));
+    expect(after.context).toMatchObject({ receivedCount: 1, inFlightCount: 0, knownBlobId: undefined });
+    expect(stateOf(step(after, EVENTS["merge.requested"]).snapshot)).toBe("verifying");
   });
 
   it("keeps the reason of an interrupted merge until the next one begins", () => {
@@ -149,9 +176,10 @@ describe("the upload machine", () => {
           // The intake releases or receives only what it claimed.
           if ((event.type === "chunk.released" || event.type === "chunk.received") && inFlight === 0) continue;
           const before = stateOf(snapshot);
+          const counts = before === "receiving" || isInstant(snapshot);
           snapshot = step(snapshot, event).snapshot;
           if (before === "receiving" && event.type === "chunk.claimed") inFlight += 1;
-          if (before === "receiving" && (event.type === "chunk.released" || event.type === "chunk.received")) inFlight -= 1;
+          if (counts && (event.type === "chunk.released" || event.type === "chunk.received")) inFlight -= 1;
           if (ended !== undefined) expect(stateOf(snapshot)).toBe(ended);
           if (["merged", "cancelled", "expired", "failed"].includes(stateOf(snapshot))) ended = stateOf(snapshot);
           expect(snapshot.context.inFlightCount).toBeGreaterThanOrEqual(0);

@@ -1,0 +1,62 @@
+/** Who one is at this server: with a token there is a cookie that scripts cannot read; here is only the name. */
+import type { Session } from "./answers.ts";
+import { forgetAll } from "./fingerprints.ts";
+import { persist, signedIn } from "./patience.ts";
+import { ask, whenSignedOut } from "./server.ts";
+import { Watched } from "./store.ts";
+
+export class Account extends Watched {
+  state: "asking" | "in" | "out" = "asking";
+  /** Why there is no answer yet, in words. */
+  waiting: string | undefined;
+  owner: string | undefined;
+  /** The server wants tokens, so there is something to sign out of. */
+  hasTokens = false;
+  readonly #onSignedIn: () => void;
+
+  constructor(onSignedIn: () => void) {
+    super();
+    this.#onSignedIn = onSignedIn;
+    whenSignedOut(() => {
+      if (this.state !== "in") return;
+      this.state = "out";
+      this.hasTokens = true;
+      this.changed();
+    });
+  }
+
+  async start(): Promise<void> {
+    const { value } = await persist(() => ask<Session>("GET", "/api/v1/session"), {
+      signal: new AbortController().signal,
+      onWaiting: (reason) => {
+        this.waiting = reason;
+        this.changed();
+      },
+    });
+    this.#is(value);
+  }
+
+  /** @throws what {@link ask} throws; status 401: the token is none */
+  async signIn(token: string): Promise<void> {
+    const { value } = await ask<Session>("POST", "/api/v1/session", { json: { token } });
+    this.#is(value);
+  }
+
+  /** @throws what {@link ask} throws */
+  async signOut(): Promise<void> {
+    await ask("DELETE", "/api/v1/session");
+    // Names of files are nobody else's business at this device.
+    forgetAll();
+    location.reload();
+  }
+
+  #is({ required, owner }: Session): void {
+    this.hasTokens = required;
+    this.owner = owner ?? undefined;
+    this.state = required && owner === null ? "out" : "in";
+    this.changed();
+    if (this.state === "out") return;
+    signedIn();
+    this.#onSignedIn();
+  }
+}

@@ -1,0 +1,32 @@
+/** A question or a file before the rest of the page. The browser's own element keeps the focus inside, and Escape closes it. */
+import type { ComponentChildren, VNode } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { html } from "./html.ts";
+
+export interface DialogProps {
+  readonly label: string;
+  readonly kind: string;
+  readonly onClose: () => void;
+  readonly children?: ComponentChildren;
+}
+
+export function Dialog({ label, kind, onClose, children }: DialogProps): VNode {
+  const element = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const dialog = element.current;
+    dialog?.showModal();
+    // Closing gives the focus back to where it was.
+    return () => dialog?.close();
+  }, []);
+  const onCancel = (event: Event): void => {
+    event.preventDefault();
+    onClose();
+  };
+  // The backdrop is the dialog itself, outside of the box within.
+  const onClick = (event: Event): void => {
+    if (event.target === element.current) onClose();
+  };
+  return html`<dialog ref=${element} class=${kind} aria-label=${label} onCancel=${onCancel} onClick=${onClick}>
+    <div class="box">${children}</div>
+  </dialog>`;
+}

@@ -1,0 +1,60 @@
+/** Files from this device: dropped, chosen or pasted, folders with all they hold. */
+
+export interface LocalFile {
+  readonly file: File;
+  /** With the folders that were dropped: `Holiday/day 1/beach.mp4`. */
+  readonly path: string;
+}
+
+export interface Gathered {
+  readonly files: readonly LocalFile[];
+  /** What the browser could not read, by path. */
+  readonly unreadable: readonly string[];
+}
+
+/**
+ * What was dropped. The browser empties a drop as soon as its event is over, so its entries are taken before anything is waited for.
+ * @param filesMax where a folder goes on, it is not read further
+ */
+export function droppedFiles(transfer: DataTransfer, filesMax: number): Promise<Gathered> {
+  const items = [...transfer.items].filter(({ kind }) => kind === "file");
+  const entries = items.flatMap((item) => item.webkitGetAsEntry() ?? []);
+  return entries.length > 0 ? gather(entries, filesMax) : Promise.resolve({ files: chosenFiles(transfer.files), unreadable: [] });
+}
+
+/** Of an `<input type=file>`, also one for folders. */
+export function chosenFiles(files: FileList): LocalFile[] {
+  return Array.from(files, (file) => ({ file, path: file.webkitRelativePath === "" ? file.name : file.webkitRelativePath }));
+}
+
+async function gather(roots: readonly FileSystemEntry[], filesMax: number): Promise<Gathered> {
+  const files: LocalFile[] = [];
+  const unreadable: string[] = [];
+  const waiting = [...roots];
+  for (let entry = waiting.shift(); entry !== undefined && files.length < filesMax; entry = waiting.shift()) {
+    const path = entry.fullPath.replace(/^\//, "");
+    try {
+      if (isFile(entry)) files.push({ file: await fileOf(entry), path });
+      else if (isFolder(entry)) waiting.push(...(await childrenOf(entry)));
+    } catch {
+      // Told to the user with its name.
+      unreadable.push(path);
+    }
+  }
+  return { files, unreadable };
+}
+
+const isFile = (entry: FileSystemEntry): entry is FileSystemFileEntry => entry.isFile;
+const isFolder = (entry: FileSystemEntry): entry is FileSystemDirectoryEntry => entry.isDirectory;
+const fileOf = (entry: FileSystemFileEntry): Promise<File> => new Promise((resolve, reject) => entry.file(resolve, reject));
+
+/** A reader gives a hundred or so at a time, and nothing at the end. */
+async function childrenOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
+  const reader = folder.createReader();
+  const children: FileSystemEntry[] = [];
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return children;
+    children.push(...some);
+  }
+}

@@ -1,0 +1,33 @@
+/** A value that views watch. What changes often is told at most once a frame. */
+import { useEffect, useState } from "preact/hooks";
+
+export class Watched {
+  readonly #watchers = new Set<() => void>();
+  #isDue = false;
+
+  watch(watcher: () => void): () => void {
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
+  }
+
+  changed(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    // Not requestAnimationFrame: a page in the background still has to say in its title how far it is.
+    setTimeout(() => {
+      this.#isDue = false;
+      for (const watcher of [...this.#watchers]) watcher();
+    }, 50);
+  }
+}
+
+/** Draws the view that calls it again whenever one of these says that it has changed. */
+export function useWatched(...watched: readonly Watched[]): void {
+  const [, setCount] = useState(0);
+  useEffect(() => {
+    const stops = watched.map((one) => one.watch(() => setCount((count) => count + 1)));
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }, watched);
+}

@@ -1,0 +1,120 @@
+/** One file, opened: played, shown or read. What a browser cannot show is offered for download. */
+import type { VNode } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { ListedFile } from "./answers.ts";
+import { Dialog } from "./dialog.ts";
+import { html } from "./html.ts";
+import { Icon } from "./icons.ts";
+import type { Page } from "./page.ts";
+import { filePath } from "./place.ts";
+import { ask, beginningOf } from "./server.ts";
+import { useWatched } from "./store.ts";
+import { IconButton } from "./uploads-panel.ts";
+import { baseName, bytesText, errorText } from "./words.ts";
+
+const TEXT_BYTES_MAX = 256 * 1024;
+const TEXT_TYPES = /^(text\/|application\/(json|xml|javascript|x-sh|yaml|toml|x-yaml|x-subrip|sql)\b|[\w.-]+\/[\w.-]+\+(json|xml)\b)/;
+
+type Kind = "video" | "audio" | "image" | "pdf" | "text" | "other";
+
+export function Viewer({ page, fileId }: { readonly page: Page; readonly fileId: string }): VNode {
+  useWatched(page.listing);
+  const [file, setFile] = useState<ListedFile | undefined>(undefined);
+  const [fault, setFault] = useState<string | undefined>(undefined);
+  useEffect(() => {
+    setFile(undefined);
+    setFault(undefined);
+    const stop = new AbortController();
+    ask<ListedFile>("GET", `/api/v1/files/${encodeURIComponent(fileId)}`, { signal: stop.signal }).then(
+      ({ value }) => setFile(value),
+      (error: unknown) => stop.signal.aborted || setFault(errorText(error)),
+    );
+    return () => stop.abort();
+  }, [fileId]);
+  const close = (): void => page.show(undefined);
+  const files = page.listing.rows.filter((row) => row.kind === "file");
+  const index = files.findIndex((row) => row.fileId === fileId);
+  const previous = index > 0 ? files[index - 1] : undefined;
+  const next = index === -1 ? undefined : files[index + 1];
+  const kind = file === undefined ? "other" : kindOf(file.contentType);
+  const onKeyDown = (event: KeyboardEvent): void => {
+    // A player seeks with arrows.
+    if (kind === "video" || kind === "audio" || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.key === "ArrowLeft" && previous !== undefined) page.show(previous);
+    if (event.key === "ArrowRight" && next !== undefined) page.show(next);
+  };
+  return html`<${Dialog} label=${file?.name ?? "File"} kind="viewer" onClose=${close}>
+    <div class="viewed" onKeyDown=${onKeyDown}>
+      <header>
+        <h2 title=${file?.name}><bdi>${file === undefined ? "" : baseName(file.name)}</bdi></h2>
+        ${file && html`<span class="hint">${bytesText(file.size)}</span>`}
+        <div class="buttons">
+          ${previous && html`<${IconButton} icon="left" label="Previous file" onClick=${() => page.show(previous)} />`}
+          ${next && html`<${IconButton} icon="right" label="Next file" onClick=${() => page.show(next)} />`}
+          ${
+            file &&
+            html`<${IconButton} icon="link" label="Copy link" onClick=${() => void page.copyLink(file)} />
+              <a class="icon-button" href=${`${filePath(file)}?download`} download aria-label="Download" title="Download"><${Icon} name="download" /></a>`
+          }
+          <${IconButton} icon="close" label="Close" onClick=${close} />
+        </div>
+      </header>
+      <div class=${`content ${kind}`}>
+        ${fault && html`<p class="fault" role="alert">${fault}</p>`}
+        ${file && html`<${Content} key=${fileId} file=${file} kind=${kind} />`}
+      </div>
+    </div>
+  <//>`;
+}
+
+function Content({ file, kind }: { readonly file: ListedFile; readonly kind: Kind }): VNode {
+  const [isRefused, setRefused] = useState(false);
+  const path = filePath(file);
+  const onError = (): void => setRefused(true);
+  if (isRefused) {
+    return html`<${Instead}
+      file=${file}
+      text=${kind === "image" ? "This browser cannot show this picture." : "This browser cannot play this file. A player such as VLC or mpv can: copy the link and open it there."}
+    />`;
+  }
+  if (kind === "video")
+    return html`<video src=${path} controls autoplay playsinline preload="metadata" autofocus aria-label=${file.name} onError=${onError}></video>`;
+  if (kind === "audio")
+    return html`<audio src=${path} controls autoplay preload="metadata" autofocus aria-label=${file.name} onError=${onError}></audio>`;
+  if (kind === "image") return html`<img src=${path} alt=${file.name} onError=${onError} />`;
+  if (kind === "pdf") return html`<iframe src=${path} title=${file.name}></iframe>`;
+  if (kind === "text") return html`<${TextContent} file=${file} path=${path} />`;
+  return html`<${Instead} file=${file} text="There is no preview for this kind of file." />`;
+}
+
+function TextContent({ file, path }: { readonly file: ListedFile; readonly path: string }): VNode {
+  const [text, setText] = useState<string | undefined>(undefined);
+  const [fault, setFault] = useState<string | undefined>(undefined);
+  useEffect(() => {
+    const stop = new AbortController();
+    if (file.size === 0) setText("");
+    else
+      beginningOf(path, TEXT_BYTES_MAX, stop.signal).then(setText, (error: unknown) => stop.signal.aborted || setFault(errorText(error)));
+    return () => stop.abort();
+  }, [path]);
+  if (fault !== undefined) return html`<p class="fault" role="alert">${fault}</p>`;
+  return html`<pre tabindex="0" aria-label=${file.name}>${text ?? ""}</pre>
+    ${file.size === 0 && html`<p class="hint">This file is empty.</p>`}
+    ${file.size > TEXT_BYTES_MAX && html`<p class="hint">This is the beginning: the first ${bytesText(TEXT_BYTES_MAX)} of ${bytesText(file.size)}.</p>`}`;
+}
+
+function Instead({ file, text }: { readonly file: ListedFile; readonly text: string }): VNode {
+  return html`<div class="instead">
+    <p>${text}</p>
+    <a class="button primary" href=${`${filePath(file)}?download`} download><${Icon} name="download" />Download ${bytesText(file.size)}</a>
+  </div>`;
+}
+
+function kindOf(contentType: string): Kind {
+  const type = contentType.toLowerCase();
+  if (type.startsWith("video/")) return "video";
+  if (type.startsWith("audio/")) return "audio";
+  if (type.startsWith("image/")) return "image";
+  if (type.startsWith("application/pdf")) return "pdf";
+  return TEXT_TYPES.test(type) ? "text" : "other";
+}

@@ -1,0 +1,331 @@
+/** The page shows what is stored: finding, opening, renaming, deleting, on a phone, in the dark, by keyboard only, and with tokens. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { run } from "../support/program.ts";
+import { type ServerProcess, startServer } from "../support/server-process.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { someBytes } from "../support/troupe.ts";
+import { ChunkGate } from "./chunk-gate.ts";
+import { choose, fileRow, startBrowser, uploadRow, visit } from "./rig.ts";
+
+const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+const TOKENS = ["--token", "ann:first secret".replace(" ", "-"), "--token", "ben:second-secret"];
+
+const stack = new AsyncDisposableStack();
+let browser: Browser;
+let server: ServerProcess;
+let folder: string;
+
+beforeAll(async () => {
+  const directory = stack.use(await temporaryDirectory());
+  folder = directory.path;
+  browser = stack.adopt(await startBrowser(), (opened) => opened.close());
+  server = stack.use(await startServer(join(folder, "data")));
+});
+afterAll(() => stack.disposeAsync());
+
+async function store(
+  name: string,
+  body: string | Uint8Array,
+  headers: Record<string, string> = {},
+): Promise<{ fileId: string; url: string }> {
+  const query = new URLSearchParams({ name });
+  const answer = await fetch(`${server.url}/api/v1/files?${query}`, { method: "POST", body: body as BodyInit, headers });
+  expect(answer.status).toBe(201);
+  return (await answer.json()) as { fileId: string; url: string };
+}
+
+/** Every control has a name, every field a label, nothing has an ID twice, and the language is told. */
+async function unnamed(page: Page): Promise<string[]> {
+  return await page.evaluate(() => {
+    const nameOf = (element: Element): string =>
+      element.getAttribute("aria-label") ??
+      (element.id === "" ? "" : (document.querySelector(`label[for="${element.id}"]`)?.textContent ?? "")) +
+        (element.textContent ?? "") +
+        (element.getAttribute("alt") ?? "");
+    const faults = [...document.querySelectorAll("button, a, input, select, img, video, audio, iframe, dialog, [role=progressbar]")]
+      .filter((element) => nameOf(element).trim() === "")
+      .map((element) => element.outerHTML);
+    const ids = [...document.querySelectorAll("[id]")].map(({ id }) => id);
+    faults.push(...ids.filter((id, index) => ids.indexOf(id) !== index));
+    if (document.documentElement.lang === "") faults.push("no language");
+    return faults;
+  });
+}
+
+/** Letters against what is behind them, as WCAG counts it; the worst of the page. */
+async function worstContrast(page: Page): Promise<{ readonly ratio: number; readonly text: string }> {
+  return await page.evaluate(() => {
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D;
+    const colour = (text: string): number[] => {
+      canvas.clearRect(0, 0, 1, 1);
+      canvas.fillStyle = text;
+      canvas.fillRect(0, 0, 1, 1);
+      return [...canvas.getImageData(0, 0, 1, 1).data];
+    };
+    const light = (channels: number[]): number => {
+      const [red = 0, green = 0, blue = 0] = channels.map((value) =>
+        value / 255 <= 0.03928 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4,
+      );
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    };
+    const behind = (element: Element | null): number[] => {
+      for (let at = element; at !== null; at = at.parentElement) {
+        const found = colour(getComputedStyle(at).backgroundColor);
+        if ((found[3] ?? 0) > 250) return found;
+      }
+      return [255, 255, 255, 255];
+    };
+    let worst = { ratio: 21, text: "" };
+    for (const element of document.querySelectorAll("body *")) {
+      const own = [...element.childNodes]
+        .filter(({ nodeType }) => nodeType === Node.TEXT_NODE)
+        .map(({ textContent }) => textContent?.trim())
+        .join("");
+      if (own === "" || element.closest("[disabled], noscript, .unseen") !== null || !element.checkVisibility()) continue;
+      const [one, other] = [light(colour(getComputedStyle(element).color)), light(behind(element))].sort((left, right) => right - left) as [
+        number,
+        number,
+      ];
+      const ratio = (one + 0.05) / (other + 0.05);
+      if (ratio < worst.ratio) worst = { ratio, text: own };
+    }
+    return worst;
+  });
+}
+
+const sidewaysPixels = (page: Page): Promise<number> =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+describe("the page's files", () => {
+  it("are found by words, renamed into a folder, and deleted after a question that Escape declines", async () => {
+    await store("Réports/2026 budget.txt", "sums");
+    await store("reports/2025 budget.txt", "old sums");
+    await store("other.txt", "else");
+    await using visitor = await visit(browser, server.url);
+    const { page } = visitor;
+    await fileRow(page, "other.txt").waitFor();
+    await page.getByRole("searchbox").fill("BUDGET reports 26");
+    await fileRow(page, "Réports/2026 budget.txt").waitFor();
+    await expect.poll(() => page.locator("tbody tr").count()).toBe(1);
+    await page.getByRole("searchbox").press("Escape");
+    await fileRow(page, "other.txt").waitFor();
+
+    await fileRow(page, "other.txt").getByRole("button", { name: "Rename" }).click();
+    const name = page.getByLabel("New name");
+    expect(await name.evaluate((input: HTMLInputElement) => input.value.slice(input.selectionStart ?? 0, input.selectionEnd ?? 0))).toBe(
+      "other",
+    );
+    await name.fill("../escape");
+    await page.getByRole("button", { name: "Rename", exact: true }).click();
+    await page.getByText("This name cannot be stored").waitFor();
+    await name.fill("moved/here.txt");
+    await name.press("Enter");
+    await fileRow(page, "moved").locator("a.open").click();
+    await fileRow(page, "here.txt").waitFor();
+
+    const remove = fileRow(page, "here.txt").getByRole("button", { name: "Delete" });
+    await remove.click();
+    await page.getByText("cannot be undone").waitFor();
+    await page.keyboard.press("Escape");
+    await expect.poll(() => page.locator("dialog").count()).toBe(0);
+    expect(await remove.evaluate((button) => button === document.activeElement)).toBe(true);
+    await remove.click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await page.getByText("This folder is empty.").waitFor();
+    expect(visitor.complaints.splice(0)).toEqual([expect.stringContaining("400"), expect.stringContaining("404")]);
+  });
+
+  it("open in the page by what they are, and what it cannot show is offered for download", async () => {
+    await run("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "sine=440:d=6", join(folder, "tone.wav")]);
+    await run("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x200", "-frames:v", "1", join(folder, "still.png")]);
+    await writeFile(join(folder, "notes.md"), "# Nôtes\n<script>alert(1)</script>\n");
+    await writeFile(join(folder, "archive.zip"), someBytes(5000));
+    await using visitor = await visit(browser, `${server.url}/#/default/kinds/`);
+    const { page } = visitor;
+    await choose(page, ...["tone.wav", "still.png", "notes.md", "archive.zip"].map((name) => join(folder, name)));
+    await page.getByText("4 files uploaded").waitFor();
+    await fileRow(page, "archive.zip").locator("a.open").click();
+    await page.getByText("There is no preview").waitFor();
+    await page.keyboard.press("ArrowRight");
+    await page.locator("pre", { hasText: "<script>alert(1)</script>" }).waitFor();
+    await page.locator("pre", { hasText: "Nôtes" }).waitFor();
+    await page.keyboard.press("ArrowRight");
+    await expect.poll(() => page.locator(".content img").evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(320);
+    await page.keyboard.press("ArrowRight");
+    const audio = page.locator("audio");
+    await expect.poll(() => audio.evaluate((element: HTMLAudioElement) => element.currentTime)).toBeGreaterThan(0);
+    await audio.evaluate((element: HTMLAudioElement) => {
+      element.currentTime = 4;
+    });
+    await expect.poll(() => audio.evaluate((element: HTMLAudioElement) => element.currentTime)).toBeGreaterThan(4);
+    expect(await unnamed(page)).toEqual([]);
+    await page.keyboard.press("Escape");
+    await expect.poll(() => page.locator("dialog").count()).toBe(0);
+    expect(new URL(page.url()).hash).toBe("#/default/kinds/");
+  });
+
+  it("of which a folder has ten thousand are listed, sorted and reached", async () => {
+    const files = Array.from({ length: 10_000 }, (_, index) => ({
+      name: `clip ${index}.mp4`,
+      size: (index * 7919) % 1_000_003,
+      contentType: "video/mp4",
+      modified: new Date(1.7e12 + index * 1000).toISOString(),
+      fileId: `id${index}`,
+    }));
+    await using visitor = await visit(browser, server.url);
+    const { page } = visitor;
+    await page.route("**/browse/default/many/?*", (route) => {
+      const from = Number(new URL(route.request().url()).searchParams.get("cursor") ?? 0);
+      const cursor = from + 1000 < files.length ? String(from + 1000) : undefined;
+      return route.fulfill({ json: { folders: [], files: files.slice(from, from + 1000), cursor } });
+    });
+    await page.goto(`${server.url}/#/default/many/`);
+    await page.getByText("10,000 files").waitFor();
+    expect(await page.locator("tbody tr").count()).toBe(200);
+    expect(await page.locator("a.open").nth(2).textContent()).toContain("clip 2.mp4");
+    await page.getByRole("button", { name: "Size" }).click();
+    await expect.poll(() => page.locator("td.size").first().textContent()).toBe("1000 KB".replace("1000 KB", "1.0 MB"));
+    await page.locator("a.open").first().focus();
+    await page.keyboard.press("End");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.textContent?.trim())).toBe("clip 0.mp4");
+  });
+
+  it("are uploaded, opened, renamed and deleted with the keyboard alone", async () => {
+    await writeFile(join(folder, "keys.txt"), "typed");
+    await using visitor = await visit(browser, `${server.url}/#/default/keyboard/`);
+    const { page } = visitor;
+    await page.getByRole("button", { name: "Choose files" }).focus();
+    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.keyboard.press("Enter")]);
+    await chooser.setFiles(join(folder, "keys.txt"));
+    await fileRow(page, "keys.txt").waitFor();
+    await page.keyboard.press("/");
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("search");
+    // From the search on, Tab comes to the titles of the columns and then to the current row.
+    const isAt = (selector: string): Promise<boolean> =>
+      page.evaluate((wanted) => document.activeElement?.matches(wanted) === true, selector);
+    for (let presses = 0; presses < 6 && !(await isAt("a.open")); presses += 1) await page.keyboard.press("Tab");
+    expect(await isAt("a.open")).toBe(true);
+    expect(await page.evaluate(() => getComputedStyle(document.activeElement as Element).outlineStyle)).toBe("solid");
+    await page.keyboard.press("Enter");
+    await page.locator("pre", { hasText: "typed" }).waitFor();
+    await page.keyboard.press("Escape");
+    await expect.poll(() => isAt("a.open")).toBe(true);
+    await page.keyboard.press("F2");
+    await page.getByLabel("New name").waitFor();
+    await page.keyboard.type("renamed");
+    await page.keyboard.press("Enter");
+    await fileRow(page, "renamed.txt").waitFor();
+    await page.locator("a.open").first().focus();
+    await page.keyboard.press("Delete");
+    await page.getByText("cannot be undone").waitFor();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByText("This folder is empty.").waitFor();
+    visitor.complaints.splice(0, 1);
+  });
+
+  it("fit a phone held upright, where a finger reaches everything", async () => {
+    await store("phone/a rather long name of a film that somebody gave without thinking of small screens.mp4", someBytes(9000));
+    await using visitor = await visit(browser, `${server.url}/#/default/phone/`, PHONE);
+    const { page } = visitor;
+    const row = page.locator("tbody tr").first();
+    await row.waitFor();
+    expect(await sidewaysPixels(page)).toBe(0);
+    await row.getByRole("button", { name: "More for" }).tap();
+    const sheet = page.getByRole("dialog");
+    for (const button of await sheet.locator("button, a").all()) expect((await button.boundingBox())?.height).toBeGreaterThanOrEqual(44);
+    await sheet.getByRole("button", { name: "Copy link" }).tap();
+    await page.getByText("Link copied.").waitFor();
+    await row.locator("a.open").tap();
+    await page.getByText("This browser cannot play this file").waitFor();
+    expect(await sidewaysPixels(page)).toBe(0);
+    expect(await unnamed(page)).toEqual([]);
+    await page.getByRole("button", { name: "Close" }).first().tap();
+    await row.getByRole("button", { name: "More for" }).tap();
+    await sheet.getByRole("button", { name: "Delete" }).tap();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).tap();
+    await page.getByText("This folder is empty.").waitFor();
+    visitor.complaints.splice(0, 1);
+  });
+
+  it.each(["light", "dark"] as const)("can be read in %s colours: every text stands out 4.5 to 1", async (colorScheme) => {
+    await using gate = await ChunkGate.before(server.url);
+    await writeFile(join(folder, "slow.bin"), someBytes(20 * 1024 * 1024, 11));
+    await store("seen.txt", "seen");
+    await using visitor = await visit(browser, gate.url, { colorScheme });
+    const { page } = visitor;
+    await fileRow(page, "seen.txt").waitFor();
+    gate.allow(2);
+    await choose(page, join(folder, "slow.bin"));
+    await expect.poll(() => gate.taken.length).toBe(2);
+    expect(await worstContrast(page)).toEqual({ ratio: expect.closeTo(12.75, -1.2), text: expect.any(String) });
+    expect((await worstContrast(page)).ratio).toBeGreaterThanOrEqual(4.5);
+    expect(await unnamed(page)).toEqual([]);
+    await uploadRow(page, "slow.bin").getByRole("button", { name: "Cancel" }).click();
+    expect((await worstContrast(page)).ratio).toBeGreaterThanOrEqual(4.5);
+    await page.getByRole("button", { name: "Cancel the upload" }).click();
+    await expect.poll(() => uploadRow(page, "slow.bin").count()).toBe(0);
+  });
+});
+
+describe("the page where tokens are wanted", () => {
+  it("asks for one, keeps it from scripts, shows only one's own, and forgets it at once", async () => {
+    await using directory = await temporaryDirectory();
+    const guarded = await startServer(directory.path, TOKENS);
+    try {
+      await using visitor = await visit(browser, guarded.url, { expected: /401/ });
+      const { page } = visitor;
+      await page.getByLabel("Token").fill("ann:wrong");
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await page.getByText("This token is not one of this server’s").waitFor();
+      await page.getByLabel("Token").fill("ann:first-secret");
+      await page.keyboard.press("Enter");
+      await page.getByText("Nothing here yet").waitFor();
+      expect(
+        await page.evaluate(() => [document.cookie, JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage })].join()),
+      ).not.toContain("secret");
+      const path = join(folder, "shared.bin");
+      await writeFile(path, someBytes(17 * 1024 * 1024, 21));
+      await choose(page, path);
+      await uploadRow(page, "shared.bin").getByText("stored and checked").waitFor();
+      await page.getByRole("button", { name: "Copy link to shared.bin" }).click();
+      await page.getByText("Whoever has it can open the file until").waitFor();
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await page.getByLabel("Token").fill("second-secret");
+      await page.keyboard.press("Enter");
+      await page.getByText("Nothing here yet").waitFor();
+      expect(await page.locator("tbody tr").count()).toBe(0);
+    } finally {
+      await guarded.kill();
+    }
+  });
+
+  it("goes on with an upload whose owner was signed out, once signed in again", async () => {
+    await using directory = await temporaryDirectory();
+    const guarded = await startServer(directory.path, TOKENS);
+    try {
+      await using gate = await ChunkGate.before(guarded.url);
+      await using visitor = await visit(browser, gate.url, { expected: /401/ });
+      const { page } = visitor;
+      await page.getByLabel("Token").fill("ben:second-secret");
+      await page.keyboard.press("Enter");
+      await page.getByText("Nothing here yet").waitFor();
+      const path = join(folder, "patient.bin");
+      await writeFile(path, someBytes(10 * 1024 * 1024, 31));
+      gate.allow(3);
+      await choose(page, path);
+      await expect.poll(() => gate.taken.length).toBe(3);
+      await page.context().clearCookies();
+      gate.allow(Number.POSITIVE_INFINITY);
+      await uploadRow(page, "patient.bin").getByText("Sign in to go on").waitFor();
+      await page.getByLabel("Token").fill("ben:second-secret");
+      await page.keyboard.press("Enter");
+      await uploadRow(page, "patient.bin").getByText("stored and checked").waitFor();
+    } finally {
+      await guarded.kill();
+    }
+  });
+});

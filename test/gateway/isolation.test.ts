@@ -1,0 +1,307 @@
+/**
+ * One principal cannot see, guess or time what another has: for every route, somebody else's is answered like what nobody has, byte for byte,
+ * after the same questions on the bus and the same statements in the database. The whole cast is real; only the socket is missing.
+ *
+ * A route without a row here fails: say what it asks for by ID or name, or why nobody's is named there.
+ */
+import type { KyselyPlugin } from "kysely";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { CatalogTables } from "../../src/actors/catalog/tables.ts";
+import { SILENT_LOG } from "../../src/core/log.ts";
+import type { Bus } from "../../src/core/ports/bus.ts";
+import type { Database } from "../../src/core/ports/database.ts";
+import type { HttpRequest } from "../../src/core/ports/http-exchange.ts";
+import { LocalDataPlane } from "../../src/data-plane/local-data-plane.ts";
+import { createGateway, type RunningGateway } from "../../src/gateway/gateway.ts";
+import { SeededRandom } from "../support/seeded-random.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { startTroupe, type Troupe } from "../support/troupe.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+import { once } from "./rig.ts";
+
+interface Ask {
+  readonly target: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+}
+
+/** What is asked for; the same length whoever has it. */
+interface Named {
+  readonly fileId: string;
+  readonly name: string;
+  readonly uploadId: string;
+}
+
+type Row = ((named: Named) => Ask) | { readonly why: string; readonly target: string; readonly body?: string };
+
+const JSON_BODY = { "content-type": "application/json" };
+const json = (target: string, value: unknown): Ask => ({ target, headers: JSON_BODY, body: JSON.stringify(value) });
+const OWN = "it tells of the asker's own only";
+const NOBODY = "it tells of nobody's files";
+
+const ROWS: Readonly<Record<string, Row>> = {
+  "GET /": { why: NOBODY, target: "/" },
+  "GET /page/:name": { why: NOBODY, target: "/page/x" },
+  "GET /healthz": { why: NOBODY, target: "/healthz" },
+  "GET /readyz": { why: NOBODY, target: "/readyz" },
+  "GET /api/v1/session": { why: NOBODY, target: "/api/v1/session" },
+  "POST /api/v1/session": { why: NOBODY, target: "/api/v1/session" },
+  "DELETE /api/v1/session": { why: NOBODY, target: "/api/v1/session" },
+  "GET /api/v1/cluster": { why: NOBODY, target: "/api/v1/cluster" },
+  "POST /api/v1/uploads": {
+    why: `${OWN}; what a digest tells has tests of its own`,
+    target: "/api/v1/uploads",
+    body: '{"name":"b","size":1}',
+  },
+  "GET /api/v1/uploads": { why: OWN, target: "/api/v1/uploads" },
+  "GET /api/v1/files": { why: OWN, target: "/api/v1/files" },
+  "POST /api/v1/files": { why: OWN, target: "/api/v1/files?name=b", body: "bob's" },
+  "PUT /put/*": { why: OWN, target: "/put/b", body: "bob's" },
+  "GET /browse": { why: OWN, target: "/browse" },
+  "GET /api/v1/uploads/:uploadId": ({ uploadId }) => ({ target: `/api/v1/uploads/${uploadId}` }),
+  "DELETE /api/v1/uploads/:uploadId": ({ uploadId }) => ({ target: `/api/v1/uploads/${uploadId}` }),
+  "PUT /api/v1/uploads/:uploadId/chunks/:index": ({ uploadId }) => ({ target: `/api/v1/uploads/${uploadId}/chunks/0`, body: "x" }),
+  "POST /api/v1/uploads/:uploadId/merge": ({ uploadId }) => ({ target: `/api/v1/uploads/${uploadId}/merge` }),
+  "GET /api/v1/uploads/:uploadId/events": ({ uploadId }) => ({ target: `/api/v1/uploads/${uploadId}/events` }),
+  "POST /api/v1/uploads/:uploadId/proof": ({ uploadId }) => json(`/api/v1/uploads/${uploadId}/proof`, { hmac: "0".repeat(64) }),
+  "GET /api/v1/files/:fileId": ({ fileId }) => ({ target: `/api/v1/files/${fileId}` }),
+  "PATCH /api/v1/files/:fileId": ({ fileId }) => json(`/api/v1/files/${fileId}`, { name: "bobs" }),
+  "DELETE /api/v1/files/:fileId": ({ fileId }) => ({ target: `/api/v1/files/${fileId}` }),
+  "POST /api/v1/files/:fileId/link": ({ fileId }) => ({ target: `/api/v1/files/${fileId}/link` }),
+  "GET /files/:fileId": ({ fileId }) => ({ target: `/files/${fileId}` }),
+  "GET /files/:fileId/*": ({ fileId }) => ({ target: `/files/${fileId}/x.mp4`, headers: { range: "bytes=0-1" } }),
+  "GET /browse/*": ({ name }) => ({ target: `/browse/default/${name}` }),
+};
+
+interface Heard {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly body: string;
+  /** Questions on the bus and statements in the database, in their order. */
+  readonly steps: readonly string[];
+}
+
+/** One store with one gateway, and what was asked behind it. */
+class House implements AsyncDisposable {
+  readonly gateway: RunningGateway;
+  readonly #troupe: Troupe;
+  readonly #steps: string[];
+  readonly #end: () => Promise<void>;
+
+  private constructor(troupe: Troupe, clock: VirtualClock, steps: string[], end: () => Promise<void>) {
+    this.#troupe = troupe;
+    this.#steps = steps;
+    this.#end = end;
+    this.gateway = createGateway(
+      {
+        bus: watchedBus(troupe.bus, steps),
+        clock,
+        random: new SeededRandom(5),
+        log: SILENT_LOG,
+        dataPlane: new LocalDataPlane([troupe.node]),
+      },
+      {
+        nodeId: "gateway1",
+        tokens: [
+          { owner: "ann", secret: "anns" },
+          { owner: "bob", secret: "bobs" },
+        ],
+        corsOrigins: [],
+        fileBytesMax: 1024 ** 3,
+        trustProxy: false,
+      },
+    );
+  }
+
+  static async open(): Promise<House> {
+    const directory = await temporaryDirectory();
+    const clock = new VirtualClock();
+    const steps: string[] = [];
+    const wrapStorageDatabase = (database: Database<CatalogTables>) => watchedDatabase(database, steps);
+    const troupe = await startTroupe({ root: directory.path, clock, wrapStorageDatabase });
+    return new House(troupe, clock, steps, async () => {
+      await troupe.stop();
+      await directory[Symbol.asyncDispose]();
+    });
+  }
+
+  async ask(secret: string, method: string, { target, headers = {}, body = "" }: Ask): Promise<Heard> {
+    const bytes = Buffer.from(body);
+    const length: Record<string, string> = bytes.length === 0 ? {} : { "content-length": String(bytes.length) };
+    const abort = new AbortController();
+    const request: HttpRequest = {
+      method,
+      target,
+      headers: { host: "localhost", authorization: `Bearer ${secret}`, ...length, ...headers },
+      body: once(bytes),
+      remoteAddress: "127.0.0.1",
+      secure: false,
+      signal: abort.signal,
+    };
+    this.#steps.length = 0;
+    const response = await this.gateway.handler(request);
+    const blocks: Uint8Array[] = [];
+    if (typeof response.body === "string") blocks.push(Buffer.from(response.body));
+    else if (response.body instanceof Uint8Array) blocks.push(response.body);
+    else if (response.body !== undefined) {
+      const stream = response.body[Symbol.asyncIterator]();
+      const first = await stream.next();
+      if (first.done !== true) blocks.push(first.value);
+      await stream.return?.();
+    }
+    const { "x-request-id": requestId, ...fields } = response.headers;
+    return {
+      status: response.status,
+      headers: fields,
+      body: Buffer.concat(blocks).toString().replaceAll(String(requestId), "REQUEST"),
+      steps: [...this.#steps],
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gateway.stop();
+    await this.#end();
+  }
+
+  get troupe(): Troupe {
+    return this.#troupe;
+  }
+}
+
+function watchedBus(bus: Bus, steps: string[]): Bus {
+  const noted = (subject: string): void => void steps.push(`bus ${subject}`);
+  return {
+    payloadBytesMax: bus.payloadBytesMax,
+    nowMs: () => bus.nowMs(),
+    publish: (subject, payload, options) => {
+      noted(subject);
+      bus.publish(subject, payload, options);
+    },
+    subscribe: (subject, handler, options) => {
+      noted(`hears ${subject}`);
+      return bus.subscribe(subject, handler, options);
+    },
+    request: (subject, payload, options) => {
+      noted(subject);
+      return bus.request(subject, payload, options);
+    },
+    requestMany: (subject, payload, options) => {
+      noted(subject);
+      return bus.requestMany(subject, payload, options);
+    },
+    inbox: () => bus.inbox(),
+    flush: () => bus.flush(),
+    drain: () => bus.drain(),
+  };
+}
+
+/** The words of a statement without its values. Which of the tables of files it reads is decided by the user's name alone. */
+function formOf(node: object): string {
+  const words: string[] = [];
+  JSON.stringify(node, (key, value: unknown) => {
+    if (key === "kind" || key === "name" || key === "operator") words.push(String(value).replace(/^t_file_\d\d$/, "t_file_NN"));
+    return key === "value" || key === "values" ? undefined : value;
+  });
+  return words.filter((word) => !/^(Identifier|Column|Table|Selection|Reference|SchemableIdentifier|Operator)Node$/.test(word)).join(" ");
+}
+
+/** Notes the form of each statement, without its values. */
+function watchedDatabase(database: Database<CatalogTables>, steps: string[]): Database<CatalogTables> {
+  const plugin: KyselyPlugin = {
+    transformQuery: ({ node }) => {
+      steps.push(`database ${formOf(node)}`);
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  };
+  return {
+    read: (work) => database.read((query) => work(query.withPlugin(plugin))),
+    transact: (work) => database.transact((transaction) => work({ ...bound(transaction), query: transaction.query.withPlugin(plugin) })),
+    close: () => database.close(),
+  };
+}
+
+function bound(transaction: Parameters<Parameters<Database<CatalogTables>["transact"]>[0]>[0]): typeof transaction {
+  return {
+    query: transaction.query,
+    insertIfAbsent: (table, row) => transaction.insertIfAbsent(table, row),
+    lock: (query) => transaction.lock(query),
+    claim: (query) => transaction.claim(query),
+  };
+}
+
+/** The names taken out, so that what is left can be compared. */
+function unnamed(heard: Heard, { fileId, name, uploadId }: Named): Heard {
+  const without = (text: string): string => text.replaceAll(fileId, "FILE").replaceAll(uploadId, "UPLOAD").replaceAll(name, "NAME");
+  return JSON.parse(without(JSON.stringify(heard))) as Heard;
+}
+
+const NOBODYS: Named = { fileId: "0".repeat(36), name: "nil/film.mp4", uploadId: "nobodysnobodysnobodysn" };
+
+describe("what somebody else has", () => {
+  let house: House;
+  let fileId = "";
+  const uploads: Record<string, string> = {};
+
+  beforeAll(async () => {
+    house = await House.open();
+    const put = await house.ask("anns", "PUT", { target: "/put/ann/film.mp4", body: "ann's film" });
+    fileId = /\/files\/([0-9a-f]{36})\//.exec(put.body)?.[1] as string;
+    for (const state of ["receiving", "cancelled", "merged"]) {
+      const created = await house.ask("anns", "POST", json("/api/v1/uploads", { name: `ann/${state}`, size: 3 }));
+      const { uploadId } = JSON.parse(created.body) as { uploadId: string };
+      uploads[state] = uploadId;
+      if (state === "cancelled") await house.ask("anns", "DELETE", { target: `/api/v1/uploads/${uploadId}` });
+      if (state !== "merged") continue;
+      expect((await house.ask("anns", "PUT", { target: `/api/v1/uploads/${uploadId}/chunks/0`, body: "abc" })).status).toBe(200);
+      expect((await house.ask("anns", "POST", { target: `/api/v1/uploads/${uploadId}/merge` })).status).toBe(200);
+    }
+    return () => house[Symbol.asyncDispose]();
+  });
+
+  /** Everything of Ann's is as fresh in memory and caches as it can be. */
+  async function warm(): Promise<void> {
+    expect((await house.ask("anns", "GET", { target: `/files/${fileId}` })).body).toBe("ann's film");
+    expect((await house.ask("anns", "GET", { target: "/browse/default/ann/film.mp4" })).status).toBe(200);
+    for (const [state, uploadId] of Object.entries(uploads))
+      expect(JSON.parse((await house.ask("anns", "GET", { target: `/api/v1/uploads/${uploadId}` })).body)).toMatchObject({ state });
+  }
+
+  test("every route has a row, and no row is of a route that is gone", () => {
+    expect(house.gateway.routes.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(Object.keys(ROWS).sort());
+  });
+
+  const asking = Object.entries(ROWS).flatMap(([route, row]) => (typeof row === "function" ? [[route, row] as const] : []));
+
+  test.each(asking)("%s tells it from nothing neither by its answer nor by what it asks", async (route, row) => {
+    const [method = ""] = route.split(" ");
+    for (const verb of method === "GET" ? ["GET", "HEAD"] : [method]) {
+      const absent = unnamed(await house.ask("bobs", verb, row(NOBODYS)), NOBODYS);
+      expect([verb, absent.status]).toEqual([verb, 404]);
+      for (const [state, uploadId] of Object.entries(uploads)) {
+        await warm();
+        const named = { fileId, name: "ann/film.mp4", uploadId };
+        expect([state, unnamed(await house.ask("bobs", verb, row(named)), named)]).toEqual([state, absent]);
+      }
+    }
+    await warm();
+  });
+
+  test.each(Object.entries(ROWS).flatMap(([route, row]) => (typeof row === "function" ? [] : [[route, row] as const])))(
+    "%s tells nothing of it",
+    async (route, { target, body = "" }) => {
+      const [method = ""] = route.split(" ");
+      const headers: Record<string, string> = body.startsWith("{") ? JSON_BODY : {};
+      const { body: told } = await house.ask("bobs", method, { target, headers, body });
+      for (const word of ["ann", fileId, ...Object.values(uploads)]) expect(told).not.toContain(word);
+    },
+  );
+
+  test("and it is there for whoever has it, who is asked other things", async () => {
+    const own = await house.ask("anns", "GET", { target: `/api/v1/files/${fileId}` });
+    expect(own.status).toBe(200);
+    const theirs = await house.ask("bobs", "GET", { target: `/api/v1/files/${fileId}` });
+    expect(theirs.steps.filter((step) => step.startsWith("database"))).toHaveLength(2);
+    expect(theirs.steps.filter((step) => step.startsWith("bus"))).toEqual(["bus troupe.v1.catalog.file"]);
+  });
+});
