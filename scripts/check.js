@@ -12,6 +12,7 @@ const PARTS = [
   { name: "format and lint", script: "node_modules/@biomejs/biome/bin/biome", argv: ["check", "--error-on-warnings"] },
   { name: "types", script: "node_modules/typescript/bin/tsc", argv: ["-p", "."] },
   { name: "types of the page", script: "node_modules/typescript/bin/tsc", argv: ["-p", "src/page"] },
+  { name: "types of the page's tests", script: "node_modules/typescript/bin/tsc", argv: ["-p", "test/browser"] },
   { name: "dead code", script: "node_modules/knip/bin/knip.js", argv: ["--no-progress"] },
   { name: "import directions", script: "scripts/import-directions.ts", argv: [] },
   { name: "generated documents", script: "scripts/generate-docs.ts", argv: ["--check"] },

@@ -65,7 +65,7 @@ export async function runCommandLine(argv: readonly string[], context: CommandCo
     .option("--gateway <url>", `the server (default: ${GATEWAY_DEFAULT}, env: TROUPE_GATEWAY)`)
     .option("--nats <url>", "speak to the actors on this bus, without a gateway (env: TROUPE_NATS)")
     .option("--owner <name>", "with --nats: whose files and uploads (default: local, env: TROUPE_OWNER)")
-    .option("--token <token>", "owner:secret, or the secret alone (env: TROUPE_TOKEN)")
+    .option("--token <token>", "owner:secret, or the secret alone (env: TROUPE_TOKEN, or TROUPE_TOKEN_FILE)")
     .option("--json", "print what is found, and errors, as JSON with exact numbers")
     .exitOverride()
     .configureOutput({

@@ -27,7 +27,7 @@ export interface Session {
   readonly program: string;
   /** Made when first asked for. @throws {TroupeError} `SETTING_INVALID` */
   readonly client: TroupeClient;
-  /** The value of `--token` or `TROUPE_TOKEN`. */
+  /** The value of `--token`, `TROUPE_TOKEN` or what is in `TROUPE_TOKEN_FILE`. */
   readonly token: string | undefined;
   /** On whose behalf, as far as that is known here: a secret alone does not say. */
   readonly owner: string;
@@ -62,9 +62,18 @@ export function openSession(context: CommandContext, options: GlobalOptions): Se
   const nats = options.nats ?? (options.gateway === undefined ? environment["TROUPE_NATS"] || undefined : undefined);
   const program = NPM_MARKS.some((name) => environment[name] !== undefined) ? "npx troupe" : "troupe";
   const json = options.json === true;
-  const token = options.token ?? environment["TROUPE_TOKEN"];
+  const token = options.token ?? environment["TROUPE_TOKEN"] ?? tokenInFile(context);
   const common = { context, json, program, token };
   return nats === undefined ? gatewaySession(common, options) : actorsSession(common, options, nats);
+}
+
+/** A secret on the command line is seen by everybody on the machine, and one in the environment by the user's programs. */
+function tokenInFile({ environment, machine }: CommandContext): string | undefined {
+  const path = environment["TROUPE_TOKEN_FILE"];
+  if (path === undefined || path === "") return undefined;
+  const text = machine.readFile(path);
+  if (text === undefined) throw new TroupeError("SETTING_INVALID", `TROUPE_TOKEN_FILE names ${path}, and there is no such file.`);
+  return text.trim();
 }
 
 type Common = Pick<Session, "context" | "json" | "program" | "token">;

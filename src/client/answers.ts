@@ -47,6 +47,8 @@ export const uploadProgress = createdUpload.omit({ uploadId: true, challenge: tr
   size: bytes.optional(),
   receivedCount: count,
   receivedBytes: bytes.optional(),
+  /** When it will have expired if nothing comes. */
+  expires: z.string().optional(),
   lastError: lastError.optional(),
   fileId: fileId.optional(),
 });

@@ -58,6 +58,8 @@ export async function checkSameFile(lanes: ChunkLanes, path: string, opened: Ope
     try {
       await lanes.compare(index);
     } catch (error) {
+      // Who shares the upload has merged it meanwhile: its digest will tell.
+      if (error instanceof TroupeError && error.code === "UPLOAD_MERGED") return;
       if (!(error instanceof TroupeError) || error.code !== "CHUNK_CONFLICT") throw error;
       throw new TroupeError(
         "PRECONDITION_FAILED",

@@ -21,7 +21,7 @@ import type { Disk, DiskFile, FileStatus } from "../core/ports/disk.ts";
 import type { Hasher } from "../core/ports/hasher.ts";
 import { randomIdentity } from "../core/ports/random.ts";
 import type { UploadState } from "../core/shapes.ts";
-import { type AgainPorts, again, STARTING_POLICY } from "./again.ts";
+import type { AgainPorts } from "./again.ts";
 import type { StoredFile } from "./answers.ts";
 import { ChunkLanes } from "./chunk-lanes.ts";
 import { digestOf } from "./file-digest.ts";
@@ -83,6 +83,8 @@ export interface UploadPlan {
 
 /** One for each full list of missing ranges the largest upload can have, and some for chunks a server lost. */
 const SEND_ROUNDS_MAX = Math.ceil(CHUNK_COUNT_MAX / MISSING_RANGES_MAX) + 3;
+/** Somebody waits at a keyboard. */
+const DISCARD_MS_MAX = 2_000;
 
 /**
  * @throws {TroupeError} what the server said; `PRECONDITION_FAILED` when the file changed or is not the one the upload was begun
@@ -182,19 +184,24 @@ class Sending {
     if (isDigestAwaited && sizeBytes > CLIENT_DIGEST_FIRST_BYTES_MAX) this.#report("reading");
     const digest = isDigestAwaited ? await this.#digest : undefined;
     if (digest !== undefined && same?.digest.blake3 === digest) return same;
-    const created = await this.#create(digest, this.#plan.signal);
+    const created = await this.#create(digest, this.#plan.signal, this.#ports);
     return created.kind === "file" ? created.file : await this.#fill(created.upload, false);
   }
 
   /** With a digest, the content need not be sent when the server has it. */
-  async #create(digest: string | undefined, signal: AbortSignal | undefined): Promise<Created> {
+  async #create(
+    digest: string | undefined,
+    signal: AbortSignal | undefined,
+    ports: AgainPorts,
+    onUpload?: (uploadId: string) => void,
+  ): Promise<Created> {
     const { name, contentType, chunkBytes, app, user } = this.#plan;
     const { sizeBytes: size } = this.#before;
     // The same key each time: an answer that was lost does not leave a second upload behind.
     const idempotencyKey = randomIdentity(this.#ports.random);
     const claim = digest === undefined || size === 0 ? {} : { digest: { algorithm: "blake3", value: digest } as const };
     const request = { name, size, contentType, chunkBytes, app, user, idempotencyKey, ...claim };
-    return await createWithProof(this.#client, this.#ports, this.#file, request, signal);
+    return await createWithProof(this.#client, ports, this.#file, request, signal, onUpload);
   }
 
   async #fill(opened: OpenUpload, isContinued: boolean): Promise<StoredFile> {
@@ -206,7 +213,7 @@ class Sending {
     await this.#plan.onUpload?.({ uploadId, chunkCount, receivedBytes: this.#doneBytes, isContinued });
     // What knew its digest before has asked.
     const isAsking = isContinued ? this.#plan.resume === undefined : !this.#hasAsked();
-    const found = isAsking ? await this.#sendUnlessKnown(lanes, opened) : await lanes.send(opened.missing);
+    const found = isAsking ? await this.#sendUnlessKnown(lanes, opened) : await this.#send(lanes, opened.missing);
     return found ?? (await this.#merged(lanes, opened));
   }
 
@@ -224,7 +231,7 @@ class Sending {
       return file;
     });
     try {
-      await lanes.send(missing, known.signal);
+      await this.#send(lanes, missing, known.signal);
     } catch (error) {
       if (!known.signal.aborted) {
         asking.abort();
@@ -242,32 +249,47 @@ class Sending {
   async #askByDigest(signal: AbortSignal): Promise<StoredFile | undefined> {
     const digest = await this.#digest;
     if (digest === undefined || this.#before.sizeBytes - this.#doneBytes < CLIENT_INSTANT_BYTES_MIN) return undefined;
+    let uploadId: string | undefined;
     try {
-      const created = await this.#create(digest, signal);
+      const { clock, random } = this.#ports;
+      // What it has to wait for is nobody's business: the bytes are on their way.
+      const created = await this.#create(digest, signal, { clock, random }, (id) => void (uploadId = id));
       if (created.kind === "file") return created.file;
-      await this.#discard(created.upload.uploadId);
     } catch (error) {
       if (!(error instanceof TroupeError)) throw error;
     }
+    if (uploadId !== undefined) await this.#discard(uploadId);
     return undefined;
   }
 
-  /** An upload that is not needed; one that cannot be cancelled now expires. */
+  /** An upload that is not needed, also after Ctrl-C; one that cannot be cancelled at once expires. */
   async #discard(uploadId: string): Promise<void> {
-    const { signal } = this.#plan;
+    const stop = new AbortController();
+    const timer = this.#ports.clock.setTimer(DISCARD_MS_MAX, () => stop.abort());
     try {
-      await again(STARTING_POLICY, this.#ports, signal, () => this.#client.cancel(uploadId, signal));
+      await this.#client.cancel(uploadId, stop.signal);
     } catch (error) {
       if (!(error instanceof TroupeError)) throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Who shares the upload may have merged it meanwhile: then nothing is left to send. */
+  async #send(lanes: ChunkLanes, missing: OpenUpload["missing"], until?: AbortSignal): Promise<undefined> {
+    try {
+      await lanes.send(missing, until);
+    } catch (error) {
+      if (!(error instanceof TroupeError) || error.code !== "UPLOAD_MERGED") throw error;
     }
   }
 
   /** Everything has been sent once: merges, and sends what the server misses after all. */
   async #merged(lanes: ChunkLanes, opened: OpenUpload): Promise<StoredFile> {
     const { uploadId } = opened;
-    const { signal, path } = this.#plan;
+    const { signal } = this.#plan;
     for (let round = 0; round < SEND_ROUNDS_MAX; round += 1) {
-      await checkUnchanged(this.#ports.disk, path, this.#before);
+      await this.#checkUnchanged(uploadId);
       const outcome = await mergeUpload(this.#client, this.#ports, {
         uploadId,
         isSmall: this.#before.sizeBytes <= CLIENT_DIGEST_FIRST_BYTES_MAX,
@@ -277,9 +299,18 @@ class Sending {
       if ("file" in outcome) return outcome.file;
       // A list of missing chunks is cut after its first thousand ranges, so there may be more to send.
       this.#count(lanes, opened, outcome.missing);
-      await lanes.send(outcome.missing);
+      await this.#send(lanes, outcome.missing);
     }
     throw new TroupeError("INTERNAL", `The server misses chunks of upload ${uploadId} however often they are sent.`);
+  }
+
+  /** Parts of different versions can never become a file: the upload is given up. */
+  async #checkUnchanged(uploadId: string): Promise<void> {
+    const { path } = this.#plan;
+    const now = await this.#ports.disk.status(path);
+    if (now?.sizeBytes === this.#before.sizeBytes && now.modifiedMs === this.#before.modifiedMs) return;
+    await this.#discard(uploadId);
+    throw new TroupeError("PRECONDITION_FAILED", `${path} changed while it was sent; what had arrived is cancelled. Upload it again.`);
   }
 
   #lanes({ uploadId, chunkBytes }: OpenUpload): ChunkLanes {
@@ -322,13 +353,4 @@ async function fileStatus(disk: Disk, path: string): Promise<FileStatus> {
   if (status === undefined) throw new TroupeError("DISK_FAILED", `There is no file ${path}.`, { facts: { errno: "ENOENT" } });
   if (status.kind !== "file") throw new TroupeError("DISK_FAILED", `${path} is not a file.`, { facts: { errno: "EISDIR" } });
   return status;
-}
-
-async function checkUnchanged(disk: Disk, path: string, before: FileStatus): Promise<void> {
-  const now = await disk.status(path);
-  if (now?.sizeBytes === before.sizeBytes && now.modifiedMs === before.modifiedMs) return;
-  throw new TroupeError(
-    "PRECONDITION_FAILED",
-    `${path} changed while it was sent, so parts of the upload are of different versions. Cancel it and upload again.`,
-  );
 }

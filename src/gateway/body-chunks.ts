@@ -101,7 +101,7 @@ class BodyOnItsWay {
         uploadId,
         index,
         lengthBytes: isWhole === true ? roomBytes : undefined,
-        bytes: isWithheld ? endWithheld(slice, this.#released.promise) : slice,
+        bytes: isWithheld ? endWithheld(slice, roomBytes, this.#released.promise) : slice,
         digests: [],
         signal: this.#signal,
         ...(fromBytes === undefined ? {} : { fromBytes: offset % chunkBytes, isAtomic: check !== undefined }),
@@ -152,13 +152,17 @@ class BodyOnItsWay {
   }
 }
 
-/** The same blocks; the last one only when `released` resolves. */
-async function* endWithheld(slice: AsyncIterable<Uint8Array>, released: Promise<void>): AsyncGenerator<Uint8Array, void, void> {
-  let last: Uint8Array | undefined;
+/** The same blocks; but the one that makes the slice as long as it may be, and the end of a shorter one, only when `released` resolves. */
+async function* endWithheld(
+  slice: AsyncIterable<Uint8Array>,
+  roomBytes: number,
+  released: Promise<void>,
+): AsyncGenerator<Uint8Array, void, void> {
+  let lengthBytes = 0;
   for await (const block of slice) {
-    if (last !== undefined) yield last;
-    last = block;
+    lengthBytes += block.length;
+    if (lengthBytes === roomBytes) await released;
+    yield block;
   }
-  await released;
-  if (last !== undefined) yield last;
+  if (lengthBytes < roomBytes) await released;
 }

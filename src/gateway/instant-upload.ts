@@ -36,7 +36,7 @@ export class InstantUploads {
   async create(wish: UploadWish, options: CallOptions & { readonly principal: Principal }): Promise<LocatedFile | undefined> {
     const { digest, idempotencyKey: _, chunkBytes, ...named } = wish;
     if (digest === undefined) return undefined;
-    const { bus, clock, random } = this.#ports;
+    const { bus, clock, random, log } = this.#ports;
     const { content } = await client(bus, catalog).ownContent({ digest, sizeBytes: wish.sizeBytes }, options);
     const host = content === undefined ? undefined : await this.#holderOf(content, options);
     if (content === undefined || host === undefined) return undefined;
@@ -56,9 +56,13 @@ export class InstantUploads {
     };
     try {
       // The upload's ID makes it the same one, should an answer be lost.
-      return (
-        await withRetry(COMMIT_RETRY, this.#ports, () => client(bus, catalog).instantUpload(plan, options), undefined, options.signal)
-      ).file;
+      const commit = () => client(bus, catalog).instantUpload(plan, options);
+      const { file } = await withRetry(COMMIT_RETRY, this.#ports, commit, undefined, options.signal);
+      if (file !== undefined) {
+        const { fileId, name, owner } = file;
+        log.info({ fileId, name, owner, sizeBytes }, "An upload became a file at once, without its bytes.");
+      }
+      return file;
     } catch (error) {
       // Deleted since it was looked for.
       if (error instanceof TroupeError && error.code === "BLOB_NOT_FOUND") return undefined;

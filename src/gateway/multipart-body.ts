@@ -136,7 +136,12 @@ class MultipartBody {
 
   /** M2 */
   async *#bytes(file: BusboyFileStream): AsyncGenerator<Uint8Array, void, void> {
-    for await (const block of file) yield block as Uint8Array;
+    try {
+      for await (const block of file) yield block as Uint8Array;
+    } catch (cause) {
+      // The parser tells the file that breaks off in words of its own.
+      throw this.#failure?.error ?? refused("The form breaks off in its file.", cause);
+    }
     await this.#pumped;
     if (this.#failure !== undefined) throw this.#failure.error;
   }

@@ -132,9 +132,21 @@ function cancelled(signal: AbortSignal | undefined): TroupeError {
   return new TroupeError("CANCELLED", undefined, { cause: signal?.reason });
 }
 
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+]);
+
 function connectionError(url: URL, outgoing: ClientRequest, error: NodeJS.ErrnoException, sending: Sending): Error {
   if (error instanceof TroupeError) return error;
-  const reason = new TroupeError("UNAVAILABLE", `${url.host} cannot be reached: ${error.code ?? error.message}.`, {
+  const { code = error.message } = error;
+  const why = UNTRUSTED.has(code)
+    ? `nobody this program trusts has signed its certificate (${code}); name the file of its authority in NODE_EXTRA_CA_CERTS`
+    : code;
+  const reason = new TroupeError("UNAVAILABLE", `${url.host} cannot be reached: ${why}.`, {
     cause: error,
     facts: sending.isConnected || sending.isPulled ? {} : { unconnected: true },
   });

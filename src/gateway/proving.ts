@@ -9,6 +9,7 @@ import { TroupeError } from "../core/errors.ts";
 import { callOptions, type Exchange } from "./exchange.ts";
 import type { Gateway } from "./gateway-parts.ts";
 import { fileOfEnded } from "./merging.ts";
+import { endedError } from "./upload-directory.ts";
 
 export type ProofResult = { readonly kind: "file"; readonly file: MergedFile } | { readonly kind: "upload"; readonly status: UploadStatus };
 
@@ -17,7 +18,10 @@ export async function proveUpload(gateway: Gateway, exchange: Exchange, uploadId
   const options = { ...callOptions(exchange), principal: exchange.principal };
   for (let attempt = 1; ; attempt += 1) {
     const found = await gateway.uploads.find(uploadId, options);
-    if (found.kind === "ended") return { kind: "file", file: await fileOfEnded(gateway, found.record, options) };
+    if (found.kind === "ended") {
+      if (found.record.state !== "merged") throw endedError(found.record);
+      return { kind: "file", file: await fileOfEnded(gateway, found.record, options) };
+    }
     // P1
     if (attempt === 1) gateway.proofs.take(exchange.principal.owner);
     try {

@@ -76,7 +76,7 @@ function Drop({ page }: { readonly page: Page }): VNode {
     listing.rows.length === 0 && listing.search === "" && listing.place.folder === "" && transfers.list.length === 0 && !listing.isLoading;
   const take = (event: Event): void => {
     const input = event.target as HTMLInputElement;
-    if (input.files !== null) page.upload(chosenFiles(input.files));
+    if (input.files !== null) void page.upload(chosenFiles(input.files));
     // The same file may be chosen again.
     input.value = "";
   };
@@ -178,7 +178,7 @@ function useDrop(page: Page): boolean {
       },
       paste: (event: ClipboardEvent) => {
         if (page.account.state === "in" && (event.clipboardData?.files.length ?? 0) > 0)
-          page.upload(chosenFiles((event.clipboardData as DataTransfer).files));
+          void page.upload(chosenFiles((event.clipboardData as DataTransfer).files));
       },
     };
     for (const [name, listener] of Object.entries(listeners)) window.addEventListener(name, listener as EventListener);

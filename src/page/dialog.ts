@@ -13,10 +13,12 @@ export interface DialogProps {
 export function Dialog({ label, kind, onClose, children }: DialogProps): VNode {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    const dialog = element.current;
-    dialog?.showModal();
-    // Closing gives the focus back to where it was.
-    return () => dialog?.close();
+    const before = document.activeElement;
+    element.current?.showModal();
+    // The element goes away without being closed, so nobody else gives the focus back.
+    return () => {
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
   }, []);
   const onCancel = (event: Event): void => {
     event.preventDefault();

@@ -13,8 +13,8 @@ import { useWatched } from "./store.ts";
 import { IconButton } from "./uploads-panel.ts";
 import { bytesText, countText } from "./words.ts";
 
-/** Rows drawn at first, and with each step further. */
-const ROWS_STEP = 200;
+/** Rows drawn at a time: a browser is slow with thousands of them. */
+const ROWS_MAX = 200;
 const COLUMNS: readonly { readonly key: SortKey; readonly title: string }[] = [
   { key: "name", title: "Name" },
   { key: "size", title: "Size" },
@@ -24,20 +24,17 @@ const COLUMNS: readonly { readonly key: SortKey; readonly title: string }[] = [
 export function FileTable({ page }: { readonly page: Page }): VNode {
   const { listing } = page;
   useWatched(listing);
-  const [shown, setShown] = useState(ROWS_STEP);
   const [current, setCurrent] = useState(0);
   const body = useRef<HTMLTableSectionElement>(null);
   const { rows, sorting, place, search, isLoading, message } = listing;
   const where = `${place.user}/${place.folder}?${search}`;
   useEffect(() => {
-    setShown(ROWS_STEP);
     setCurrent(0);
   }, [where]);
   const focusRow = (index: number): void => {
     const next = Math.max(0, Math.min(rows.length - 1, index));
-    if (next >= shown) setShown(next + ROWS_STEP);
     setCurrent(next);
-    requestAnimationFrame(() => body.current?.querySelectorAll<HTMLElement>("a.open")[next]?.focus());
+    requestAnimationFrame(() => body.current?.querySelectorAll<HTMLElement>("a.open")[next % ROWS_MAX]?.focus());
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     const row = rows[current];
@@ -51,6 +48,12 @@ export function FileTable({ page }: { readonly page: Page }): VNode {
     else if (event.key === "Delete" && file !== undefined) page.ask({ kind: "delete", file });
     else return;
     event.preventDefault();
+  };
+  // The part of the list that is drawn is the one with the current row.
+  const first = current - (current % ROWS_MAX);
+  const turn = (index: number): void => {
+    setCurrent(index);
+    body.current?.closest("table")?.scrollIntoView();
   };
   // A row that was deleted hands the focus to the one that takes its place.
   const count = useRef(rows.length);
@@ -82,17 +85,20 @@ export function FileTable({ page }: { readonly page: Page }): VNode {
         </tr>
       </thead>
       <tbody ref=${body}>
-        ${rows.slice(0, shown).map((row, index) => {
+        ${rows.slice(first, first + ROWS_MAX).map((row, offset) => {
+          const index = first + offset;
           const isCurrent = index === Math.min(current, rows.length - 1);
           return html`<${FileRow} key=${keyOf(row)} page=${page} row=${row} isCurrent=${isCurrent} onFocus=${() => setCurrent(index)} />`;
         })}
       </tbody>
     </table>
     ${
-      rows.length > shown &&
-      html`<button type="button" class="quiet further" onClick=${() => setShown(shown + ROWS_STEP)}>
-        Show more (${(rows.length - shown).toLocaleString("en")} left)
-      </button>`
+      rows.length > ROWS_MAX &&
+      html`<nav class="pages" aria-label="Parts of the list">
+        <button type="button" disabled=${first === 0} onClick=${() => turn(first - ROWS_MAX)}>Before</button>
+        <span>${(first + 1).toLocaleString("en")}–${Math.min(rows.length, first + ROWS_MAX).toLocaleString("en")}</span>
+        <button type="button" disabled=${first + ROWS_MAX >= rows.length} onClick=${() => turn(first + ROWS_MAX)}>Further</button>
+      </nav>`
     }
     <p class="hint count" role="status">
       ${countOf(rows)}${isLoading ? ", still looking…" : ""}

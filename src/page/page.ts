@@ -35,6 +35,7 @@ export class Page extends Watched {
   notice: { readonly text: string; readonly isFault: boolean } | undefined;
   /** Labels of users that have files; more than one are offered. */
   users: readonly string[] = [];
+  #firstLook: Promise<void> = Promise.resolve();
   #noticeTimer: number | undefined;
   #refreshTimer: number | undefined;
 
@@ -61,12 +62,14 @@ export class Page extends Watched {
     this.listing.open(this.place, text);
   }
 
-  show(file: ListedFile | undefined): void {
+  show(fileId: string | undefined): void {
     const { user, folder } = this.place;
-    this.go({ user, folder, show: file?.fileId });
+    this.go({ user, folder, show: fileId });
   }
 
-  upload(files: readonly LocalFile[]): void {
+  async upload(files: readonly LocalFile[]): Promise<void> {
+    // A file dropped right after a reload may be one of those that are unfinished.
+    await this.#firstLook;
     const taken = this.transfers.add(files, this.place.folder, this.place.user, this.unfinished.list);
     if (taken < files.length)
       this.fault(`Only ${countText(taken, "file")} were taken: ${FILES_MAX.toLocaleString("en")} can wait at a time.`);
@@ -74,7 +77,7 @@ export class Page extends Watched {
   }
 
   uploadDropped({ files, unreadable }: Gathered): void {
-    this.upload(files);
+    void this.upload(files);
     if (unreadable.length > 0)
       this.fault(`This browser could not read ${unreadable.length === 1 ? unreadable[0] : countText(unreadable.length, "file")}.`);
     else if (files.length === 0) this.fault("There was no file in what you dropped.");
@@ -165,7 +168,7 @@ export class Page extends Watched {
     this.#arrive();
     void this.#loadCluster();
     void this.#loadUsers();
-    void quietly(() => this.unfinished.tidy()).then(() => this.#loadUnfinished());
+    this.#firstLook = quietly(() => this.unfinished.tidy()).then(() => this.#loadUnfinished());
   }
 
   #arrive(): void {

@@ -104,7 +104,7 @@ function Actions({ page, file, close }: { readonly page: Page; readonly file: Li
     <h2>${baseName(file.name)}</h2>
     <p class="hint">${bytesText(file.size)}</p>
     <ul class="actions">
-      <li><button type="button" autofocus onClick=${then(() => page.show(file))}><${Icon} name="play" />Open</button></li>
+      <li><button type="button" autofocus onClick=${then(() => page.show(file.fileId))}><${Icon} name="play" />Open</button></li>
       <li><button type="button" onClick=${then(() => void page.copyLink(file))}><${Icon} name="link" />Copy link</button></li>
       <li><a class="button" href=${`${filePath(file)}?download`} download onClick=${close}><${Icon} name="download" />Download</a></li>
       <li><button type="button" onClick=${() => page.ask({ kind: "rename", file })}><${Icon} name="rename" />Rename</button></li>

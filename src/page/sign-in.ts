@@ -25,6 +25,7 @@ export function SignIn({ page }: { readonly page: Page }): VNode {
     <form class="card" onSubmit=${submit}>
       <h1>Sign in</h1>
       <p>This server is for people with a token. Whoever runs it gave it a name and a secret: <code>owner:secret</code>.</p>
+      <input type="text" autocomplete="username" value="Troupe" hidden />
       <label for="token">Token</label>
       <input
         id="token"

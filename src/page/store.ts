@@ -1,9 +1,15 @@
-/** A value that views watch. What changes often is told at most once a frame. */
+/** A value that views watch; several changes at once are told once. */
 import { useEffect, useState } from "preact/hooks";
 
 export class Watched {
   readonly #watchers = new Set<() => void>();
+  readonly #delayMs: number;
   #isDue = false;
+
+  /** @param delayMs what changes all the time is told at most so often */
+  constructor(delayMs = 0) {
+    this.#delayMs = delayMs;
+  }
 
   watch(watcher: () => void): () => void {
     this.#watchers.add(watcher);
@@ -17,7 +23,7 @@ export class Watched {
     setTimeout(() => {
       this.#isDue = false;
       for (const watcher of [...this.#watchers]) watcher();
-    }, 50);
+    }, this.#delayMs);
   }
 }
 

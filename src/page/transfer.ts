@@ -227,7 +227,8 @@ export class Transfer {
 
   /** T1: an upload that was begun before, and what it misses. */
   async #takeUp(uploadId: string, signal: AbortSignal): Promise<OpenUpload | StoredFile> {
-    const status = await this.#patiently(signal, () => this.#status(uploadId, signal));
+    const status = await this.#patiently(signal, () => this.#statusIfKnown(uploadId, signal));
+    if (status === undefined) return await this.#openAnew(signal);
     if (status.state === "merged" && status.fileId !== undefined) return await this.#file(status.fileId, signal);
     if (status.state !== "receiving" && !GOES_ON.has(status.state)) return await this.#openAnew(signal);
     const opened: OpenUpload = { ...status, uploadId, chunkCount: Math.ceil(this.file.size / status.chunkBytes) };
@@ -318,6 +319,15 @@ export class Transfer {
 
   async #status(uploadId: string, signal: AbortSignal): Promise<UploadStatus> {
     return (await ask<UploadStatus>("GET", `/api/v1/uploads/${uploadId}`, { signal })).value;
+  }
+
+  async #statusIfKnown(uploadId: string, signal: AbortSignal): Promise<UploadStatus | undefined> {
+    try {
+      return await this.#status(uploadId, signal);
+    } catch (error) {
+      if (error instanceof Refusal && error.code === "UPLOAD_NOT_FOUND") return undefined;
+      throw error;
+    }
   }
 
   async #file(fileId: string, signal: AbortSignal): Promise<StoredFile> {

@@ -8,6 +8,7 @@ import { Transfer, type TransferPlan } from "./transfer.ts";
 /** Small files spend their time waiting for answers, so some go at once; their chunks share the lanes. */
 const ACTIVE_MAX = 4;
 const TICK_MS = 500;
+const CHANGED_MS = 50;
 /** Rows of what is done; what was done before that can be found in the listing. */
 const DONE_KEPT = 50;
 export const FILES_MAX = 20_000;
@@ -18,6 +19,10 @@ export class Transfers extends Watched {
   onStored: (transfer: Transfer) => void = () => undefined;
   #lastId = 0;
   #timer: number | undefined;
+
+  constructor() {
+    super(CHANGED_MS);
+  }
 
   /**
    * @param unfinished what the server says is unfinished, to go on with
@@ -110,6 +115,7 @@ function matching(
   user: string,
   unfinished: readonly ListedUpload[],
 ): (Pick<TransferPlan, "name" | "isGuess"> & { readonly uploadId: string }) | undefined {
+  if (unfinished.length === 0) return undefined;
   const known = uploadOf(path, user, file);
   if (known !== undefined && unfinished.some(({ uploadId }) => uploadId === known.uploadId))
     return { uploadId: known.uploadId, name: known.name, isGuess: false };

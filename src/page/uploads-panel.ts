@@ -19,7 +19,8 @@ export function UploadsPanel({ page }: { readonly page: Page }): VNode | null {
   useWatched(transfers);
   const { list } = transfers;
   if (list.length === 0) return null;
-  const rows = [...list].sort((left, right) => ORDER.indexOf(left.state) - ORDER.indexOf(right.state) || left.id - right.id);
+  const byState = Map.groupBy(list, ({ state }) => state);
+  const rows = ORDER.flatMap((state) => byState.get(state) ?? []);
   const canPause = list.some(({ isActive, state }) => isActive || state === "queued");
   const canResume = !canPause && list.some(({ state }) => state === "paused");
   return html`<section class="card uploads" aria-labelledby="uploads-title">
@@ -59,7 +60,7 @@ function TransferRow({ page, transfer }: { readonly page: Page; readonly transfe
       ${
         state === "done" &&
         result !== undefined &&
-        html`<button type="button" class="quiet" onClick=${() => page.show({ ...result, contentType: "", modified: "" })}>Open<span class="unseen"> ${label}</span></button>`
+        html`<button type="button" class="quiet" onClick=${() => page.show(result.fileId)}>Open<span class="unseen"> ${label}</span></button>`
       }
       ${!transfer.isOver && html`<${IconButton} icon="close" label=${`Cancel ${label}`} onClick=${() => page.cancelTransfer(transfer)} />`}
     </div>

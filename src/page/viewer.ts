@@ -40,8 +40,8 @@ export function Viewer({ page, fileId }: { readonly page: Page; readonly fileId:
   const onKeyDown = (event: KeyboardEvent): void => {
     // A player seeks with arrows.
     if (kind === "video" || kind === "audio" || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (event.key === "ArrowLeft" && previous !== undefined) page.show(previous);
-    if (event.key === "ArrowRight" && next !== undefined) page.show(next);
+    if (event.key === "ArrowLeft" && previous !== undefined) page.show(previous.fileId);
+    if (event.key === "ArrowRight" && next !== undefined) page.show(next.fileId);
   };
   return html`<${Dialog} label=${file?.name ?? "File"} kind="viewer" onClose=${close}>
     <div class="viewed" onKeyDown=${onKeyDown}>
@@ -49,8 +49,8 @@ export function Viewer({ page, fileId }: { readonly page: Page; readonly fileId:
         <h2 title=${file?.name}><bdi>${file === undefined ? "" : baseName(file.name)}</bdi></h2>
         ${file && html`<span class="hint">${bytesText(file.size)}</span>`}
         <div class="buttons">
-          ${previous && html`<${IconButton} icon="left" label="Previous file" onClick=${() => page.show(previous)} />`}
-          ${next && html`<${IconButton} icon="right" label="Next file" onClick=${() => page.show(next)} />`}
+          ${previous && html`<${IconButton} icon="left" label="Previous file" onClick=${() => page.show(previous.fileId)} />`}
+          ${next && html`<${IconButton} icon="right" label="Next file" onClick=${() => page.show(next.fileId)} />`}
           ${
             file &&
             html`<${IconButton} icon="link" label="Copy link" onClick=${() => void page.copyLink(file)} />

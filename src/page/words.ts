@@ -44,6 +44,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   UPLOAD_EXPIRED: "This upload was left alone too long and has expired. Try again to start anew.",
   UPLOAD_NOT_FOUND: "The server does not know this upload any more. Try again to start anew.",
   UPLOAD_FAILED: "The server could not finish this upload. Try again to start anew.",
+  CHUNK_CONFLICT: "This is not the file that the upload was begun with. Cancel the upload and drop the file again.",
   FILE_NOT_FOUND: "This file is gone: somebody has deleted it.",
   UNAUTHORIZED: "Sign in to go on.",
   FORBIDDEN: "You may not do this here.",

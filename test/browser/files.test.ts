@@ -3,15 +3,16 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../../src/bin/engines/engine-process.ts";
 import { run } from "../support/program.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { someBytes } from "../support/troupe.ts";
 import { ChunkGate } from "./chunk-gate.ts";
-import { choose, fileRow, startBrowser, uploadRow, visit } from "./rig.ts";
+import { choose, EMPTY_FOLDER, fileRow, startBrowser, uploadRow, visit } from "./rig.ts";
 
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
-const TOKENS = ["--token", "ann:first secret".replace(" ", "-"), "--token", "ben:second-secret"];
+const TOKENS = ["--token", "ann:first-secret", "--token", "ben:second-secret"];
 
 const stack = new AsyncDisposableStack();
 let browser: Browser;
@@ -104,7 +105,7 @@ describe("the page's files", () => {
     await store("Réports/2026 budget.txt", "sums");
     await store("reports/2025 budget.txt", "old sums");
     await store("other.txt", "else");
-    await using visitor = await visit(browser, server.url);
+    await using visitor = await visit(browser, server.url, { expected: /status of 400|status of 404 .*\/browse\// });
     const { page } = visitor;
     await fileRow(page, "other.txt").waitFor();
     await page.getByRole("searchbox").fill("BUDGET reports 26");
@@ -135,7 +136,6 @@ describe("the page's files", () => {
     await remove.click();
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     await page.getByText("This folder is empty.").waitFor();
-    expect(visitor.complaints.splice(0)).toEqual([expect.stringContaining("400"), expect.stringContaining("404")]);
   });
 
   it("open in the page by what they are, and what it cannot show is offered for download", async () => {
@@ -143,7 +143,7 @@ describe("the page's files", () => {
     await run("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x200", "-frames:v", "1", join(folder, "still.png")]);
     await writeFile(join(folder, "notes.md"), "# Nôtes\n<script>alert(1)</script>\n");
     await writeFile(join(folder, "archive.zip"), someBytes(5000));
-    await using visitor = await visit(browser, `${server.url}/#/default/kinds/`);
+    await using visitor = await visit(browser, `${server.url}/#/default/kinds/`, { expected: EMPTY_FOLDER });
     const { page } = visitor;
     await choose(page, ...["tone.wav", "still.png", "notes.md", "archive.zip"].map((name) => join(folder, name)));
     await page.getByText("4 files uploaded").waitFor();
@@ -187,19 +187,25 @@ describe("the page's files", () => {
     expect(await page.locator("tbody tr").count()).toBe(200);
     expect(await page.locator("a.open").nth(2).textContent()).toContain("clip 2.mp4");
     await page.getByRole("button", { name: "Size" }).click();
-    await expect.poll(() => page.locator("td.size").first().textContent()).toBe("1000 KB".replace("1000 KB", "1.0 MB"));
+    await expect.poll(() => page.locator("td.size").first().textContent()).toBe("1.0 MB");
     await page.locator("a.open").first().focus();
     await page.keyboard.press("End");
     await expect.poll(() => page.evaluate(() => document.activeElement?.textContent?.trim())).toBe("clip 0.mp4");
+    expect(await page.locator("tbody tr").count()).toBe(200);
+    await page.getByRole("button", { name: "Before" }).click();
+    await page.getByText("9,601–9,800").waitFor();
   });
 
   it("are uploaded, opened, renamed and deleted with the keyboard alone", async () => {
     await writeFile(join(folder, "keys.txt"), "typed");
-    await using visitor = await visit(browser, `${server.url}/#/default/keyboard/`);
+    await using visitor = await visit(browser, `${server.url}/#/default/keyboard/`, { expected: EMPTY_FOLDER });
     const { page } = visitor;
+    // The browser has to be told in time that somebody waits for its dialog.
+    const chooser = page.waitForEvent("filechooser");
+    await page.getByText("This folder is empty.").waitFor();
     await page.getByRole("button", { name: "Choose files" }).focus();
-    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.keyboard.press("Enter")]);
-    await chooser.setFiles(join(folder, "keys.txt"));
+    await page.keyboard.press("Enter");
+    await (await chooser).setFiles(join(folder, "keys.txt"));
     await fileRow(page, "keys.txt").waitFor();
     await page.keyboard.press("/");
     expect(await page.evaluate(() => document.activeElement?.id)).toBe("search");
@@ -224,12 +230,11 @@ describe("the page's files", () => {
     await page.keyboard.press("Tab");
     await page.keyboard.press("Enter");
     await page.getByText("This folder is empty.").waitFor();
-    visitor.complaints.splice(0, 1);
   });
 
   it("fit a phone held upright, where a finger reaches everything", async () => {
     await store("phone/a rather long name of a film that somebody gave without thinking of small screens.mp4", someBytes(9000));
-    await using visitor = await visit(browser, `${server.url}/#/default/phone/`, PHONE);
+    await using visitor = await visit(browser, `${server.url}/#/default/phone/`, { ...PHONE, expected: EMPTY_FOLDER });
     const { page } = visitor;
     const row = page.locator("tbody tr").first();
     await row.waitFor();
@@ -248,7 +253,6 @@ describe("the page's files", () => {
     await sheet.getByRole("button", { name: "Delete" }).tap();
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).tap();
     await page.getByText("This folder is empty.").waitFor();
-    visitor.complaints.splice(0, 1);
   });
 
   it.each(["light", "dark"] as const)("can be read in %s colours: every text stands out 4.5 to 1", async (colorScheme) => {
@@ -261,7 +265,6 @@ describe("the page's files", () => {
     gate.allow(2);
     await choose(page, join(folder, "slow.bin"));
     await expect.poll(() => gate.taken.length).toBe(2);
-    expect(await worstContrast(page)).toEqual({ ratio: expect.closeTo(12.75, -1.2), text: expect.any(String) });
     expect((await worstContrast(page)).ratio).toBeGreaterThanOrEqual(4.5);
     expect(await unnamed(page)).toEqual([]);
     await uploadRow(page, "slow.bin").getByRole("button", { name: "Cancel" }).click();
@@ -271,12 +274,43 @@ describe("the page's files", () => {
   });
 });
 
+describe("the page over plain HTTP", () => {
+  it("in a network of one's own has no secure context and lacks nothing: it uploads, knows content again, and copies links", async () => {
+    await using directory = await temporaryDirectory();
+    const port = String(await freePort());
+    const known = await startServer(directory.path, ["--public-url", "http://store.example", "--port", port]);
+    try {
+      await using gate = await ChunkGate.before(`http://127.0.0.1:${port}`);
+      await using visitor = await visit(browser, gate.url.replace("127.0.0.1", "store.example"), { permissions: [] });
+      const { page } = visitor;
+      await page.getByText("Nothing here yet").waitFor();
+      expect(await page.evaluate(() => [isSecureContext, "subtle" in crypto, "clipboard" in navigator])).toEqual([false, false, false]);
+      const path = join(folder, "plain.bin");
+      await writeFile(path, someBytes(18 * 1024 * 1024, 41));
+      await choose(page, path);
+      await uploadRow(page, "plain.bin").getByText("stored and checked").waitFor();
+      await page.getByRole("button", { name: "Clear finished" }).click();
+      gate.allow(0);
+      await choose(page, path);
+      await uploadRow(page, "plain.bin").getByText("was there already").waitFor();
+      await page.getByRole("button", { name: "Copy link to plain.bin" }).click();
+      await page.getByText("Link copied.").waitFor();
+      await page.getByRole("searchbox").focus();
+      await page.keyboard.press("Control+V");
+      expect(await page.getByRole("searchbox").inputValue()).toMatch(/^http:\/\/store\.example\/files\/[0-9a-f]+\/plain\.bin/);
+    } finally {
+      await known.kill();
+    }
+  });
+});
+
 describe("the page where tokens are wanted", () => {
   it("asks for one, keeps it from scripts, shows only one's own, and forgets it at once", async () => {
     await using directory = await temporaryDirectory();
     const guarded = await startServer(directory.path, TOKENS);
     try {
-      await using visitor = await visit(browser, guarded.url, { expected: /401/ });
+      await using gate = await ChunkGate.before(guarded.url);
+      await using visitor = await visit(browser, gate.url, { expected: /401/ });
       const { page } = visitor;
       await page.getByLabel("Token").fill("ann:wrong");
       await page.getByRole("button", { name: "Sign in" }).click();
@@ -298,6 +332,10 @@ describe("the page where tokens are wanted", () => {
       await page.keyboard.press("Enter");
       await page.getByText("Nothing here yet").waitFor();
       expect(await page.locator("tbody tr").count()).toBe(0);
+      // Somebody else's content is had at once by whoever can prove to have its bytes.
+      gate.allow(0);
+      await choose(page, path);
+      await uploadRow(page, "shared.bin").getByText("was there already").waitFor();
     } finally {
       await guarded.kill();
     }

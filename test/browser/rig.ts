@@ -9,10 +9,14 @@ export const FILM_SECONDS = 20;
 /** Chunks of a film that {@link makeFilm} makes: the page cuts a file of this size into pieces of 1 MiB. */
 export const FILM_CHUNKS = 20;
 
+/** `store.example` is this machine too, by a name a browser does not trust as it trusts loopback. */
 export async function startBrowser(): Promise<Browser> {
   const executablePath = findProgram(["chromium", "chromium-browser", "google-chrome"]);
   if (executablePath === undefined) throw new Error("Chromium is not installed: 'npm run setup' installs it.");
-  return await chromium.launch({ executablePath, args: ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"] });
+  return await chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--host-resolver-rules=MAP store.example 127.0.0.1", "--autoplay-policy=no-user-gesture-required"],
+  });
 }
 
 /** A film Chromium plays, small to make and large to send: its beginning has a hole that is kept for an index. */
@@ -35,6 +39,9 @@ export interface VisitOptions extends BrowserContextOptions {
   readonly expected?: RegExp;
 }
 
+/** Of a folder that has become empty the server knows nothing, and the browser's console says so. */
+export const EMPTY_FOLDER = /status of 404 .*\/browse\//;
+
 /** A new visitor, who remembers nothing, at `url`. */
 export async function visit(browser: Browser, url: string, { expected, ...options }: VisitOptions = {}): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, ...options });
@@ -42,7 +49,7 @@ export async function visit(browser: Browser, url: string, { expected, ...option
   const complaints: string[] = [];
   context.on("weberror", (error) => complaints.push(String(error.error())));
   context.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+    if (message.type() === "error" || message.type() === "warning") complaints.push(`${message.text()} ${message.location().url}`);
   });
   context.on("request", (request) => {
     const { protocol, origin } = new URL(request.url());

@@ -26,6 +26,8 @@ beforeAll(async () => {
 });
 afterAll(() => stack.disposeAsync());
 
+const told = async (url: string): Promise<Record<string, unknown>> => (await (await fetch(url)).json()) as Record<string, unknown>;
+
 describe("an upload on the page", () => {
   it("F1: goes on by itself when the server was killed with -9 and is back, and the film plays and seeks", async () => {
     await using directory = await temporaryDirectory();
@@ -120,9 +122,7 @@ describe("an upload on the page", () => {
     await page.getByRole("button", { name: "Cancel the upload" }).click();
     await expect.poll(() => row.count()).toBe(0);
     const uploadId = gate.taken[0]?.uploadId as string;
-    await expect
-      .poll(async () => (await fetch(`${server.url}/api/v1/uploads/${uploadId}`).then((answer) => answer.json())).state)
-      .toBe("cancelled");
+    await expect.poll(async () => (await told(`${server.url}/api/v1/uploads/${uploadId}`))["state"]).toBe("cancelled");
     expect(await page.evaluate(() => localStorage.getItem("troupe.unfinished"))).toBe("[]");
   });
 
@@ -162,8 +162,6 @@ describe("an upload on the page", () => {
     await choose(page, path);
     await uploadRow(page, "known.bin").getByText("was there already").waitFor();
     expect(gate.taken).toEqual([]);
-    await expect
-      .poll(async () => (await fetch(`${server.url}/api/v1/uploads?state=receiving`).then((answer) => answer.json())).uploads)
-      .toEqual([]);
+    await expect.poll(async () => (await told(`${server.url}/api/v1/uploads?state=receiving`))["uploads"]).toEqual([]);
   });
 });

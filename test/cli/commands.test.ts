@@ -355,6 +355,21 @@ describe("exit codes and errors", () => {
   });
 });
 
+describe("a token", () => {
+  it("comes from a file where a variable names one, after --token and TROUPE_TOKEN", async () => {
+    await using rig = await commandRig();
+    const machine = { readFile: (path: string) => (path === "/run/token" ? "from-file\n" : undefined) };
+    const environment = { TROUPE_TOKEN_FILE: "/run/token" };
+    await rig.run(["groups"], { environment, machine });
+    await rig.run(["groups"], { environment: { ...environment, TROUPE_TOKEN: "from-environment" }, machine });
+    await rig.run(["groups", "--token", "from-flag"], { environment, machine });
+    const sent = rig.gateway.requests.map(({ headers }) => headers?.["authorization"]);
+    expect(sent).toEqual(["Bearer from-file", "Bearer from-environment", "Bearer from-flag"]);
+    const missing = await rig.run(["groups"], { environment: { TROUPE_TOKEN_FILE: "/nothing" }, machine });
+    expect(missing).toMatchObject({ code: 2, err: expect.stringContaining("there is no such file") });
+  });
+});
+
 describe("config print", () => {
   it("shows what is in effect and where it was set, without secrets", async () => {
     await using rig = await commandRig();

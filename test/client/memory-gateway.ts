@@ -126,6 +126,7 @@ export class MemoryGateway implements HttpClient {
     try {
       const bytes = await readAll(request.body);
       if (bytes.length !== Number(request.headers?.["content-length"])) return problem(400, "CHUNK_LENGTH");
+      if (upload.fileId !== undefined) return problem(409, "UPLOAD_MERGED");
       const first = upload.chunks.get(index);
       if (first !== undefined && !first.equals(bytes)) return problem(409, "CHUNK_CONFLICT");
       upload.chunks.set(index, bytes);
@@ -164,7 +165,16 @@ export class MemoryGateway implements HttpClient {
     }
     const { size, chunkBytes, chunks } = upload;
     const shown = missing.slice(0, this.missingRangesMax);
-    return { size, chunkBytes, chunkCount, receivedCount: chunks.size, missing: shown, missingTruncated: shown.length < missing.length };
+    const receivedBytes = [...chunks.values()].reduce((sum, { length }) => sum + length, 0);
+    return {
+      size,
+      chunkBytes,
+      chunkCount,
+      receivedCount: chunks.size,
+      receivedBytes,
+      missing: shown,
+      missingTruncated: shown.length < missing.length,
+    };
   }
 
   #record(fileId: string) {

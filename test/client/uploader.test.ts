@@ -226,6 +226,31 @@ describe("after a failure", () => {
   });
 });
 
+describe("an upload that somebody else goes on with, too", () => {
+  it.each([
+    ["is compared", chunkPut(0)],
+    ["is sent", chunkPut(2)],
+    ["is about to be merged", "POST /api/v1/uploads/u1/merge"],
+  ])("gives its file to both when the other merges it while a chunk %s", async (_, moment) => {
+    await using rig = await clientRig();
+    const { path, bytes } = await rig.file("a.bin", 4 * CHUNK);
+    await rig.client.create({ name: "a", size: bytes.length, chunkBytes: CHUNK, idempotencyKey: "k" });
+    const upload = rig.gateway.uploads.get("u1");
+    upload?.chunks.set(0, bytes.subarray(0, CHUNK));
+    let isFirst = true;
+    rig.gateway.before = async (seen) => {
+      if (seen !== moment || !isFirst) return undefined;
+      isFirst = false;
+      await uploadFile(rig.client, rig.ports, { path, name: "a", begun: "u1" });
+      return undefined;
+    };
+    const file = await uploadFile(rig.client, rig.ports, { path, name: "a", begun: "u1", slots: new Slots(1) });
+    expect(rig.gateway.files.size).toBe(1);
+    expect(storedBytes(rig.gateway)?.equals(bytes)).toBe(true);
+    expect(file.size).toBe(bytes.length);
+  });
+});
+
 describe("a resumed upload", () => {
   it("sends nothing when it has become a file already", async () => {
     await using rig = await clientRig();

@@ -1,14 +1,25 @@
 /** A whole cluster of real processes with the users of `deploy/nats.conf`: what it does, the bus lets it do. */
+import { createHmac } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { blake3 } from "hash-wasm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { catalog } from "../../src/actors/catalog/contract.ts";
+import { storage } from "../../src/actors/storage/contract.ts";
+import { upload } from "../../src/actors/upload/contract.ts";
 import { HOSTED, permissionsOf } from "../../src/bin/cluster/nats-users.ts";
 import { startRoleProcess } from "../../src/bin/cluster/role-process.ts";
+import { client } from "../../src/bus/client.ts";
+import { connectNats } from "../../src/bus/nats.ts";
+import { parseNatsUrl } from "../../src/bus/nats-url.ts";
+import { SILENT_LOG } from "../../src/core/log.ts";
+import { SystemClock } from "../../src/store/system-clock.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { run } from "../support/program.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { AS_LOCAL } from "../support/troupe.ts";
 import { RawNats } from "./raw-nats.ts";
 
 const TROUPE = fileURLToPath(new URL("../../src/bin/troupe.js", import.meta.url));
@@ -91,6 +102,44 @@ describe("a cluster", { timeout: 2 * WAIT_MS_MAX }, () => {
     await troupe("download", fileId, "-o", join(directory.path, "again.bin"));
     expect((await readFile(join(directory.path, "again.bin"))).equals(bytes)).toBe(true);
     for (const command of [["nodes"], ["ls"], ["delete", fileId]]) await troupe(...command);
+    expect(await cluster.violations()).toEqual([]);
+  });
+
+  it("I22, F24: takes a proof of possession on one node by the bytes of another, and the bus refuses none of it", async () => {
+    const bytes = Buffer.alloc(300_000, "proven ");
+    const digest = { algorithm: "blake3", value: await blake3(bytes) } as const;
+    const put = await fetch(`${cluster.gatewayUrl}/put/proven.bin`, { method: "PUT", body: bytes });
+    expect(put.status).toBe(201);
+    const again = await json("POST", "/api/v1/uploads", { name: "again.bin", digest });
+    expect(again).toMatchObject({ instant: true, size: bytes.length });
+    const bus = await connectNats({
+      ...parseNatsUrl(cluster.natsUrl("client")),
+      name: "client/test",
+      inboxPrefix: "_INBOX_client",
+      clock: new SystemClock(),
+      log: SILENT_LOG,
+    });
+    try {
+      const { blob } = await client(bus, catalog).file({ fileId: String(again["fileId"]) }, AS_LOCAL);
+      const nodeId = (await activeNodes()).find((node) => !blob.nodeIds.includes(node)) as string;
+      const bob = { principal: { owner: "bob" } };
+      const wish = { app: "default", user: "default", name: "his.bin", contentType: "video/mp4", sizeBytes: bytes.length, digest };
+      const { uploadId, epoch, challenge } = await client(bus, storage, { nodeId }).createUpload(wish, bob);
+      const mac = createHmac("sha256", Buffer.from(challenge?.nonce as string, "hex"));
+      for (const [offset, length] of challenge?.ranges ?? []) mac.update(bytes.subarray(offset, offset + length));
+      const { state, file } = await client(bus, upload, { uploadId }).prove({ epoch, hmac: mac.digest("hex") }, bob);
+      expect({ state, sizeBytes: file?.sizeBytes }).toEqual({ state: "merged", sizeBytes: bytes.length });
+      expect((await client(bus, catalog).file({ fileId: file?.fileId as string }, bob)).blob).toEqual(blob);
+      // Both further files are told to the node that has the bytes.
+      const [holder] = blob.nodeIds as [string];
+      const record = join(cluster.directory, holder, "data", "blobs", `${blob.path}.record`);
+      await until(
+        () => readFile(record, "utf8"),
+        (text) => text.includes(String(again["fileId"])) && text.includes(file?.fileId as string),
+      );
+    } finally {
+      await bus.drain();
+    }
     expect(await cluster.violations()).toEqual([]);
   });
 

@@ -110,16 +110,20 @@ describe("what changes something", () => {
     expect(await allowed(subjects)).toEqual(["storage", "all"]);
   });
 
-  it("a blob is retired by a catalog only", async () => {
-    expect(await allowed(byVerb("retireBlob"))).toEqual(["catalog", "all"]);
+  it("a blob is retired, and gets another file, by a catalog only", async () => {
+    expect(await allowed(byVerb("retireBlob", "recordFile"))).toEqual(["catalog", "all"]);
+  });
+
+  it("I22: whether a proof of possession holds is found out by storage nodes only", async () => {
+    const subjects = byVerb("provableContent", "commitKnown", "proveBlob");
+    expect(subjects).toHaveLength(3);
+    expect(await allowed(subjects)).toEqual(["storage", "all"]);
   });
 
   it("what users wish goes through a gateway or the command-line client", async () => {
-    expect(await allowed(byVerb("place", "createUpload", "merge", "cancel", "renameFile", "deleteFile", "grantRead"))).toEqual([
-      "gateway",
-      "all",
-      "client",
-    ]);
+    expect(
+      await allowed(byVerb("place", "createUpload", "merge", "declareSize", "settle", "renameFile", "deleteFile", "grantRead")),
+    ).toEqual(["gateway", "all", "client"]);
   });
 
   it("an observer changes nothing, and gets no token", async () => {
@@ -128,9 +132,15 @@ describe("what changes something", () => {
     expect(await publishable("observer", ["troupe.v1.evt.file.one.created", "troupe.v1.bytes.one.frames.two"])).toEqual([]);
   });
 
+  it("what has been uploaded is read back, and ended, by the node that puts it together", async () => {
+    expect(await allowed(byVerb("readUpload"))).toEqual(["storage", "all"]);
+    expect(await allowed(byVerb("cancel"))).toEqual(["storage", "gateway", "all", "client"]);
+  });
+
   it("bytes go from gateways and clients towards nodes", async () => {
+    expect(await allowed(["troupe.v1.bytes.one.read", "troupe.v1.bytes.one.write"])).toEqual(["gateway", "all", "client"]);
     const subjects = ["troupe.v1.bytes.one.read", "troupe.v1.bytes.one.frames.two"];
-    expect(await allowed(subjects)).toEqual(["gateway", "all", "client"]);
+    expect(await allowed(subjects)).toEqual(["storage", "gateway", "all", "client"]);
     const listening = await Promise.all(APP_USERS.map(async (user) => (await audible(user, subjects)).length > 0));
     expect(APP_USERS.filter((_, index) => listening[index])).toEqual(["storage", "all"]);
   });
@@ -275,7 +285,7 @@ describe("the table", () => {
     ids: ["src/actors/ids"],
     catalog: ["src/actors/catalog"],
     storage: ["src/actors/storage", "src/actors/upload"],
-    gateway: ["src/gateway", "src/gateway/routes", "src/actors/gateway", "src/data-plane"],
+    gateway: ["src/gateway", "src/gateway/routes", "src/gateway/tus", "src/actors/gateway", "src/data-plane"],
   };
 
   it("allows no request that no code of the role makes", () => {

@@ -202,6 +202,24 @@ describe.each(PROXIES)("behind %s (skipped where that is not installed)", (progr
     events.destroy();
   });
 
+  it("tus goes through, and its addresses are the proxy's", async () => {
+    const tus = { "tus-resumable": "1.0.0" };
+    const created = await answerTo((await asking("POST", "/tus/", { ...tus, "upload-length": String(bytes.length) })).end());
+    const path = new URL(String(created.headers.location), proxy.url);
+    expect([created.statusCode, path.origin]).toEqual([201, proxy.url]);
+    created.resume();
+    let offset = 0;
+    for (const end of [9 * MIB + 11, bytes.length]) {
+      const headers = { ...tus, "upload-offset": String(offset), "content-type": "application/offset+octet-stream" };
+      const patched = await answerTo((await asking("PATCH", path.pathname, headers)).end(bytes.subarray(offset, end)));
+      expect([patched.statusCode, patched.headers["upload-offset"]]).toEqual([204, String(end)]);
+      patched.resume();
+      offset = end;
+    }
+    const { fileId } = await jsonOf("GET", `/api/v1/uploads/${path.pathname.split("/").at(-1)}`);
+    expect((await curl(`${proxy.url}/files/${String(fileId)}`)).equals(bytes)).toBe(true);
+  });
+
   it("the command line stores and fetches, with the authority it is told to trust", async () => {
     const environment = { TROUPE_TOKEN: "ann:s3cret", NODE_EXTRA_CA_CERTS: proxy.authority, XDG_STATE_HOME: join(directory.path, "state") };
     const address = (await runTroupe(proxy.url, ["upload", join(directory.path, "film.bin")], { environment })).trim();

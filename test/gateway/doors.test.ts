@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LINK_SECONDS_DEFAULT, LINK_SECONDS_MAX, SESSION_SECONDS } from "../../src/core/limits.ts";
+import { ownerKeys } from "../../src/gateway/owner-keys.ts";
 import type { GatewayOptions } from "../../src/gateway/ports.ts";
 import { type Answer, Rig } from "./rig.ts";
 
@@ -297,6 +298,15 @@ describe("a signed link", () => {
     for (const secret of [new URL(`http://x${target}`).searchParams.get("signature"), cookie.split("=")[1], "anns-secret"])
       expect(log).not.toContain(secret);
   });
+});
+
+test("I23: a secret makes one key for links and another for cookies, and others for another owner", () => {
+  const [ann, bob] = ownerKeys([
+    { owner: "ann", secret: "same" },
+    { owner: "bob", secret: "same" },
+  ]);
+  const keys = [ann?.links, ann?.sessions, bob?.links, bob?.sessions].map((key) => Buffer.from(key as Uint8Array).toString("hex"));
+  expect(new Set(keys).size).toBe(4);
 });
 
 describe("with --public-read", () => {

@@ -32,10 +32,12 @@ interface Named {
   readonly uploadId: string;
 }
 
-type Row = ((named: Named) => Ask) | { readonly why: string; readonly target: string; readonly body?: string };
+type Row = ((named: Named) => Ask) | (Ask & { readonly why: string });
 
 const JSON_BODY = { "content-type": "application/json" };
 const json = (target: string, value: unknown): Ask => ({ target, headers: JSON_BODY, body: JSON.stringify(value) });
+const TUS = { "tus-resumable": "1.0.0" };
+const TUS_BODY = { ...TUS, "content-type": "application/offset+octet-stream", "upload-offset": "0" };
 const OWN = "it tells of the asker's own only";
 const NOBODY = "it tells of nobody's files";
 
@@ -68,6 +70,19 @@ const ROWS: Readonly<Record<string, Row>> = {
   "PATCH /api/v1/files/:fileId": ({ fileId }) => json(`/api/v1/files/${fileId}`, { name: "bobs" }),
   "DELETE /api/v1/files/:fileId": ({ fileId }) => ({ target: `/api/v1/files/${fileId}` }),
   "POST /api/v1/files/:fileId/link": ({ fileId }) => ({ target: `/api/v1/files/${fileId}/link` }),
+  "OPTIONS /tus": { why: NOBODY, target: "/tus" },
+  "OPTIONS /tus/": { why: NOBODY, target: "/tus/" },
+  "OPTIONS /tus/:uploadId": { why: NOBODY, target: "/tus/x" },
+  "POST /tus": ({ uploadId }) => ({ target: "/tus", headers: { ...TUS, "upload-concat": `final;/tus/${uploadId}` } }),
+  "POST /tus/": ({ uploadId }) => ({ target: "/tus/", headers: { ...TUS, "upload-concat": `final;http://localhost/tus/${uploadId}` } }),
+  "HEAD /tus/:uploadId": ({ uploadId }) => ({ target: `/tus/${uploadId}`, headers: TUS }),
+  "PATCH /tus/:uploadId": ({ uploadId }) => ({ target: `/tus/${uploadId}`, headers: TUS_BODY, body: "x" }),
+  "DELETE /tus/:uploadId": ({ uploadId }) => ({ target: `/tus/${uploadId}`, headers: TUS }),
+  "POST /tus/:uploadId": ({ uploadId }) => ({
+    target: `/tus/${uploadId}`,
+    headers: { ...TUS_BODY, "x-http-method-override": "PATCH" },
+    body: "x",
+  }),
   "GET /files/:fileId": ({ fileId }) => ({ target: `/files/${fileId}` }),
   "GET /files/:fileId/*": ({ fileId }) => ({ target: `/files/${fileId}/x.mp4`, headers: { range: "bytes=0-1" } }),
   "GET /browse/*": ({ name }) => ({ target: `/browse/default/${name}` }),
@@ -256,6 +271,8 @@ describe("what somebody else has", () => {
       expect((await house.ask("anns", "PUT", { target: `/api/v1/uploads/${uploadId}/chunks/0`, body: "abc" })).status).toBe(200);
       expect((await house.ask("anns", "POST", { target: `/api/v1/uploads/${uploadId}/merge` })).status).toBe(200);
     }
+    const part = await house.ask("anns", "POST", { target: "/tus", headers: { ...TUS, "upload-length": "3", "upload-concat": "partial" } });
+    uploads["a part"] = /\/tus\/([\w-]+)$/.exec(String(part.headers["location"]))?.[1] as string;
     return () => house[Symbol.asyncDispose]();
   });
 
@@ -263,8 +280,8 @@ describe("what somebody else has", () => {
   async function warm(): Promise<void> {
     expect((await house.ask("anns", "GET", { target: `/files/${fileId}` })).body).toBe("ann's film");
     expect((await house.ask("anns", "GET", { target: "/browse/default/ann/film.mp4" })).status).toBe(200);
-    for (const [state, uploadId] of Object.entries(uploads))
-      expect(JSON.parse((await house.ask("anns", "GET", { target: `/api/v1/uploads/${uploadId}` })).body)).toMatchObject({ state });
+    for (const uploadId of Object.values(uploads))
+      expect(JSON.parse((await house.ask("anns", "GET", { target: `/api/v1/uploads/${uploadId}` })).body)).toMatchObject({ uploadId });
   }
 
   test("every route has a row, and no row is of a route that is gone", () => {
@@ -277,7 +294,7 @@ describe("what somebody else has", () => {
     const [method = ""] = route.split(" ");
     for (const verb of method === "GET" ? ["GET", "HEAD"] : [method]) {
       const absent = unnamed(await house.ask("bobs", verb, row(NOBODYS)), NOBODYS);
-      expect([verb, absent.status]).toEqual([verb, 404]);
+      expect([verb, absent.status, absent.steps.length > 0]).toEqual([verb, 404, true]);
       for (const [state, uploadId] of Object.entries(uploads)) {
         await warm();
         const named = { fileId, name: "ann/film.mp4", uploadId };
@@ -289,13 +306,23 @@ describe("what somebody else has", () => {
 
   test.each(Object.entries(ROWS).flatMap(([route, row]) => (typeof row === "function" ? [] : [[route, row] as const])))(
     "%s tells nothing of it",
-    async (route, { target, body = "" }) => {
+    async (route, ask) => {
       const [method = ""] = route.split(" ");
-      const headers: Record<string, string> = body.startsWith("{") ? JSON_BODY : {};
-      const { body: told } = await house.ask("bobs", method, { target, headers, body });
+      const { body: told } = await house.ask("bobs", method, ask);
       for (const word of ["ann", fileId, ...Object.values(uploads)]) expect(told).not.toContain(word);
     },
   );
+
+  test("without a token nothing is answered but what tells of nobody's files, not even that there is nothing", async () => {
+    const open = house.gateway.routes.filter(({ access }) => access === "anyone").map(({ method, path }) => `${method} ${path}`);
+    expect(open.filter((route) => typeof ROWS[route] === "function" || (ROWS[route] as { why: string }).why !== NOBODY)).toEqual([]);
+    for (const { method, path, access } of house.gateway.routes) {
+      const row = ROWS[`${method} ${path}`] as Row;
+      const { target } = typeof row === "function" ? row({ fileId, name: "ann/film.mp4", uploadId: uploads["receiving"] as string }) : row;
+      if (access !== "anyone")
+        expect([method, target, (await house.ask("nobodys", method, { target })).status]).toEqual([method, target, 401]);
+    }
+  });
 
   test("and it is there for whoever has it, who is asked other things", async () => {
     const own = await house.ask("anns", "GET", { target: `/api/v1/files/${fileId}` });

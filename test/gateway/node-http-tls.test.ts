@@ -1,11 +1,12 @@
 /** The server with a certificate, over real sockets. */
 import { once } from "node:events";
 import { request } from "node:https";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CertificatePair, CertificateSource, HttpHandler, HttpListener } from "../../src/core/ports/http-exchange.ts";
 import { NodeHttpServer } from "../../src/gateway/node-http.ts";
+import { descriptorOf } from "../../src/gateway/node-http-send-file.ts";
 import { type MadeCertificate, makeCertificate } from "../support/certificates.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -99,6 +100,8 @@ describe("a server with a certificate", () => {
     });
     const answer = await get(house.listener.url);
     expect(answer.body.equals(bytes)).toBe(true);
+    expect(descriptorOf({ encrypted: true, _handle: { fd: 5 } } as unknown as Socket)).toBeUndefined();
+    expect(descriptorOf({ _handle: { fd: 5 } } as unknown as Socket)).toBe(5);
     expect(house.lines).toEqual([]);
   });
 

@@ -390,6 +390,18 @@ describe("answers", () => {
     expect(client.received.match(/hello/g)).toHaveLength(1);
   });
 
+  test("an expectation that is none of ours is answered 417 with a problem, before the body", async () => {
+    const asked: string[] = [];
+    const { listener } = await stage(async ({ target }) => {
+      asked.push(target);
+      return { status: 200, headers: {} };
+    });
+    const client = new RawClient(listener.port).send(head("PUT /a HTTP/1.1", "Host: a", "Content-Length: 2000000", "Expect: tea"));
+    await client.until(() => client.received.includes('"code":"EXPECTATION_FAILED"'));
+    expect(client.received).toMatch(/^HTTP\/1\.1 417 [\s\S]*application\/problem\+json/);
+    expect(asked).toEqual([]);
+  });
+
   test("100 Continue is said when the body is wanted, and never when it is refused", async () => {
     const { listener, clock } = await stage(async (request) =>
       request.target === "/no" ? { status: 403, headers: {}, body: "no", close: true } : await counting(request),

@@ -418,7 +418,7 @@ describe("a whole file as one body", () => {
       const metadata = await rig.ask("GET", `/api/v1/files/${String(answer.json["fileId"])}`);
       expect(metadata.json).toMatchObject({ contentType: stored, user: "ann", app: "default", digest: digestsOf(BYTES) });
     }
-    expect((await post("multipart/form-data; boundary=x")).status).toBe(415);
+    expect((await post("multipart/mixed; boundary=x")).status).toBe(415);
   });
 
   test("an empty body is an empty file", async () => {

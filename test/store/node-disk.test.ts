@@ -120,6 +120,19 @@ describe("NodeDisk's files", () => {
     expect((await stat(join(directory.path, "d/f"))).mode & 0o007).toBe(0);
   });
 
+  it("tells a symbolic link from what it points at", async () => {
+    await using directory = await temporaryDirectory();
+    const disk = new NodeDisk();
+    await writeFile(join(directory.path, "file"), "");
+    await symlink(join(directory.path, "file"), join(directory.path, "link"));
+    const entries = await disk.readDirectory(directory.path);
+    expect(entries.sort((one, other) => (one.name < other.name ? -1 : 1))).toEqual([
+      { name: "file", kind: "file" },
+      { name: "link", kind: "link" },
+    ]);
+    expect((await disk.status(join(directory.path, "link")))?.kind).toBe("file");
+  });
+
   it("a data directory may be a symbolic link, and removing a tree never follows one", async () => {
     await using directory = await temporaryDirectory();
     const disk = new NodeDisk();

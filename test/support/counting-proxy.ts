@@ -1,4 +1,4 @@
-/** Stands between a client and a server and counts the bytes that come back: what a player really makes the server send. */
+/** Stands between a client and a server and counts the bytes that pass: what a player really makes the server send, or an upload again. */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
@@ -7,6 +7,8 @@ export interface CountingProxy extends AsyncDisposable {
   readonly connectionCount: number;
   /** Bytes from the server that were passed on to clients, heads of answers included. */
   readonly passedBytes: number;
+  /** Bytes from clients that were passed on to the server, heads of requests included. */
+  readonly sentBytes: number;
 }
 
 export async function startCountingProxy(target: string): Promise<CountingProxy> {
@@ -14,6 +16,7 @@ export async function startCountingProxy(target: string): Promise<CountingProxy>
   const sockets = new Set<Socket>();
   let connectionCount = 0;
   let passedBytes = 0;
+  let sentBytes = 0;
   const keep = (socket: Socket, other: Socket): void => {
     sockets.add(socket);
     // A player goes away in the middle of an answer; then the other side has to be let go as well.
@@ -28,6 +31,9 @@ export async function startCountingProxy(target: string): Promise<CountingProxy>
     const server = connect(Number(port), hostname);
     keep(client, server);
     keep(server, client);
+    client.on("data", (data) => {
+      sentBytes += data.length;
+    });
     client.pipe(server);
     server.on("data", (data) => {
       passedBytes += data.length;
@@ -43,6 +49,9 @@ export async function startCountingProxy(target: string): Promise<CountingProxy>
     },
     get passedBytes() {
       return passedBytes;
+    },
+    get sentBytes() {
+      return sentBytes;
     },
     async [Symbol.asyncDispose]() {
       const closed = once(listener, "close");

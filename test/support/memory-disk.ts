@@ -119,9 +119,9 @@ export class MemoryDisk implements Disk {
     };
   }
 
-  /** Paths of all files below a directory. */
-  files(directory: string): string[] {
-    return [...this.#entries].filter(([path, found]) => found !== "directory" && path.startsWith(`${directory}/`)).map(([path]) => path);
+  /** Paths of all files. */
+  files(): string[] {
+    return [...this.#entries].filter(([, found]) => found !== "directory").map(([path]) => path);
   }
 
   #directory(path: string, syscall: string): string {

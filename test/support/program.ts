@@ -4,8 +4,9 @@ import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
+import { temporaryDirectory } from "./temporary-directory.ts";
 
-const TROUPE = fileURLToPath(new URL("../../src/bin/troupe.js", import.meta.url));
+export const TROUPE = fileURLToPath(new URL("../../src/bin/troupe.js", import.meta.url));
 
 export interface Ended {
   readonly code: number | null;
@@ -51,5 +52,7 @@ export async function run(name: string, argv: readonly string[], options: Progra
 /** `troupe …`, speaking to the gateway at `url`, or to the actors on the bus there. */
 export async function runTroupe(url: string, argv: readonly string[], options: ProgramOptions = {}): Promise<string> {
   const whom = url.startsWith("nats:") ? "--nats" : "--gateway";
-  return (await run(process.execPath, [TROUPE, whom, url, ...argv], options)).toString();
+  await using state = await temporaryDirectory();
+  const environment = { TROUPE_STATE_DIR: state.path, ...options.environment };
+  return (await run(process.execPath, [TROUPE, whom, url, ...argv], { ...options, environment })).toString();
 }

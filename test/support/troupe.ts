@@ -58,6 +58,8 @@ export interface Troupe extends AsyncDisposable {
   readonly catalog: Client<typeof catalog>;
   readonly storage: Client<typeof storage>;
   upload(uploadId: string): Client<typeof upload>;
+  /** Another connection to its bus. */
+  connect(): Bus;
   /** Everything put away; the directory stays. */
   stop(): Promise<void>;
 }
@@ -131,6 +133,7 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
       catalog: client(bus, catalog),
       storage: client(bus, storage, { nodeId: node.nodeId }),
       upload: (uploadId) => client(bus, upload, { uploadId }),
+      connect: () => medium.connect(),
       stop,
       [Symbol.asyncDispose]: stop,
     };

@@ -96,16 +96,14 @@ export class BlobReader {
   /** @throws {TroupeError} `BLOB_NOT_FOUND`; `BLOB_DAMAGED` when it has another size; `DISK_FAILED` */
   async mustHold(place: BlobPlace, sizeBytes: number): Promise<void> {
     const path = this.#store.locate(place);
-    const heldBytes = this.#open.peek(place.blobId)?.sizeBytes ?? (await this.#ports.disk.status(path))?.sizeBytes;
-    if (heldBytes === undefined) throw new TroupeError("BLOB_NOT_FOUND");
-    if (heldBytes !== sizeBytes)
-      throw new TroupeError("BLOB_DAMAGED", `Blob ${place.blobId} has ${heldBytes} bytes on this node, not ${sizeBytes}.`);
+    mustBeWhole(place, this.#open.peek(place.blobId)?.sizeBytes ?? (await this.#ports.disk.status(path))?.sizeBytes, sizeBytes);
   }
 
-  /** The same, and that it is not known to be damaged (R5). */
+  /** The same, as the disk has it now, and that it is not known to be damaged (R5). */
   async mustBeSound(place: BlobPlace, sizeBytes: number): Promise<void> {
+    const path = this.#store.locate(place);
     if (this.#damaged.has(place.blobId)) throw new TroupeError("BLOB_DAMAGED");
-    await this.mustHold(place, sizeBytes);
+    mustBeWhole(place, (await this.#ports.disk.status(path))?.sizeBytes, sizeBytes);
   }
 
   /** The blob was retired or mended. Its descriptor goes with its last reader, so that the disk gets its bytes back. */
@@ -285,6 +283,12 @@ export class BlobReader {
       if (result.status === "rejected")
         this.#ports.log.warn({ blobId: blob.place.blobId, err: result.reason }, "A blob's file could not be closed.");
   }
+}
+
+function mustBeWhole({ blobId }: BlobPlace, heldBytes: number | undefined, sizeBytes: number): void {
+  if (heldBytes === undefined) throw new TroupeError("BLOB_NOT_FOUND");
+  if (heldBytes !== sizeBytes)
+    throw new TroupeError("BLOB_DAMAGED", `Blob ${blobId} has ${heldBytes} bytes on this node, not ${sizeBytes}.`);
 }
 
 async function openExisting(disk: Disk, path: string): Promise<DiskFile> {

@@ -5,7 +5,7 @@
  * P1: what is copied is durable chunk by chunk: after a restart only what is missing is copied.
  * P2: a part that cannot be reached is waited for; one that is gone, or damaged, ends the upload.
  */
-import { client } from "../../bus/client.ts";
+import { client, isNoResponders } from "../../bus/client.ts";
 import { isRetryable, TroupeError } from "../../core/errors.ts";
 import type { ChunkBody, ChunkStored, DataAccess } from "../../core/ports/data-plane.ts";
 import { withRetry } from "../../core/retry.ts";
@@ -89,7 +89,8 @@ export class Assembly {
     } catch (error) {
       this.#accesses.delete(uploadId);
       signal.throwIfAborted();
-      if (isRetryable(error)) throw error;
+      // Nobody listens where a part has ended, too.
+      if (isRetryable(error) && !isNoResponders(error)) throw error;
       if (error instanceof TroupeError && error.code === "BLOB_DAMAGED")
         throw new TroupeError(error.code, `Part ${uploadId}: ${error.detail}`, { cause: error });
       // P2: its host may have started anew meanwhile, which forgets rights, and uploads for a moment.

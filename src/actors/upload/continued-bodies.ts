@@ -43,14 +43,10 @@ export class ContinuedBodies {
   /** @throws what the body broke off with, when what has come of it is durable */
   async store(chunk: ChunkBody, fromBytes: number): Promise<ChunkStored> {
     for (;;) {
-      const previous = this.#underWay.at(-1);
-      const isNext = previous === undefined || (chunk.index === previous.chunk.index + 1 && fromBytes === 0);
-      const body = { chunk, fromBytes, previous, stop: new AbortController(), isWhole: Promise.withResolvers<boolean>() };
-      // Another may have come before it.
-      if (isNext && (await this.#session.turn("chunk.continue", () => previous === this.#underWay.at(-1) && this.#begin(body))))
-        return await this.#run(body);
+      const body = await this.#session.turn("chunk.continue", () => this.#begin(chunk, fromBytes));
+      if (body !== undefined) return await this.#run(body);
       // C2
-      if (!isNext) await this.settle();
+      await this.settle();
     }
   }
 
@@ -61,16 +57,19 @@ export class ContinuedBodies {
     await Promise.all(ending.map(({ isWhole }) => isWhole.promise));
   }
 
-  #begin(body: Continued): true {
+  /** @returns `undefined` when those under way have to end first */
+  #begin(chunk: ChunkBody, fromBytes: number): Continued | undefined {
     const { ledger, admit } = this.#session;
-    const { chunk, fromBytes, previous } = body;
+    const previous = this.#underWay.at(-1);
     admit();
+    if (previous !== undefined && (chunk.index !== previous.chunk.index + 1 || fromBytes !== 0)) return undefined;
     const isHere = previous !== undefined || (chunk.index === ledger.prefixCount && fromBytes === ledger.tailBytesOf(chunk.index));
     if (!isHere || ledger.isReceived(chunk.index)) throw this.#offsetMismatch();
     if (ledger.isInFlight(chunk.index)) throw new TroupeError("UPLOAD_BUSY", `A body for chunk ${chunk.index} is arriving already.`);
     this.#desk.claim(chunk.index);
+    const body = { chunk, fromBytes, previous, stop: new AbortController(), isWhole: Promise.withResolvers<boolean>() };
     this.#underWay = [...this.#underWay, body];
-    return true;
+    return body;
   }
 
   async #run(body: Continued): Promise<ChunkStored> {

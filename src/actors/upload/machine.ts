@@ -171,9 +171,9 @@ export const sessionMachine = setup({
     },
     // U2
     merged: { type: "final", entry: ["stopWriters", "endMerged"] },
-    cancelled: { type: "final", entry: ["stopWriters", "endUpload"] },
-    expired: { type: "final", entry: ["stopWriters", "endUpload"] },
-    failed: { type: "final", entry: ["stopWriters", "endUpload"] },
+    cancelled: { type: "final", entry: "endUpload" },
+    expired: { type: "final", entry: "endUpload" },
+    failed: { type: "final", entry: "endUpload" },
   },
 });
 

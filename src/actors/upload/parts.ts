@@ -55,8 +55,7 @@ export async function endParts(
 
 async function lookAtPart(ports: PartPorts, uploadId: string, owner: string): Promise<Part> {
   try {
-    const { state, sizeBytes, offsetBytes, tus, ...status } = await statusOf(ports, uploadId, owner);
-    if (status.owner !== owner) throw new TroupeError("UPLOAD_NOT_FOUND");
+    const { state, sizeBytes, offsetBytes, tus } = await statusOf(ports, uploadId, owner);
     if (tus?.isPartial !== true) throw new TroupeError("BAD_REQUEST", "It was not begun as a part.");
     if (isEnded(state)) throw new TroupeError(ENDED_CODES[state]);
     if (sizeBytes === undefined || offsetBytes < sizeBytes)
@@ -67,13 +66,14 @@ async function lookAtPart(ports: PartPorts, uploadId: string, owner: string): Pr
   }
 }
 
+/** The catalog says first whose it is: what is another owner's, and what is not there, are the same question and get the same answer. */
 async function statusOf(ports: PartPorts, uploadId: string, owner: string): Promise<UploadStatus> {
   const principal = { owner };
+  const { state } = await ports.catalog.upload({ uploadId }, { principal });
+  if (isEnded(state)) throw new TroupeError(ENDED_CODES[state]);
   try {
     return await client(ports.bus, upload, { uploadId }).status({}, { principal });
   } catch (error) {
-    if (!isNoResponders(error)) throw error;
-    const { state } = await ports.catalog.upload({ uploadId }, { principal });
-    throw new TroupeError(isEnded(state) ? ENDED_CODES[state] : "HOST_UNAVAILABLE", undefined, { cause: error });
+    throw isNoResponders(error) ? new TroupeError("HOST_UNAVAILABLE", undefined, { cause: error }) : error;
   }
 }

@@ -3,7 +3,8 @@
  *
  * S1: the snapshot changes only in a turn, and only through the machine.
  * S2: order for a chunk: data synced → journal record synced → counted → answered.
- * S3: when the session ends without a file, the catalog knows it before the bytes are removed, and the answer comes after both.
+ * S3: when the session ends without a file, the catalog knows it before anybody is told and before the bytes are removed; whoever asked
+ *     for the end is answered after both.
  * S4: nothing of an activation outlives its stop: bodies are let go, effects have ended, the follower and the files are closed, the
  *     reservation is given back.
  * S5: once the catalog may know of the file, only the catalog's definite word ends the upload otherwise.
@@ -69,7 +70,11 @@ export class Session {
   /** Of an upload that is put together from others. */
   readonly #assembly: Assembly | undefined;
   #snapshot: SessionSnapshot = initialSnapshot();
+  /** What others are told: the machine's state, but an end without a file only when the catalog knows it (S3). */
+  #told: UploadState = "init";
   #sinceMs: number;
+  /** Why the end that the machine has come to is none: the catalog knows better. */
+  #otherwise: TroupeError | undefined;
   #merged: MergeAnswer | undefined;
   /** Nothing of the upload is left among the blobs that should not be there. */
   #isTidy = true;
@@ -77,6 +82,8 @@ export class Session {
   #isFinished = false;
   readonly #mergeWaiters = new Waiters<MergeAnswer>();
   readonly #endWaiters = new Waiters<{ state: UploadState }>();
+  /** What is asked while the upload comes to an end that is not known yet: there is no good answer, but a definite one. */
+  readonly #knownWaiters = new Waiters<never>();
   readonly #effects = new Effects();
   readonly #turns: Turns;
   readonly #idle: IdleWatch;
@@ -164,7 +171,7 @@ export class Session {
 
   get summary(): SessionSummary {
     const { receivedCount, chunkCount } = this.#ledger;
-    return { state: stateOf(this.#snapshot), sinceMs: this.#sinceMs, receivedCount, chunkCount };
+    return { state: this.#told, sinceMs: this.#sinceMs, receivedCount, chunkCount };
   }
 
   get challenge(): Challenge | undefined {
@@ -173,6 +180,7 @@ export class Session {
 
   async storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
     if (this.#assembly !== undefined) throw new TroupeError("UPLOAD_FINAL");
+    if (this.#isEnding) return await this.#knownWaiters.wait();
     this.#idle.touch();
     // However it ends: the upload was not idle while it came.
     return await this.#intake.store(chunk).finally(() => this.#idle.touch());
@@ -188,8 +196,7 @@ export class Session {
   refuseWaiters(): void {
     const stopping = new TroupeError("STOPPING");
     this.#turns.refuse(stopping);
-    this.#mergeWaiters.reject(stopping);
-    this.#endWaiters.reject(stopping);
+    for (const waiters of [this.#mergeWaiters, this.#endWaiters, this.#knownWaiters]) waiters.reject(stopping);
     this.#possession.refuse(stopping);
   }
 
@@ -244,6 +251,7 @@ export class Session {
 
   async #requestMerge({ epoch, wait }: { epoch: number; wait: boolean }, turn: Turn) {
     this.#checkEpoch(epoch);
+    if (this.#isEnding) return turn.later(this.#knownWaiters.wait());
     this.#refuse("merge");
     this.#idle.touch();
     if (this.#merged !== undefined) return this.#merged;
@@ -269,6 +277,7 @@ export class Session {
 
   #requestProof({ epoch, hmac }: { epoch: number; hmac: string }, turn: Turn) {
     this.#checkEpoch(epoch);
+    if (this.#isEnding) return turn.later(this.#knownWaiters.wait());
     this.#refuse("prove");
     this.#idle.touch();
     const answer = this.#possession.request(hmac);
@@ -294,21 +303,46 @@ export class Session {
   }
 
   #entered(state: UploadState, before: UploadState): void {
+    // S3
+    if (isEnded(state) && state !== "merged") return;
     const { lastError } = this.#snapshot.context;
-    this.#sinceMs = this.#ports.clock.wallMs();
-    this.#ports.log.debug(
-      { uploadId: this.plan.uploadId, state, ...(lastError === undefined ? {} : { lastError }) },
-      "The upload entered a state.",
-    );
     if (state === "receiving" && before !== "init") {
       this.#idle.touch();
       if (this.#isPromised) this.#promise.goOnLater();
     }
     if (state === "receiving") this.#assemble();
+    this.#tell(state);
+    if (state === "receiving" && lastError !== undefined) this.#mergeWaiters.reject(this.#mergeError(lastError));
+  }
+
+  #tell(state: UploadState): void {
+    const { lastError } = this.#snapshot.context;
+    this.#told = state;
+    this.#sinceMs = this.#ports.clock.wallMs();
+    this.#ports.log.debug(
+      { uploadId: this.plan.uploadId, state, ...(lastError === undefined ? {} : { lastError }) },
+      "The upload entered a state.",
+    );
     this.#facts.state();
-    if ((state === "receiving" || state === "failed") && lastError !== undefined) this.#mergeWaiters.reject(this.#mergeError(lastError));
-    if (state === "cancelled" || state === "expired") this.#mergeWaiters.reject(new TroupeError(ENDED_CODES[state]));
-    if (isEnded(state) && state !== "merged") this.#possession.refuse(new TroupeError(ENDED_CODES[state], lastError?.detail));
+  }
+
+  /** The machine has ended without a file, and nobody knows yet. */
+  get #isEnding(): boolean {
+    return isEnded(stateOf(this.#snapshot)) && !isEnded(this.#told) && this.#otherwise === undefined;
+  }
+
+  /** S3: the catalog knows the end, or knows better. */
+  #endKnown(otherwise: TroupeError | undefined): void {
+    const state = stateOf(this.#snapshot);
+    if (!isEnded(state)) throw new Error("only an end is told to the catalog");
+    const { lastError } = this.#snapshot.context;
+    this.#otherwise = otherwise;
+    if (otherwise === undefined) this.#tell(state);
+    const ended = otherwise ?? new TroupeError(ENDED_CODES[state], lastError?.detail);
+    this.#mergeWaiters.reject(lastError === undefined || state !== "failed" ? ended : this.#mergeError(lastError));
+    this.#knownWaiters.reject(ended);
+    this.#possession.refuse(ended);
+    this.#intake.stop(ended);
   }
 
   /** What is missing is copied from the parts, if it has any. */
@@ -355,16 +389,14 @@ export class Session {
           (commit) => this.#knownCommitted(commit),
         );
       }
-      case "stopWriters": {
-        const state = stateOf(this.#snapshot);
-        return this.#intake.stop(new TroupeError(isEnded(state) ? ENDED_CODES[state] : "STOPPING"));
-      }
+      case "stopWriters":
+        return this.#intake.stop(new TroupeError(ENDED_CODES.merged));
       case "endUpload":
         return this.#endUpload();
       case "endMerged":
         return this.#effect(
           "clean",
-          () => this.#ending.endMerged(this.#isTidy),
+          () => this.#ending.endMerged(this.#isTidy, () => this.#answerMerge()),
           () => this.#finish(),
         );
     }
@@ -392,6 +424,7 @@ export class Session {
     if (commit.kind === "committed") return this.#committed({ file: commit.file, isTidy: true }, commit.file.blob.nodeIds.length);
     if (commit.kind === "gone") {
       this.#apply({ type: "possession.lost" });
+      this.#possession.settle();
       this.#mergeWaiters.reject(
         new TroupeError("UPLOAD_BUSY", "The content that was there has gone; the upload goes on with its own chunks."),
       );
@@ -399,20 +432,18 @@ export class Session {
       const { code, detail } = commit.error;
       this.#apply({ type: "possession.refused", error: { code, detail, retryable: false } });
     }
-    this.#possession.settle();
   }
 
-  /** S3. What was under way for a merge ends first. */
+  /** S3. What was under way for a merge is told to stop, and has stopped before its bytes go. */
   #endUpload(): void {
-    const ended = new TroupeError("STOPPING", "The upload has ended.");
-    void this.#effects.stop(ended).then(() => {
-      if (!this.#self.signal.aborted)
-        this.#effect(
-          "end",
-          (signal) => this.#ending.end(stateOf(this.#snapshot), this.#snapshot.context.lastError, signal),
-          () => this.#finish(),
-        );
-    });
+    const stopped = this.#effects.stop(new TroupeError("STOPPING", "The upload has ended."));
+    const known = (otherwise: TroupeError | undefined): Promise<void> => this.#turns.run("end.known", () => this.#endKnown(otherwise));
+    const { lastError } = this.#snapshot.context;
+    this.#effect(
+      "end",
+      (signal) => this.#ending.end({ state: stateOf(this.#snapshot), lastError, known, stopped }, signal),
+      () => this.#finish(),
+    );
   }
 
   /** Runs an effect outside the turn and brings its result back as one. */
@@ -453,11 +484,16 @@ export class Session {
     this.#apply({ type: "merge.interrupted", error: { code: "UPLOAD_INCOMPLETE", detail, retryable: true } });
   }
 
-  #finish(failure?: TroupeError): void {
+  #answerMerge(): void {
+    if (this.#merged !== undefined) this.#mergeWaiters.resolve(this.#merged);
+  }
+
+  #finish(failure: TroupeError | undefined = this.#otherwise): void {
     this.#isFinished = true;
     this.#ending.tell(stateOf(this.#snapshot), this.#snapshot.context.lastError, this.#merged?.file?.sizeBytes);
     this.#reservation.settleAll();
-    if (this.#merged !== undefined) this.#mergeWaiters.resolve(this.#merged);
+    if (this.#merged !== undefined) this.#answerMerge();
+    else if (failure !== undefined) for (const waiters of [this.#mergeWaiters, this.#knownWaiters]) waiters.reject(failure);
     this.#possession.end();
     if (failure === undefined) this.#endWaiters.resolve({ state: stateOf(this.#snapshot) });
     else this.#endWaiters.reject(failure);
@@ -470,7 +506,8 @@ export class Session {
   #received(): void {
     // The journal says so by the chunk's own entry.
     this.#idle.touch("recorded");
-    this.#merge.advance(this.#ledger.prefixBytes);
+    // A part has no digest of its own.
+    if (this.plan.tus?.isPartial !== true) this.#merge.advance(this.#ledger.prefixBytes);
     this.#facts.progress();
   }
 
@@ -480,7 +517,7 @@ export class Session {
       owner: this.#owner,
       host: this.#ports.node.nodeId,
       epoch: this.#options.epoch,
-      state: stateOf(this.#snapshot),
+      state: this.#told,
       sinceMs: this.#sinceMs,
       ledger: this.#ledger,
       followedBytes: this.#merge.followedBytes,
@@ -498,6 +535,9 @@ export class Session {
   #refuse(command: SessionCommand): void {
     const code = refusal(this.#snapshot, command);
     if (code === undefined) return;
+    // S3
+    if (this.#otherwise !== undefined) throw this.#otherwise;
+    if (this.#isEnding) throw new TroupeError("UPLOAD_BUSY", "The upload is coming to its end; ask again.");
     const { lastError } = this.#snapshot.context;
     // The same merge again gives the same answer: why it failed.
     if (code === "UPLOAD_FAILED" && command === "merge" && lastError !== undefined) throw this.#mergeError(lastError);

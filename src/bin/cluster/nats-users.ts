@@ -55,14 +55,16 @@ export const ASKED: Readonly<Record<Role, readonly Asking[]>> = {
     // What a client proves to have may lie on another node.
     asking(catalog, "provableContent", "commitKnown"),
     asking(storage, "proveBlob"),
-    // An upload whose creation is repeated may be hosted by another node.
-    asking(upload, "status", "access"),
+    // An upload whose creation is repeated may be hosted by another node, and so may the parts of one that is put together.
+    asking(upload, "status", "access", "cancel"),
+    asking(bytesOnBus, "readUpload"),
   ],
   gateway: [
     asking(tracker, "place", "groups", "nodes"),
     asking(catalog, "upload", "uploads", "file", "files", "renameFile", "deleteFile", "ownContent", "instantUpload"),
+    asking(catalog, "folder", "fileByName", "users"),
     asking(storage, "createUpload", "grantRead", "holdBlob"),
-    asking(upload, "status", "access", "merge", "cancel", "prove"),
+    asking(upload, "status", "access", "settle", "declareSize", "merge", "cancel", "prove"),
     asking(bytesOnBus, "read", "write"),
   ],
 };
@@ -76,7 +78,7 @@ const SAID: Readonly<Record<Role, readonly string[]>> = {
   tracker: [],
   ids: [],
   catalog: [FILE_FACTS],
-  storage: [UPLOAD_FACTS],
+  storage: [UPLOAD_FACTS, FRAMES],
   gateway: [FRAMES],
 };
 

@@ -99,7 +99,7 @@ async function withSize(client: TroupeClient, upload: UploadSummary, signal: Abo
 }
 
 function describe(uploadId: string, upload: UploadProgress): string {
-  const { state, since, name, size, chunkBytes, chunkCount, receivedCount, missing, lastError, fileId } = upload;
+  const { state, since, name, size, chunkBytes, chunkCount, receivedCount, missing, expires, lastError, fileId } = upload;
   const lines: [string, string][] = [
     ["upload", uploadId],
     ["name", name ?? "?"],
@@ -108,6 +108,7 @@ function describe(uploadId: string, upload: UploadProgress): string {
     ["chunks", `${receivedCount} of ${chunkCount ?? "?"} received, ${approximateSize(chunkBytes)} each`],
   ];
   if (missing.length > 0) lines.push(["missing", missingInWords(upload)]);
+  if (expires !== undefined) lines.push(["expires", `${shortTime(expires)}, if nothing comes until then`]);
   if (lastError !== undefined) lines.push(["last error", `${lastError.code}: ${lastError.detail}`]);
   if (fileId !== undefined) lines.push(["file", fileId]);
   return lines.map(([title, text]) => `${title.padEnd(10)}  ${printable(text)}\n`).join("");

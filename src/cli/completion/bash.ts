@@ -1,6 +1,6 @@
 /** Completion for bash, from 3.2 on. */
+import { casePattern, singleQuoted, stepLines, valueLines } from "./case-lines.ts";
 import type { CompletedCommand, Value } from "./command-tree.ts";
-import { singleQuoted } from "./single-quoted.ts";
 
 export function bashScript(commands: readonly CompletedCommand[]): string {
   return `# bash completion of troupe, made by 'troupe completion bash'.
@@ -12,15 +12,15 @@ _troupe() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
     case "$at|$word" in
-${steps(commands)}
+${stepLines(commands)}
     esac
   done
   case "$at|$prev" in
-${optionValues(commands)}
+${valueLines(commands, proposal)}
   esac
   if [[ $cur == -* ]]; then
     case "$at" in
-${commands.map((command) => `      ${pattern(command)}) _troupe_words ${singleQuoted(flagsOf(command).join(" "))} ;;`).join("\n")}
+${commands.map((command) => `      ${casePattern(command)}) _troupe_words ${singleQuoted(flagsOf(command).join(" "))} ;;`).join("\n")}
     esac
     return
   fi
@@ -40,40 +40,15 @@ complete -F _troupe troupe
 `;
 }
 
-const pattern = ({ words }: CompletedCommand, word?: string): string =>
-  singleQuoted(word === undefined ? words.join(" ") : `${words.join(" ")}|${word}`);
-
 const flagsOf = ({ options }: CompletedCommand): string[] => options.flatMap(({ flags }) => flags);
-
-/** One step on: into a command below, or over an option's value. */
-function steps(commands: readonly CompletedCommand[]): string {
-  return commands
-    .flatMap((command) => [
-      ...command.below.map(({ name }) => `      ${pattern(command, name)}) at=${singleQuoted([...command.words, name].join(" "))} ;;`),
-      ...command.options
-        .filter(({ value }) => value.kind !== "none")
-        .map(({ flags }) => `      ${flags.map((flag) => pattern(command, flag)).join(" | ")}) ((i++)) ;;`),
-    ])
-    .join("\n");
-}
-
-function optionValues(commands: readonly CompletedCommand[]): string {
-  return commands
-    .flatMap((command) =>
-      command.options
-        .filter(({ value }) => value.kind !== "none")
-        .map(({ flags, value }) => `    ${flags.map((flag) => pattern(command, flag)).join(" | ")}) ${proposal(value)}return ;;`),
-    )
-    .join("\n");
-}
 
 function ownWords(command: CompletedCommand): string[] {
   if (command.below.length > 0) {
     const names = command.below.map(({ name }) => name).join(" ");
-    return [`    ${pattern(command)}) _troupe_words ${singleQuoted(names)} ;;`];
+    return [`    ${casePattern(command)}) _troupe_words ${singleQuoted(names)} ;;`];
   }
   const proposed = proposal(command.value);
-  return proposed === "" ? [] : [`    ${pattern(command)}) ${proposed};;`];
+  return proposed === "" ? [] : [`    ${casePattern(command)}) ${proposed};;`];
 }
 
 /** Ends with `; `, or is empty. */

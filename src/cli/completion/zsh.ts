@@ -1,6 +1,6 @@
 /** Completion for zsh: to be sourced after compinit, or kept as `_troupe` in a folder of `fpath`. */
-import type { CompletedCommand, CompletedOption, Value } from "./command-tree.ts";
-import { singleQuoted } from "./single-quoted.ts";
+import { casePattern, singleQuoted, stepLines, valueLines } from "./case-lines.ts";
+import type { CompletedCommand, Value } from "./command-tree.ts";
 
 export function zshScript(commands: readonly CompletedCommand[]): string {
   return `#compdef troupe
@@ -13,11 +13,11 @@ _troupe() {
   for ((i = 2; i < CURRENT; i++)); do
     word=$words[i]
     case "$at|$word" in
-${steps(commands)}
+${stepLines(commands)}
     esac
   done
   case "$at|$previous" in
-${optionValues(commands)}
+${valueLines(commands, proposal)}
   esac
   if [[ $words[CURRENT] == -* ]]; then
     case "$at" in
@@ -38,45 +38,21 @@ fi
 `;
 }
 
-const pattern = ({ words }: CompletedCommand, word?: string): string =>
-  singleQuoted(word === undefined ? words.join(" ") : `${words.join(" ")}|${word}`);
-
 /** `name:description`, as _describe wants it. */
 const described = (name: string, description: string): string => singleQuoted(`${name.replaceAll(":", "\\:")}:${description}`);
 
-function steps(commands: readonly CompletedCommand[]): string {
-  return commands
-    .flatMap((command) => [
-      ...command.below.map(({ name }) => `      ${pattern(command, name)}) at=${singleQuoted([...command.words, name].join(" "))} ;;`),
-      ...withValue(command).map(({ flags }) => `      ${flags.map((flag) => pattern(command, flag)).join(" | ")}) ((i++)) ;;`),
-    ])
-    .join("\n");
-}
-
-function optionValues(commands: readonly CompletedCommand[]): string {
-  return commands
-    .flatMap((command) =>
-      withValue(command).map(
-        ({ flags, value }) => `    ${flags.map((flag) => pattern(command, flag)).join(" | ")}) ${proposal(value)}return ;;`,
-      ),
-    )
-    .join("\n");
-}
-
-const withValue = ({ options }: CompletedCommand): CompletedOption[] => options.filter(({ value }) => value.kind !== "none");
-
 function optionWords(command: CompletedCommand): string {
   const words = command.options.flatMap(({ flags, description }) => flags.map((flag) => described(flag, description)));
-  return `      ${pattern(command)}) proposed=(${words.join(" ")}) ;;`;
+  return `      ${casePattern(command)}) proposed=(${words.join(" ")}) ;;`;
 }
 
 function ownWords(command: CompletedCommand): string[] {
   if (command.below.length > 0) {
     const words = command.below.map(({ name, description }) => described(name, description)).join(" ");
-    return [`    ${pattern(command)}) proposed=(${words}); _describe command proposed ;;`];
+    return [`    ${casePattern(command)}) proposed=(${words}); _describe command proposed ;;`];
   }
   const proposed = proposal(command.value);
-  return proposed === "" ? [] : [`    ${pattern(command)}) ${proposed};;`];
+  return proposed === "" ? [] : [`    ${casePattern(command)}) ${proposed};;`];
 }
 
 /** Ends with `; `, or is empty. */

@@ -28,7 +28,7 @@ export async function tellPlan(session: Session, words: readonly string[], optio
   const tally = new Tally();
   let count = 0;
   let wantedBytes = 0;
-  const say = (source: Source, decision: Decision): void => {
+  const say = async (source: Source, decision: Decision): Promise<void> => {
     const isFile = source.kind === "file";
     const sizeBytes = isFile ? source.sizeBytes : undefined;
     const record = {
@@ -38,7 +38,9 @@ export async function tellPlan(session: Session, words: readonly string[], optio
     };
     const size = (sizeBytes === undefined ? "?" : approximateSize(sizeBytes)).padStart(SIZE_COLUMNS);
     const word = isFile ? source.word : "-";
-    context.terminal.out(json ? `${JSON.stringify(record)}\n` : `${decision.action.padEnd(ACTION_COLUMNS)}  ${size}  ${printable(word)}\n`);
+    const line = json ? `${JSON.stringify(record)}\n` : `${decision.action.padEnd(ACTION_COLUMNS)}  ${size}  ${printable(word)}\n`;
+    // A folder may have millions of files, and whoever reads may be slow.
+    await context.terminal.outBytes(Buffer.from(line));
     if (decision.action === "there") tally.there += 1;
     else count += 1;
     wantedBytes += (decision.action === "there" ? 0 : (sizeBytes ?? 0)) - (decision.action === "continues" ? decision.receivedBytes : 0);
@@ -48,11 +50,11 @@ export async function tellPlan(session: Session, words: readonly string[], optio
     else if (source.kind === "skipped") {
       tally.skipped += 1;
       context.terminal.err(`Skipped ${printable(source.word)}: ${source.reason}.\n`);
-    } else if (source.kind === "input") say(source, { action: "new" });
+    } else if (source.kind === "input") await say(source, { action: "new" });
     else {
       try {
         if (source.kind === "failed") throw source.error;
-        say(source, await decide(run, source));
+        await say(source, await decide(run, source));
       } catch (error) {
         const failure = { word: source.word, error, uploadId: undefined, isKept: false };
         const { exitCode, isForAll } = verdictOn(error);

@@ -42,7 +42,12 @@ export function failureOfOne(session: Session, { word, error, uploadId, isKept }
   const { context, gateway, program, gatewayFlag } = session;
   const said = context.signal.aborted ? `Stopped: ${printable(word)} is not uploaded.` : printable(failureLine(error, gateway));
   if (uploadId === undefined || !isKept) return said;
-  return `${said}\n  to go on    the same command again sends only what is missing\n  to give up  ${program} ${gatewayFlag}cancel ${uploadId}`;
+  const lines = [said, "  to go on    the same command again sends only what is missing"];
+  // Then nobody can cancel it either.
+  if (error instanceof TroupeError && error.code === "HOST_UNAVAILABLE")
+    lines.push("  to begin    the same command with --fresh, elsewhere");
+  else lines.push(`  to give up  ${program} ${gatewayFlag}cancel ${uploadId}`);
+  return lines.join("\n");
 }
 
 /** Without a state directory only the ID leads back. */

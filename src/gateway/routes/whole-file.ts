@@ -25,7 +25,10 @@ export function wholeFileRoutes(gateway: Gateway): Route[] {
 
 async function post(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
   const type = exchange.request.headers["content-type"]?.trim().toLowerCase();
-  const file = await (type?.startsWith("multipart/") === true ? storeForm(gateway, exchange) : storePlain(gateway, exchange));
+  const isForm = type?.startsWith("multipart/form-data") === true;
+  if (!isForm && type?.startsWith("multipart/") === true)
+    throw new TroupeError("UNSUPPORTED_TYPE", "Send the file itself as the body, or a form as multipart/form-data.");
+  const file = await (isForm ? storeForm(gateway, exchange) : storePlain(gateway, exchange));
   return jsonResponse(201, mergedView(file, exchange.baseUrl), { location: filePath(file.fileId, file.name) });
 }
 

@@ -30,18 +30,18 @@ export async function patch(gateway: Gateway, exchange: Exchange): Promise<HttpR
     throw new TroupeError("OFFSET_MISMATCH", `The upload goes on at byte ${found.offsetBytes}.`, { facts: { offset: found.offsetBytes } });
   // A length that was deferred is said with any body, once; from then on it stays.
   const upload = sizeBytes === undefined ? found : await sizedUpload(gateway, exchange, found, sizeBytes);
-  await receiveBody(gateway, exchange, upload, checksum);
-  return await received(gateway, exchange, upload);
+  const takenBytes = await receiveBody(gateway, exchange, upload, checksum);
+  return await received(gateway, exchange, upload, offset + takenBytes);
 }
 
-async function received(gateway: Gateway, exchange: Exchange, before: TusUpload): Promise<HttpResponse> {
+async function received(gateway: Gateway, exchange: Exchange, before: TusUpload, offset: number): Promise<HttpResponse> {
   const upload = before.isMerged ? before : await uploadNow(gateway, exchange, before.uploadId);
   const file = isComplete(upload) && becomesFile(upload) ? await finishedFile(gateway, exchange, upload.uploadId) : undefined;
   return {
     status: 204,
     headers: {
       // The offset behind what was taken.
-      "upload-offset": String(upload.offsetBytes),
+      "upload-offset": String(offset),
       // With every answer, while the upload can expire: each body puts it off.
       ...(file === undefined ? expiresField(upload) : {}),
       ...fileField(exchange, file),

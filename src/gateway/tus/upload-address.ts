@@ -37,7 +37,8 @@ export function uploadIdAt(gateway: Gateway, exchange: Exchange, address: string
   const uploadId = url === undefined ? "" : url.pathname.slice(url.pathname.lastIndexOf("/") + 1);
   const folder = url?.pathname.slice(0, -uploadId.length - 1);
   const folders = [TUS_PATH, `${base.pathname.replace(/\/+$/, "")}${TUS_PATH}`];
-  if (!isHere || !isIdentity(uploadId) || folder === undefined || !folders.includes(folder))
+  const isBare = url?.search === "" && url.hash === "";
+  if (!isHere || !isBare || !isIdentity(uploadId) || folder === undefined || !folders.includes(folder))
     throw new TroupeError("BAD_REQUEST", `Upload-Concat names addresses of uploads of this server, not ${address.slice(0, 200)}.`);
   return uploadId;
 }

@@ -14,7 +14,7 @@ import { isComplete, type TusUpload } from "./tus-upload.ts";
 import type { BodyChecksum } from "./upload-checksum.ts";
 
 /**
- * Resolves when all of it is durable. The upload's offset is the body's.
+ * Resolves with its length when all of it is durable. The upload's offset is the body's.
  * @throws {TroupeError} `TOO_LARGE`, `CHECKSUM_MISMATCH`, `UPLOAD_…`, `OFFSET_MISMATCH`, `DISK_FULL`, `HOST_UNAVAILABLE`, what the body throws
  */
 export async function receiveBody(
@@ -22,7 +22,7 @@ export async function receiveBody(
   exchange: Exchange,
   upload: TusUpload,
   checksum: BodyChecksum | undefined,
-): Promise<void> {
+): Promise<number> {
   const { request } = exchange;
   const limitBytes = upload.sizeBytes ?? uploadBytesMax(gateway.options);
   // A body that goes past the upload's length is refused before it is read where it says so, and otherwise before its last byte counts: 413.
@@ -31,10 +31,10 @@ export async function receiveBody(
   if (upload.live === undefined || isComplete(upload)) {
     if (await new ChunkedBody(bytes).hasMore()) throw new TroupeError("TOO_LARGE", "The upload has all its bytes.");
     checksum?.check();
-    return;
+    return 0;
   }
   try {
-    await storeBody(gateway.ports.dataPlane, upload.live, {
+    return await storeBody(gateway.ports.dataPlane, upload.live, {
       bytes,
       limitBytes,
       fromBytes: upload.offsetBytes,

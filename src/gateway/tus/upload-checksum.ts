@@ -27,12 +27,22 @@ export class BodyChecksum {
     this.#running = algorithm === "crc32" ? new Crc32() : createHash(algorithm);
   }
 
-  /** The same bytes, seen. */
-  async *over(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
-    for await (const block of body) {
-      this.#running.update(block);
-      yield block;
-    }
+  /** The same bytes, seen. It can be ended while it waits for some, which a generator cannot. */
+  over(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+    const iterator = body[Symbol.asyncIterator]();
+    return {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => {
+          const result = await iterator.next();
+          if (result.done !== true) this.#running.update(result.value);
+          return result;
+        },
+        return: async () => {
+          await iterator.return?.();
+          return { done: true, value: undefined };
+        },
+      }),
+    };
   }
 
   /** Once, at the body's end. @throws {TroupeError} `CHECKSUM_MISMATCH` */

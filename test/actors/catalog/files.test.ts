@@ -5,6 +5,7 @@ import { decodeCursor, encodeCursor, pageOf } from "../../../src/actors/catalog/
 import { bytesOf } from "../../../src/core/byte-text.ts";
 import { CACHE_LIFETIME_MS, CACHE_TOMBSTONE_MS, PAGE_ITEMS_MAX, REPLY_BYTES_MAX } from "../../../src/core/limits.ts";
 import type { Cache, CacheLease } from "../../../src/core/ports/cache.ts";
+import { ANYONE } from "../../../src/core/principal.ts";
 import { keep } from "../../contract/cache.ts";
 import { blobOf, CatalogRig, contentOf } from "./rig.ts";
 
@@ -27,6 +28,20 @@ describe("a file", () => {
     expect((await rig.as("bob").files({})).files).toEqual([]);
     expect((await rig.as().files({})).files).toHaveLength(1);
     expect(await rig.as().file({ fileId })).toEqual(file);
+  });
+
+  test("is read by whoever reads without a name, who may list, rename and delete nothing and sees no upload", async () => {
+    await using rig = await CatalogRig.open();
+    const plan = rig.plan("b.mp4");
+    await rig.as("ann").registerUpload(plan);
+    const { file } = await rig.upload("ann", "a.mp4", "x", 1);
+    const { fileId } = file;
+    const anyone = rig.as(ANYONE.owner);
+    for (let time = 0; time < 2; time += 1) expect(await anyone.file({ fileId })).toEqual(file);
+    await expect(anyone.renameFile({ fileId, name: "mine" })).rejects.toMatchObject({ code: "FILE_NOT_FOUND" });
+    await expect(anyone.deleteFile({ fileId })).rejects.toMatchObject({ code: "FILE_NOT_FOUND" });
+    await expect(anyone.upload({ uploadId: plan.uploadId })).rejects.toMatchObject({ code: "UPLOAD_NOT_FOUND" });
+    expect([(await anyone.files({})).files, (await anyone.uploads({})).uploads]).toEqual([[], []]);
   });
 
   test("that is renamed is found under its new name at once and in every listing", async () => {

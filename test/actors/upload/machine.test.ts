@@ -65,31 +65,31 @@ type Row = readonly [next: UploadState, ...actions: SessionAction[]];
 
 /** Every event that a state does not name leaves it as it is. */
 const TABLE: Readonly<Record<Place, Partial<Record<SessionEventType, Row>>>> = {
-  init: { "session.opened": ["receiving"], "session.broken": ["failed", "stopWriters", "endUpload"] },
+  init: { "session.opened": ["receiving"], "session.broken": ["failed", "endUpload"] },
   receiving: {
     "merge.requested": ["verifying", "startVerifying"],
-    "session.broken": ["failed", "stopWriters", "endUpload"],
-    "cancel.requested": ["cancelled", "stopWriters", "endUpload"],
-    "idle.expired": ["expired", "stopWriters", "endUpload"],
+    "session.broken": ["failed", "endUpload"],
+    "cancel.requested": ["cancelled", "endUpload"],
+    "idle.expired": ["expired", "endUpload"],
     "possession.proven": ["committing", "startKnownCommit"],
   },
   verifying: {
     "file.verified": ["replicating", "startReplicating"],
-    "digest.mismatched": ["failed", "stopWriters", "endUpload"],
+    "digest.mismatched": ["failed", "endUpload"],
     "merge.interrupted": ["receiving"],
-    "session.broken": ["failed", "stopWriters", "endUpload"],
-    "cancel.requested": ["cancelled", "stopWriters", "endUpload"],
+    "session.broken": ["failed", "endUpload"],
+    "cancel.requested": ["cancelled", "endUpload"],
   },
   replicating: {
     "file.replicated": ["committing", "startCommitting"],
     "merge.interrupted": ["receiving"],
-    "session.broken": ["failed", "stopWriters", "endUpload"],
-    "cancel.requested": ["cancelled", "stopWriters", "endUpload"],
+    "session.broken": ["failed", "endUpload"],
+    "cancel.requested": ["cancelled", "endUpload"],
   },
   committing: {
     "file.committed": ["merged", "stopWriters", "endMerged"],
     "merge.interrupted": ["receiving"],
-    "session.broken": ["failed", "stopWriters", "endUpload"],
+    "session.broken": ["failed", "endUpload"],
   },
   merged: {},
   cancelled: {},
@@ -98,7 +98,7 @@ const TABLE: Readonly<Record<Place, Partial<Record<SessionEventType, Row>>>> = {
   instant: {
     "file.committed": ["merged", "stopWriters", "endMerged"],
     "possession.lost": ["receiving"],
-    "possession.refused": ["failed", "stopWriters", "endUpload"],
+    "possession.refused": ["failed", "endUpload"],
   },
 };
 

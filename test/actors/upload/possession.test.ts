@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { blake3, md5, sha256 } from "hash-wasm";
 import { describe, expect, it } from "vitest";
 import type { CatalogTables } from "../../../src/actors/catalog/tables.ts";
+import type { UploadStatus } from "../../../src/actors/upload/contract.ts";
 import { drawChallenge } from "../../../src/actors/upload/possession.ts";
 import type { DigestClaim } from "../../../src/core/digest.ts";
 import { TroupeError } from "../../../src/core/errors.ts";
@@ -50,6 +51,18 @@ async function begin(troupe: Troupe, bytes: Uint8Array, digest?: DigestClaim) {
   };
 }
 
+/** A proof that does not hold is answered when its time is over. */
+async function inVain(clock: VirtualClock, answer: Promise<UploadStatus>): Promise<void> {
+  let isOver = false;
+  const over = answer.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) await clock.advance(PROOF_ANSWER_MS / 10);
+  expect((await over).state).toBe("receiving");
+}
+
+const immediately = () => new Promise((resolve) => setImmediate(resolve));
+
 async function sendAll(troupe: Troupe, uploadId: string, bytes: Uint8Array): Promise<void> {
   for (let index = 0; index * CHUNK < bytes.length; index += 1)
     await sendChunk(troupe, uploadId, index, bytes.subarray(index * CHUNK, (index + 1) * CHUNK));
@@ -65,7 +78,7 @@ async function readBlob(troupe: Troupe, fileId: string, principal: Principal): P
 describe("possession of content", () => {
   it("F24: proven makes a file of somebody else's content without a byte, and the blob has two files", async () => {
     await using directory = await temporaryDirectory();
-    await using troupe = await startTroupe({ root: directory.path });
+    await using troupe = await startTroupe({ root: directory.path, clock: new VirtualClock() });
     const bytes = someBytes(40 * LEAF_BYTES + 77);
     const theirs = await uploadFile(troupe, bytes, { principal: ANN });
     for (const digest of [await blake3Of(bytes), { algorithm: "sha256", value: await sha256(bytes) } as const]) {
@@ -98,11 +111,17 @@ describe("possession of content", () => {
     for (const content of [bytes, someBytes(30 * LEAF_BYTES, 2)]) {
       const upload = await begin(troupe, content);
       const askedMs = clock.nowMs();
+      const { timerCount } = clock;
       let answeredMs: number | undefined;
       const answer = upload.prove("ab".repeat(32)).then((status) => {
         answeredMs = clock.nowMs();
         return status;
       });
+      // The question's own timer, and the one that its answer waits for.
+      while (clock.timerCount < timerCount + 2) await immediately();
+      // What there is to be found is found long before the time is over.
+      while (content === bytes && (await troupe.storage.status({})).openBlobCount === 0) await immediately();
+      for (let turn = 0; turn < 200; turn += 1) await immediately();
       await clock.advance(PROOF_ANSWER_MS - 1);
       expect(answeredMs).toBeUndefined();
       await clock.advance(1);
@@ -132,9 +151,8 @@ describe("possession of content", () => {
         () => true,
         ({ code }) => code !== "BLOB_DAMAGED",
       );
-    while (await isVouchedFor()) await new Promise((resolve) => setImmediate(resolve));
-    await clock.advance(PROOF_ANSWER_MS);
-    expect((await answer).state).toBe("receiving");
+    while (await isVouchedFor()) await immediately();
+    await inVain(clock, answer);
     await sendAll(troupe, upload.uploadId, bytes);
     await upload.session.merge({ epoch: upload.epoch }, AS_BOB);
     expect(await isVouchedFor()).toBe(true);
@@ -151,9 +169,7 @@ describe("possession of content", () => {
     const upload = await begin(troupe, bytes);
     const gate = Promise.withResolvers<void>();
     disk.intercept = (call, path) => (call === "read" && path.includes("blobs") ? gate.promise : undefined);
-    const answer = upload.prove(upload.right());
-    await clock.advance(PROOF_ANSWER_MS);
-    expect((await answer).state).toBe("receiving");
+    await inVain(clock, upload.prove(upload.right()));
     gate.resolve();
     // What it shows afterwards comes too late.
     await clock.advance(5_000);
@@ -190,8 +206,7 @@ describe("possession of content", () => {
       const session = troupe.upload(uploadId);
       // Made for the challenge that a restart has ended.
       const answer = session.prove({ epoch, hmac: proofOf(challenges[0] as Challenge, bytes) }, AS_BOB);
-      await clock.advance(PROOF_ANSWER_MS);
-      expect((await answer).state).toBe("receiving");
+      await inVain(clock, answer);
       expect((await troupe.storage.createUpload({ ...wish, operation }, AS_BOB)).challenge).toBeUndefined();
     }
     expect(challenges[0]).toBeDefined();
@@ -203,7 +218,7 @@ describe("possession of content", () => {
   it("cancelled or merged while it is looked into, the upload is that, and whoever asked hears so", async () => {
     await using directory = await temporaryDirectory();
     const disk = new FaultyDisk(new NodeDisk());
-    await using troupe = await startTroupe({ root: directory.path, disk });
+    await using troupe = await startTroupe({ root: directory.path, disk, clock: new VirtualClock() });
     const bytes = someBytes(3 * LEAF_BYTES);
     await uploadFile(troupe, bytes, { principal: ANN });
     const [cancelled, merged] = [await begin(troupe, bytes), await begin(troupe, bytes)];
@@ -225,7 +240,7 @@ describe("possession of content", () => {
 
   it("may be asked for again while it is looked into, with one outcome", async () => {
     await using directory = await temporaryDirectory();
-    await using troupe = await startTroupe({ root: directory.path });
+    await using troupe = await startTroupe({ root: directory.path, clock: new VirtualClock() });
     const bytes = someBytes(5 * LEAF_BYTES);
     await uploadFile(troupe, bytes, { principal: ANN });
     const upload = await begin(troupe, bytes);
@@ -236,7 +251,7 @@ describe("possession of content", () => {
 
   it("proven while chunks arrive ends their bodies, and leaves nothing of them", async () => {
     await using directory = await temporaryDirectory();
-    await using troupe = await startTroupe({ root: directory.path });
+    await using troupe = await startTroupe({ root: directory.path, clock: new VirtualClock() });
     const bytes = someBytes(4 * LEAF_BYTES);
     await uploadFile(troupe, bytes, { principal: ANN });
     const upload = await begin(troupe, bytes);
@@ -259,7 +274,7 @@ describe("possession of content", () => {
 
   it("is asked of nobody whose digest is weak, whose size is unknown, or whose file is empty", async () => {
     await using directory = await temporaryDirectory();
-    await using troupe = await startTroupe({ root: directory.path });
+    await using troupe = await startTroupe({ root: directory.path, clock: new VirtualClock() });
     const bytes = someBytes(100);
     const weak = { algorithm: "md5", value: await md5(bytes) } as const;
     const strong = await blake3Of(bytes);
@@ -270,7 +285,7 @@ describe("possession of content", () => {
 
   it("cannot be asked about by a person: the bus refuses whoever is not the system", async () => {
     await using directory = await temporaryDirectory();
-    await using troupe = await startTroupe({ root: directory.path });
+    await using troupe = await startTroupe({ root: directory.path, clock: new VirtualClock() });
     const digest = { algorithm: "blake3", value: "ab".repeat(32) } as const;
     const challenge = { nonce: "00".repeat(32), ranges: [[0, 1]] as [number, number][] };
     const blob = { blobId: 1, path: "000/000/000/00000000_001" };
@@ -310,8 +325,10 @@ describe("the commit of content that was proven", () => {
   it("F15: is asked for until its outcome is known, cannot be cancelled meanwhile, and happens once", async () => {
     await using directory = await temporaryDirectory();
     let database!: ForgetfulDatabase;
+    const clock = new VirtualClock();
     await using troupe = await startTroupe({
       root: directory.path,
+      clock,
       wrapStorageDatabase: (real) => {
         database = new ForgetfulDatabase(real);
         return database;
@@ -323,7 +340,7 @@ describe("the commit of content that was proven", () => {
     const gate = Promise.withResolvers<void>();
     database.gate = gate.promise;
     const proven = upload.prove(upload.right());
-    while ((await upload.session.status({})).state !== "committing") await new Promise((resolve) => setImmediate(resolve));
+    while ((await upload.session.status({})).state !== "committing") await immediately();
     const { epoch, uploadId } = upload;
     await expect(upload.session.cancel({ epoch }, AS_BOB)).rejects.toMatchObject({ code: "UPLOAD_COMMITTING" });
     await expect(sendChunk(troupe, uploadId, 0, bytes.subarray(0, CHUNK))).rejects.toMatchObject({ code: "UPLOAD_BUSY" });
@@ -331,16 +348,76 @@ describe("the commit of content that was proven", () => {
     const merged = upload.session.merge({ epoch }, AS_BOB);
     database.fates = ["lost", "done", "lost"];
     gate.resolve();
+    const isCommitting = () =>
+      upload.session.status({}).then(
+        ({ state }) => state === "committing",
+        () => false,
+      );
+    while (await isCommitting()) await clock.advance(50);
     const { file } = await proven;
     expect((await merged).file).toEqual(file);
     expect((await troupe.catalog.files({}, AS_BOB)).files).toHaveLength(1);
   });
 
+  it.each(["done", "lost"] as const)(
+    "F1: that the process did not live to hear of, and that is %s, is what the catalog says after a restart",
+    async (fate) => {
+      await using directory = await temporaryDirectory();
+      const bytes = someBytes(2 * LEAF_BYTES);
+      let database!: ForgetfulDatabase;
+      const clock = new VirtualClock();
+      const start = () =>
+        startTroupe({
+          root: directory.path,
+          clock,
+          wrapStorageDatabase: (real) => {
+            database = new ForgetfulDatabase(real);
+            return database;
+          },
+        });
+      let uploadId: string;
+      {
+        await using troupe = await start();
+        await uploadFile(troupe, bytes, { principal: ANN });
+        const upload = await begin(troupe, bytes);
+        uploadId = upload.uploadId;
+        await sendChunk(troupe, uploadId, 1, bytes.subarray(CHUNK));
+        database.fates = [fate];
+        const proven = upload.prove(upload.right());
+        proven.catch(() => undefined);
+        // Nobody knows how it ended; before it is asked for again, all is over.
+        while (database.fates.length > 0) await immediately();
+        await troupe.stop();
+        await expect(proven).rejects.toMatchObject({ code: "STOPPING" });
+      }
+      await using troupe = await start();
+      const isDone = fate === "done";
+      expect((await troupe.catalog.upload({ uploadId }, AS_BOB)).state).toBe(isDone ? "merged" : "receiving");
+      expect((await troupe.catalog.files({}, AS_BOB)).files).toHaveLength(isDone ? 1 : 0);
+      expect(await readdir(join(directory.path, "uploads"))).toEqual(isDone ? [] : [uploadId]);
+      if (!isDone) expect(await troupe.upload(uploadId).status({})).toMatchObject({ state: "receiving", epoch: 2, missing: [[0, 0]] });
+    },
+  );
+
+  it("F2: is refused to a host that has lost the upload, which then is failed there, as whoever asked hears", async () => {
+    await using directory = await temporaryDirectory();
+    await using troupe = await startTroupe({ root: directory.path, clock: new VirtualClock() });
+    const bytes = someBytes(2 * LEAF_BYTES);
+    await uploadFile(troupe, bytes, { principal: ANN });
+    const upload = await begin(troupe, bytes);
+    await troupe.catalog.claimUpload({ uploadId: upload.uploadId, host: "another" });
+    await expect(upload.prove(upload.right())).rejects.toMatchObject({ code: "EPOCH_STALE" });
+    expect((await troupe.catalog.files({}, AS_BOB)).files).toEqual([]);
+    expect((await troupe.catalog.upload({ uploadId: upload.uploadId })).state).toBe("receiving");
+  });
+
   it("goes on with the chunks when the content has gone meanwhile, and says so to who waits for a merge", async () => {
     await using directory = await temporaryDirectory();
     let database!: ForgetfulDatabase;
+    const clock = new VirtualClock();
     await using troupe = await startTroupe({
       root: directory.path,
+      clock,
       wrapStorageDatabase: (real) => {
         database = new ForgetfulDatabase(real);
         return database;
@@ -353,9 +430,9 @@ describe("the commit of content that was proven", () => {
     database.gate = gate.promise;
     // Both wait for the database; the delete is first.
     const deleted = troupe.catalog.deleteFile({ fileId }, { principal: ANN });
-    await new Promise((resolve) => setImmediate(resolve));
+    await immediately();
     const proven = upload.prove(upload.right());
-    while ((await upload.session.status({})).state !== "committing") await new Promise((resolve) => setImmediate(resolve));
+    while ((await upload.session.status({})).state !== "committing") await immediately();
     const merged = upload.session.merge({ epoch: upload.epoch }, AS_BOB);
     merged.catch(() => undefined);
     gate.resolve();

@@ -20,6 +20,7 @@ import { SILENT_LOG } from "../../../src/core/log.ts";
 import type { Timer } from "../../../src/core/ports/clock.ts";
 import type { Database } from "../../../src/core/ports/database.ts";
 import { migrationsDirectory } from "../../../src/store/sql/databases.ts";
+import { readMigrations } from "../../../src/store/sql/migrations.ts";
 import { type MysqlOptions, openMysql } from "../../../src/store/sql/mysql-database.ts";
 import { CONTRACT_MIGRATIONS, type ContractTables, databaseContract } from "../../contract/database.ts";
 import { CuttingProxy } from "../../support/cutting-proxy.ts";
@@ -401,8 +402,11 @@ describe("opening a database on a server", () => {
   test("several starters at once make and migrate it once", async () => {
     await using databases = await MariadbDatabases.open();
     await Promise.all(Array.from({ length: 5 }, () => databases.openPart("storage")));
-    const rows = await databases.ask(`SELECT number FROM ${databases.prefix}storage.t_migration WHERE end_time IS NOT NULL`);
-    expect(rows).toHaveLength(1);
+    const rows = await databases.ask(
+      `SELECT number FROM ${databases.prefix}storage.t_migration WHERE end_time IS NOT NULL ORDER BY number`,
+    );
+    const migrations = await readMigrations(migrationsDirectory("storage"), "mysql");
+    expect(rows.map(({ number }) => number)).toEqual(migrations.map(({ number }) => number));
     expect(await databases.ask(`SELECT * FROM ${databases.prefix}storage.t_meta`)).toHaveLength(2);
   });
 
