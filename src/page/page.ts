@@ -14,8 +14,9 @@ import { countText, errorText } from "./words.ts";
 
 const NOTICE_MS = 7_000;
 const SPACE_MS = 30_000;
-/** Many files end one after the other: the listing is looked at again when there is a moment's peace. */
-const REFRESH_MS = 700;
+/** The listing is looked at again when something was stored; rarely while many files are on their way. */
+const REFRESH_MS = 300;
+const REFRESH_BUSY_MS = 3_000;
 
 /** What one is asked about. */
 export type Question =
@@ -180,13 +181,14 @@ export class Page extends Watched {
   }
 
   #refreshSoon(): void {
+    const delayMs = this.transfers.isBusy ? REFRESH_BUSY_MS : REFRESH_MS;
     this.#refreshTimer ??= window.setTimeout(() => {
       this.#refreshTimer = undefined;
       void this.listing.refresh();
       void this.#loadCluster();
       void this.#loadUsers();
-      void this.#loadUnfinished();
-    }, REFRESH_MS);
+      if (!this.transfers.isBusy) void this.#loadUnfinished();
+    }, delayMs);
   }
 
   /** Beside the files themselves these are comforts: what was known stays when the server does not answer. */

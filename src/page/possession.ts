@@ -21,16 +21,29 @@ export interface Creation {
   readonly idempotencyKey: string;
 }
 
+/** The server answers only so many such questions a minute; until then they are not asked. */
+const QUIET_MS = 60_000;
+let quietUntilMs = 0;
+
 /** A file when the content was this owner's already. Throws what {@link ask} throws. */
-export async function createUpload(creation: Creation, signal: AbortSignal): Promise<OpenUpload | StoredFile> {
+export async function createUpload({ digest, ...creation }: Creation, signal: AbortSignal): Promise<OpenUpload | StoredFile> {
+  const begin = async (json: Creation): Promise<OpenUpload | StoredFile> =>
+    (await ask<OpenUpload | StoredFile>("POST", "/api/v1/uploads", { json, signal })).value;
+  if (digest === undefined || !mayAsk()) return await begin(creation);
   try {
-    return (await ask<OpenUpload | StoredFile>("POST", "/api/v1/uploads", { json: creation, signal })).value;
+    return await begin({ ...creation, digest });
   } catch (error) {
-    // Digests may be asked about only so often; uploads may be begun all the same.
-    if (!(error instanceof Refusal) || error.status !== 429 || creation.digest === undefined) throw error;
-    const { digest: _, ...rest } = creation;
-    return await createUpload({ ...rest, idempotencyKey: newKey() }, signal);
+    if (!isAskedTooOften(error)) throw error;
+    return await begin({ ...creation, idempotencyKey: newKey() });
   }
+}
+
+const mayAsk = (): boolean => performance.now() >= quietUntilMs;
+
+function isAskedTooOften(error: unknown): boolean {
+  if (!(error instanceof Refusal) || error.status !== 429) return false;
+  quietUntilMs = performance.now() + (error.retryAfterMs ?? QUIET_MS);
+  return true;
 }
 
 /** Answers the challenge of an upload; the file, or `undefined` when the bytes have to be sent. */
@@ -46,10 +59,12 @@ export async function prove(uploadId: string, file: Blob, challenge: Challenge, 
 
 /** Asks by an upload of its own, while another one of the same file goes on; nothing of it stays unless it became the file. */
 export async function contentAtServer(creation: Creation, file: Blob, signal: AbortSignal): Promise<StoredFile | undefined> {
+  if (!mayAsk()) return undefined;
   let opened: OpenUpload | StoredFile;
   try {
     opened = (await ask<OpenUpload | StoredFile>("POST", "/api/v1/uploads", { json: creation, signal })).value;
-  } catch {
+  } catch (error) {
+    isAskedTooOften(error);
     return undefined;
   }
   if ("fileId" in opened) return { ...opened, instant: true };

@@ -17,6 +17,8 @@ import { ask, Refusal } from "./server.ts";
 import { errorText } from "./words.ts";
 
 const MIB = 1024 * 1024;
+/** A smaller file is sent in less time than it takes to ask whether it has to be. */
+const QUESTION_BYTES_MIN = MIB;
 /** A file that is read faster than anybody notices has its digest told at once. */
 const DIGEST_FIRST_BYTES_MAX = 16 * MIB;
 /** Small chunks lose little when a connection breaks; a large file has larger ones. */
@@ -24,6 +26,8 @@ const CHUNKS_WANTED = 256;
 const CHUNK_BYTES_MAX = 8 * MIB;
 /** From here on the server chooses: it knows its bounds. */
 const OWN_CHOICE_BYTES = 64 * 1024 * MIB;
+/** A smaller file is merged before anybody could ask how far that is. */
+const WAITED_FOR_BYTES_MAX = 64 * MIB;
 const POLL_MS_MIN = 150;
 const POLL_MS_MAX = 2_000;
 const ROUNDS_MAX = 2_000;
@@ -200,7 +204,9 @@ export class Transfer {
   }
 
   async #open(signal: AbortSignal): Promise<OpenUpload | StoredFile> {
-    const digest = this.file.size <= DIGEST_FIRST_BYTES_MAX ? await this.#readDigest(signal) : undefined;
+    const { size } = this.file;
+    const isFirst = size >= QUESTION_BYTES_MIN && size <= DIGEST_FIRST_BYTES_MAX;
+    const digest = isFirst ? await this.#readDigest(signal) : undefined;
     const creation = this.#creation(digest);
     const opened = await this.#patiently(signal, () => createUpload(creation, signal));
     if ("fileId" in opened) return opened;
@@ -289,11 +295,13 @@ export class Transfer {
 
   async #merge(opened: OpenUpload, signal: AbortSignal): Promise<StoredFile> {
     const { uploadId } = opened;
+    // No connection has to outlast the verification of a large file.
+    const headers = this.file.size < WAITED_FOR_BYTES_MAX ? {} : { prefer: "respond-async" };
     for (;;) {
       this.#enter("finishing");
       try {
         const { status, value } = await this.#patiently(signal, () =>
-          ask<StoredFile>("POST", `/api/v1/uploads/${uploadId}/merge`, { headers: { prefer: "respond-async" }, signal }),
+          ask<StoredFile>("POST", `/api/v1/uploads/${uploadId}/merge`, { headers, signal }),
         );
         if (status === 200) return value;
       } catch (error) {

@@ -9,7 +9,7 @@ import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { someBytes } from "../support/troupe.ts";
 import { ChunkGate } from "./chunk-gate.ts";
-import { choose, EMPTY_FOLDER, fileRow, startBrowser, uploadRow, visit } from "./rig.ts";
+import { choose, EMPTY_FOLDER, fileRow, soon, startBrowser, TEST_MS, uploadRow, visit } from "./rig.ts";
 
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 const TOKENS = ["--token", "ann:first-secret", "--token", "ben:second-secret"];
@@ -100,7 +100,7 @@ async function worstContrast(page: Page): Promise<{ readonly ratio: number; read
 const sidewaysPixels = (page: Page): Promise<number> =>
   page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
-describe("the page's files", () => {
+describe("the page's files", { timeout: TEST_MS }, () => {
   it("are found by words, renamed into a folder, and deleted after a question that Escape declines", async () => {
     await store("Réports/2026 budget.txt", "sums");
     await store("reports/2025 budget.txt", "old sums");
@@ -110,7 +110,7 @@ describe("the page's files", () => {
     await fileRow(page, "other.txt").waitFor();
     await page.getByRole("searchbox").fill("BUDGET reports 26");
     await fileRow(page, "Réports/2026 budget.txt").waitFor();
-    await expect.poll(() => page.locator("tbody tr").count()).toBe(1);
+    await soon(() => page.locator("tbody tr").count()).toBe(1);
     await page.getByRole("searchbox").press("Escape");
     await fileRow(page, "other.txt").waitFor();
 
@@ -131,7 +131,7 @@ describe("the page's files", () => {
     await remove.click();
     await page.getByText("cannot be undone").waitFor();
     await page.keyboard.press("Escape");
-    await expect.poll(() => page.locator("dialog").count()).toBe(0);
+    await soon(() => page.locator("dialog").count()).toBe(0);
     expect(await remove.evaluate((button) => button === document.activeElement)).toBe(true);
     await remove.click();
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
@@ -153,17 +153,17 @@ describe("the page's files", () => {
     await page.locator("pre", { hasText: "<script>alert(1)</script>" }).waitFor();
     await page.locator("pre", { hasText: "Nôtes" }).waitFor();
     await page.keyboard.press("ArrowRight");
-    await expect.poll(() => page.locator(".content img").evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(320);
+    await soon(() => page.locator(".content img").evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(320);
     await page.keyboard.press("ArrowRight");
     const audio = page.locator("audio");
-    await expect.poll(() => audio.evaluate((element: HTMLAudioElement) => element.currentTime)).toBeGreaterThan(0);
+    await soon(() => audio.evaluate((element: HTMLAudioElement) => element.currentTime)).toBeGreaterThan(0);
     await audio.evaluate((element: HTMLAudioElement) => {
       element.currentTime = 4;
     });
-    await expect.poll(() => audio.evaluate((element: HTMLAudioElement) => element.currentTime)).toBeGreaterThan(4);
+    await soon(() => audio.evaluate((element: HTMLAudioElement) => element.currentTime)).toBeGreaterThan(4);
     expect(await unnamed(page)).toEqual([]);
     await page.keyboard.press("Escape");
-    await expect.poll(() => page.locator("dialog").count()).toBe(0);
+    await soon(() => page.locator("dialog").count()).toBe(0);
     expect(new URL(page.url()).hash).toBe("#/default/kinds/");
   });
 
@@ -187,10 +187,10 @@ describe("the page's files", () => {
     expect(await page.locator("tbody tr").count()).toBe(200);
     expect(await page.locator("a.open").nth(2).textContent()).toContain("clip 2.mp4");
     await page.getByRole("button", { name: "Size" }).click();
-    await expect.poll(() => page.locator("td.size").first().textContent()).toBe("1.0 MB");
+    await soon(() => page.locator("td.size").first().textContent()).toBe("1.0 MB");
     await page.locator("a.open").first().focus();
     await page.keyboard.press("End");
-    await expect.poll(() => page.evaluate(() => document.activeElement?.textContent?.trim())).toBe("clip 0.mp4");
+    await soon(() => page.evaluate(() => document.activeElement?.textContent?.trim())).toBe("clip 0.mp4");
     expect(await page.locator("tbody tr").count()).toBe(200);
     await page.getByRole("button", { name: "Before" }).click();
     await page.getByText("9,601–9,800").waitFor();
@@ -218,7 +218,7 @@ describe("the page's files", () => {
     await page.keyboard.press("Enter");
     await page.locator("pre", { hasText: "typed" }).waitFor();
     await page.keyboard.press("Escape");
-    await expect.poll(() => isAt("a.open")).toBe(true);
+    await soon(() => isAt("a.open")).toBe(true);
     await page.keyboard.press("F2");
     await page.getByLabel("New name").waitFor();
     await page.keyboard.type("renamed");
@@ -264,17 +264,17 @@ describe("the page's files", () => {
     await fileRow(page, "seen.txt").waitFor();
     gate.allow(2);
     await choose(page, join(folder, "slow.bin"));
-    await expect.poll(() => gate.taken.length).toBe(2);
+    await soon(() => gate.taken.length).toBe(2);
     expect((await worstContrast(page)).ratio).toBeGreaterThanOrEqual(4.5);
     expect(await unnamed(page)).toEqual([]);
     await uploadRow(page, "slow.bin").getByRole("button", { name: "Cancel" }).click();
     expect((await worstContrast(page)).ratio).toBeGreaterThanOrEqual(4.5);
     await page.getByRole("button", { name: "Cancel the upload" }).click();
-    await expect.poll(() => uploadRow(page, "slow.bin").count()).toBe(0);
+    await soon(() => uploadRow(page, "slow.bin").count()).toBe(0);
   });
 });
 
-describe("the page over plain HTTP", () => {
+describe("the page over plain HTTP", { timeout: TEST_MS }, () => {
   it("in a network of one's own has no secure context and lacks nothing: it uploads, knows content again, and copies links", async () => {
     await using directory = await temporaryDirectory();
     const port = String(await freePort());
@@ -304,7 +304,7 @@ describe("the page over plain HTTP", () => {
   });
 });
 
-describe("the page where tokens are wanted", () => {
+describe("the page where tokens are wanted", { timeout: TEST_MS }, () => {
   it("asks for one, keeps it from scripts, shows only one's own, and forgets it at once", async () => {
     await using directory = await temporaryDirectory();
     const guarded = await startServer(directory.path, TOKENS);
@@ -355,7 +355,7 @@ describe("the page where tokens are wanted", () => {
       await writeFile(path, someBytes(10 * 1024 * 1024, 31));
       gate.allow(3);
       await choose(page, path);
-      await expect.poll(() => gate.taken.length).toBe(3);
+      await soon(() => gate.taken.length).toBe(3);
       await page.context().clearCookies();
       gate.allow(Number.POSITIVE_INFINITY);
       await uploadRow(page, "patient.bin").getByText("Sign in to go on").waitFor();

@@ -5,6 +5,9 @@ import { expect } from "vitest";
 import { findProgram } from "../../src/bin/engines/engine-process.ts";
 import { run } from "../support/program.ts";
 
+/** Long, for a machine that is busy; nothing waits once it has come. */
+const PATIENCE_MS = 20_000;
+export const TEST_MS = 60_000;
 export const FILM_SECONDS = 20;
 /** Chunks of a film that {@link makeFilm} makes: the page cuts a file of this size into pieces of 1 MiB. */
 export const FILM_CHUNKS = 20;
@@ -45,7 +48,7 @@ export const EMPTY_FOLDER = /status of 404 .*\/browse\//;
 /** A new visitor, who remembers nothing, at `url`. */
 export async function visit(browser: Browser, url: string, { expected, ...options }: VisitOptions = {}): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, ...options });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(PATIENCE_MS);
   const complaints: string[] = [];
   context.on("weberror", (error) => complaints.push(String(error.error())));
   context.on("console", (message) => {
@@ -85,3 +88,6 @@ export async function drop(page: Page, ...paths: string[]): Promise<void> {
 export const uploadRow = (page: Page, name: string) => page.locator(".uploads li.transfer", { hasText: name });
 /** The row of a stored file or folder. */
 export const fileRow = (page: Page, name: string) => page.locator("tbody tr", { has: page.locator("a.open", { hasText: name }) });
+
+/** What will be so before long. */
+export const soon = <T>(look: () => T | Promise<T>) => expect.poll(look, { timeout: PATIENCE_MS });

@@ -165,8 +165,8 @@ describe("tus-js-client and a server that is killed with -9", () => {
     door = await LastingDoor.before(server.url);
   });
   afterAll(async () => {
-    await door[Symbol.asyncDispose]();
-    await server.kill();
+    await door?.[Symbol.asyncDispose]();
+    await server?.kill();
     await end();
   });
 

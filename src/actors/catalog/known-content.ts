@@ -32,40 +32,43 @@ const NO_BLOB = -1n;
 /** Content of which the principal has a file. */
 export function findOwnContent(ports: CatalogPorts, principal: Principal, wanted: ContentWanted): Promise<ContentFound> {
   return ports.database.read(async (query) => {
-    const candidates = await candidatesOf(query, wanted);
+    const candidates = await candidatesOf(query, wanted.digest);
     const probes = Array.from({ length: CANDIDATES[wanted.digest.algorithm] }, (_, index) => candidates[index] ?? NO_BLOB);
     const own: bigint[] = [];
     for (const blobId of probes) if (await holdsFile(query, principal.owner, blobId)) own.push(blobId);
     // K2
-    const [blobId] = own;
-    return blobId === undefined || own.length > 1 ? {} : await loadContent(query, blobId);
+    return own.length === 1 ? await loadContent(query, own[0] as bigint, wanted.sizeBytes) : {};
   });
 }
 
 /** Content of anybody's: what a proof of possession is measured by. */
 export function findProvableContent(ports: CatalogPorts, wanted: ContentWanted): Promise<ContentFound> {
   return ports.database.read(async (query) => {
-    const [blobId] = await candidatesOf(query, wanted);
-    return blobId === undefined ? {} : await loadContent(query, blobId);
+    const [blobId] = await candidatesOf(query, wanted.digest);
+    return blobId === undefined ? {} : await loadContent(query, blobId, wanted.sizeBytes);
   });
 }
 
-/** Live blobs with the digest, of the size if one is given. */
-async function candidatesOf(query: CatalogQuery, { digest, sizeBytes }: ContentWanted): Promise<bigint[]> {
-  const value = bytesOfHex(digest.value);
-  let select = query.selectFrom("t_blob as b").select("b.blob_id").where("b.live", "=", 1n).limit(CANDIDATES[digest.algorithm]);
-  select =
-    digest.algorithm === "blake3"
-      ? select.where("b.digest", "=", value)
-      : select
-          .innerJoin("t_digest as d", "d.blob_id", "b.blob_id")
-          .where("d.algorithm", "=", digest.algorithm)
-          .where("d.value", "=", value);
-  if (sizeBytes !== undefined) select = select.where("b.size_bytes", "=", BigInt(sizeBytes));
-  return (await select.execute()).map((row) => row.blob_id);
+/** Live blobs with the digest: from the index alone, so that one that is there costs no more than one that is not (K1). */
+async function candidatesOf(query: CatalogQuery, { algorithm, value: hex }: DigestClaim): Promise<bigint[]> {
+  const value = bytesOfHex(hex);
+  const limit = CANDIDATES[algorithm];
+  const rows =
+    algorithm === "blake3"
+      ? await query.selectFrom("t_blob").select("blob_id").where("digest", "=", value).where("live", "=", 1n).limit(limit).execute()
+      : // A blob that is retired loses its rows here.
+        await query
+          .selectFrom("t_digest")
+          .select("blob_id")
+          .where("algorithm", "=", algorithm)
+          .where("value", "=", value)
+          .limit(limit)
+          .execute();
+  return rows.map((row) => row.blob_id);
 }
 
-async function loadContent(query: CatalogQuery, blobId: bigint): Promise<ContentFound> {
+/** Nothing for another size than is wanted, and for a blob that has been retired meanwhile. */
+async function loadContent(query: CatalogQuery, blobId: bigint, sizeBytes: number | undefined): Promise<ContentFound> {
   const row = await query
     .selectFrom("t_blob")
     .select(["blob_id", "digest", "size_bytes", "path", "group_name"])
@@ -74,11 +77,13 @@ async function loadContent(query: CatalogQuery, blobId: bigint): Promise<Content
     .executeTakeFirst();
   const digests = row === undefined ? undefined : (await loadDigests(query, [row])).get(blobId);
   if (row === undefined || digests === undefined) return {};
+  const heldBytes = safeInteger(row.size_bytes);
+  if (sizeBytes !== undefined && sizeBytes !== heldBytes) return {};
   const blob = {
     blobId: safeInteger(blobId),
     path: row.path,
     group: textOf(row.group_name),
     nodeIds: await loadNodeIds(query, blobId),
   };
-  return { content: { sizeBytes: safeInteger(row.size_bytes), digests, blob } };
+  return { content: { sizeBytes: heldBytes, digests, blob } };
 }

@@ -294,12 +294,19 @@ export class Sessions {
     const { disk, log, node } = this.#ports;
     const folder = node.folderOf(uploadId);
     const claimed = await this.#claim(uploadId);
+    let isEmpty = false;
     const recorded = await this.#options.readFolder(folder).catch((error: unknown) => {
-      if (isUnreadable(error)) return undefined;
-      throw error;
+      if (!isUnreadable(error)) throw error;
+      isEmpty = isWithoutEntries(error);
+      return undefined;
     });
     if (claimed !== undefined && isEnded(claimed.state)) {
       if (recorded?.commitPlan !== undefined) await node.discardUnlessKnown(recorded.commitPlan);
+      await disk.remove(folder);
+      return false;
+    }
+    if (recorded === undefined && claimed === undefined && isEmpty) {
+      // N1: its creation was cut off before anybody heard of it, and nothing can have been sent to it.
       await disk.remove(folder);
       return false;
     }
@@ -383,6 +390,11 @@ function challengeOf({ challenge }: { readonly challenge?: Challenge | undefined
 }
 
 /** A folder without a journal, or with one that says nothing. A disk that cannot read says nothing of the kind: it is asked again. */
+/** There is no journal, or nothing in it: chunks are recorded after it was begun, and only by what was begun. */
+function isWithoutEntries(error: unknown): boolean {
+  return error instanceof TroupeError && ["NO_ENTRIES", "ENOENT"].includes(String(error.facts["errno"]));
+}
+
 function isUnreadable(error: unknown): boolean {
-  return error instanceof TroupeError && ["NO_PLAN", "ENOENT", "EISDIR", "ENOTDIR"].includes(String(error.facts["errno"]));
+  return error instanceof TroupeError && ["NO_PLAN", "NO_ENTRIES", "ENOENT", "EISDIR", "ENOTDIR"].includes(String(error.facts["errno"]));
 }

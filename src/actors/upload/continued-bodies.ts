@@ -22,8 +22,8 @@ import type { ChunkWriting, WriterDesk } from "./writer-desk.ts";
 interface Continued {
   readonly chunk: ChunkBody;
   readonly fromBytes: number;
-  /** The one before it that was under way when it came (C1). */
-  readonly previous: Continued | undefined;
+  /** Whether the one before it, which was under way when it came, made its chunk whole (C1). Not that one itself: they would be a chain. */
+  readonly previousIsWhole: Promise<boolean> | undefined;
   readonly stop: AbortController;
   /** Resolves when it has ended: whether its chunk is whole and durable. */
   readonly isWhole: PromiseWithResolvers<boolean>;
@@ -67,7 +67,8 @@ export class ContinuedBodies {
     if (!isHere || ledger.isReceived(chunk.index)) throw this.#offsetMismatch();
     if (ledger.isInFlight(chunk.index)) throw new TroupeError("UPLOAD_BUSY", `A body for chunk ${chunk.index} is arriving already.`);
     this.#desk.claim(chunk.index);
-    const body = { chunk, fromBytes, previous, stop: new AbortController(), isWhole: Promise.withResolvers<boolean>() };
+    const isWhole = Promise.withResolvers<boolean>();
+    const body = { chunk, fromBytes, previousIsWhole: previous?.isWhole.promise, stop: new AbortController(), isWhole };
     this.#underWay = [...this.#underWay, body];
     return body;
   }
@@ -91,7 +92,7 @@ export class ContinuedBodies {
   }
 
   /** Resolves when it is counted (C4). */
-  async #receive({ chunk, fromBytes, previous, stop }: Continued, writing: ChunkWriting) {
+  async #receive({ chunk, fromBytes, previousIsWhole, stop }: Continued, writing: ChunkWriting) {
     const { ledger, data, journal, ports, interruptible } = this.#session;
     const { index } = chunk;
     const firstBytes = Math.floor(fromBytes / LEAF_BYTES) * LEAF_BYTES;
@@ -113,7 +114,7 @@ export class ContinuedBodies {
     const lengthBytes = firstBytes + received.lengthBytes;
     if (lengthBytes > fromBytes) await this.#desk.sync();
     // C1
-    if (previous !== undefined && !(await previous.isWhole.promise)) throw this.#offsetMismatch();
+    if (previousIsWhole !== undefined && !(await previousIsWhole)) throw this.#offsetMismatch();
     if (lengthBytes === fromBytes) {
       await writing.count(() => this.#release(index));
       return { lengthBytes, broken };

@@ -68,7 +68,7 @@ export class MergeSteps {
 
   /** Bytes that may be hashed already, on the way to the file's digest. */
   get followedBytes(): number {
-    return this.#followedBytes;
+    return this.#verified?.sizeBytes ?? this.#followedBytes;
   }
 
   /** M1 */

@@ -24,7 +24,8 @@ export interface Recorded {
 
 /**
  * Opens a journal for appending, with what it says.
- * @throws {TroupeError} `FORMAT_TOO_NEW`; `DISK_FAILED`, with `errno` `NO_PLAN` for a journal without a readable beginning
+ * @throws {TroupeError} `FORMAT_TOO_NEW`; `DISK_FAILED`, with `errno` `NO_PLAN` for a journal without a readable beginning, `NO_ENTRIES` for
+ * one in which nothing can be read
  */
 export async function openSessionJournal(
   disk: Disk,
@@ -54,7 +55,9 @@ export async function openSessionJournal(
     begun?.ledger.receive(entry.index, entry.lengthBytes, offset);
     received.add(entry.index);
   };
+  let isEmpty = true;
   const journal = await Journal.open(disk, path, hasher, ({ entry, offset }) => {
+    isEmpty = false;
     if (entry.kind === "plan")
       begun = { plan: entry.plan, owner: entry.owner, ledger: new ChunkLedger({ ...entry.plan, sizeBytesMax: fileBytesMax }) };
     else if (entry.kind === "commit") commitPlan = entry;
@@ -69,7 +72,9 @@ export async function openSessionJournal(
   if (begun !== undefined)
     return { ...(begun as { plan: UploadPlan; owner: string; ledger: ChunkLedger }), commitPlan, promisedBytes, idleMs, received, journal };
   await journal.close();
-  throw new TroupeError("DISK_FAILED", `${path} has no readable beginning.`, { facts: { errno: "NO_PLAN" } });
+  throw new TroupeError("DISK_FAILED", `${path} has no readable beginning.`, {
+    facts: { errno: isEmpty ? "NO_ENTRIES" : "NO_PLAN" },
+  });
 }
 
 /**

@@ -187,6 +187,7 @@ export class Session {
   }
 
   async read(offset: number, lengthBytes: number): Promise<ByteStream> {
+    if (this.#isEnding) return await this.#knownWaiters.wait();
     this.#refuse("storeChunk");
     this.#idle.touch();
     return await this.#reader.read(offset, lengthBytes);
@@ -237,6 +238,7 @@ export class Session {
 
   async #declareSize(sizeBytes: number): Promise<UploadStatus> {
     await this.#intake.settle();
+    if (this.#isEnding) return await this.#knownWaiters.wait();
     await this.#turns.run("size.declared", () => this.#lateSize.declare(sizeBytes));
     return this.#status();
   }
@@ -474,7 +476,12 @@ export class Session {
   /** Bytes on the disk are not those that were acknowledged: the chunks are missing again. */
   async #loseChunks(indexes: readonly number[]): Promise<void> {
     for (const index of indexes) {
-      await this.#journal.append({ kind: "lost", index });
+      // Not recorded, it is found again by the next start.
+      await this.#journal
+        .append({ kind: "lost", index })
+        .catch((error: unknown) =>
+          this.#ports.log.warn({ uploadId: this.plan.uploadId, index, err: error }, "A loss could not be recorded."),
+        );
       const lengthBytes = this.#ledger.lengthOf(index);
       this.#ledger.lose(index);
       if (this.#ledger.sizeBytes !== undefined) this.#reservation.restore(lengthBytes);

@@ -17,7 +17,8 @@ export class Turns {
       if (this.#self.signal.aborted) return reject(new TroupeError("STOPPING"));
       this.#waiting.add(reject);
       this.#self.post(name, async () => {
-        this.#waiting.delete(reject);
+        // Whoever was told that there will be no turn does nothing with what it would claim.
+        if (!this.#waiting.delete(reject)) return;
         try {
           resolve(await work());
         } catch (error) {

@@ -173,15 +173,17 @@ it("F6: bytes that go on are never lost once they were answered for, through bre
         disk.callsUntilFull = each.fullAt ?? Number.POSITIVE_INFINITY;
         const acknowledged = await send(opened, content, Math.max(0, offset + each.astray), each);
         answered = Math.max(answered, acknowledged);
-        if (disk.isCut) {
+        const { isCut } = disk;
+        if (isCut) {
           disk.restart();
           opened = await open(port);
         }
         disk.callsLeft = disk.callsUntilFull = Number.POSITIVE_INFINITY;
         const { offsetBytes } = opened.ledger;
         expect(offsetBytes).toBeGreaterThanOrEqual(Math.max(offset, answered));
-        if (each.astray !== 0 && offset + each.astray >= 0) expect(offsetBytes).toBe(offset);
-        if (each.ending === "wrong digest") expect(offsetBytes).toBe(offset);
+        // After a cut, an entry may be there that was taken back and never answered for; what it speaks of is there, too.
+        const countsNothing = each.ending === "wrong digest" || (each.astray !== 0 && offset + each.astray >= 0);
+        if (countsNothing && !isCut) expect(offsetBytes).toBe(offset);
         await check(opened, content);
       }
       const rest = { bytes: content.length, ending: "whole", pieceBytes: 65_536, settles: false } as Step;

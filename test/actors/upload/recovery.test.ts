@@ -81,6 +81,27 @@ describe("an upload after a restart", () => {
     expect((await readFile(troupe, file?.fileId as string)).equals(bytes)).toBe(true);
   });
 
+  it("F1: whose creation was cut off before anybody heard of it leaves nothing", async () => {
+    await using directory = await temporaryDirectory();
+    const before = await startTroupe({ root: directory.path });
+    const { uploadId } = await createUpload(before, { sizeBytes: CHUNK });
+    await before.stop();
+    const uploads = join(directory.path, "uploads");
+    // As far as a creation gets: a folder, the file for its bytes, an empty journal, a torn one.
+    for (const [name, files] of Object.entries({
+      a: {},
+      b: { data: "" },
+      c: { data: "", journal: "" },
+      d: { data: "", journal: "torn" },
+    })) {
+      await mkdir(join(uploads, name));
+      for (const [file, text] of Object.entries(files)) await writeFile(join(uploads, name, file), text);
+    }
+    await using troupe = await startTroupe({ root: directory.path });
+    expect(await readdir(uploads)).toEqual([uploadId]);
+    expect((await troupe.catalog.uploads({}, AS_LOCAL)).uploads).toHaveLength(1);
+  });
+
   it("whose folder is gone has failed, and says so", async () => {
     await using directory = await temporaryDirectory();
     const before = await startTroupe({ root: directory.path });
