@@ -19,6 +19,7 @@ import {
   step,
 } from "../../../src/actors/upload/machine.ts";
 import { ERRORS, TroupeError } from "../../../src/core/errors.ts";
+import { sleep } from "../../../src/core/ports/clock.ts";
 import type { Database } from "../../../src/core/ports/database.ts";
 import { isEnded, type UploadState } from "../../../src/core/shapes.ts";
 import { diskFull, FaultyDisk } from "../../support/faulty-disk.ts";
@@ -357,7 +358,9 @@ class Scenario {
   async #bringToAnEnd(): Promise<void> {
     const gone = (): boolean => !this.#process.memory.files().some((path) => path.includes(`/uploads/${this.#uploadId}/`));
     for (let attempt = 0; !isEnded(await this.#state()) || !gone(); attempt += 1) {
-      if (attempt > 40) throw new Error(`The upload is still ${await this.#state()}, its folder ${gone() ? "gone" : "there"}.`);
+      // Who is told to ask again later does.
+      await sleep(this.#process.clock, 250);
+      if (attempt > 100) throw new Error(`The upload is still ${await this.#state()}, its folder ${gone() ? "gone" : "there"}.`);
       if (isEnded(await this.#state()) || this.#run.ending === "expire") {
         await this.#process.clock.advance(EXPIRY_MS);
         continue;
