@@ -1,9 +1,9 @@
 /** A whole cluster of real processes with the users of `deploy/nats.conf`: what it does, the bus lets it do. */
-import { createHmac } from "node:crypto";
+import { spawn } from "node:child_process";
+import { createHmac, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { blake3 } from "hash-wasm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { catalog } from "../../src/actors/catalog/contract.ts";
@@ -17,31 +17,21 @@ import { parseNatsUrl } from "../../src/bus/nats-url.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import { SystemClock } from "../../src/store/system-clock.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
-import { run } from "../support/program.ts";
+import { endOf, run, TROUPE } from "../support/program.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { AS_LOCAL } from "../support/troupe.ts";
+import { UNTIL_MS_MAX, until } from "../support/until.ts";
+import { describeGateways, putTogetherFromAllNodes } from "./cluster-gateways.ts";
 import { RawNats } from "./raw-nats.ts";
 
-const TROUPE = fileURLToPath(new URL("../../src/bin/troupe.js", import.meta.url));
+const MIB = 1024 * 1024;
 const START_WITHIN_MS = 120_000;
-const WAIT_MS_MAX = 30_000;
 
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startCluster({ settings: { heartbeat: "1s" } });
 }, START_WITHIN_MS);
 afterAll(async () => await cluster?.[Symbol.asyncDispose](), START_WITHIN_MS);
-
-/** Asks again until the answer is the one that is waited for. */
-async function until<Value>(ask: () => Promise<Value>, isIt: (value: Value) => boolean): Promise<Value> {
-  const untilMs = performance.now() + WAIT_MS_MAX;
-  for (;;) {
-    const value = await ask();
-    if (isIt(value)) return value;
-    if (performance.now() > untilMs) throw new Error(`still ${JSON.stringify(value)}`);
-    await pause(100);
-  }
-}
 
 const json = async (method: string, path: string, body?: unknown): Promise<Record<string, unknown>> => {
   const response = await fetch(`${cluster.gatewayUrl}${path}`, {
@@ -63,7 +53,7 @@ const observer = (): RawNats => {
   return new RawNats(Number(url.port), url.username, url.password);
 };
 
-describe("a cluster", { timeout: 2 * WAIT_MS_MAX }, () => {
+describe("a cluster", { timeout: 2 * UNTIL_MS_MAX }, () => {
   it("stores, reads, lists, renames and deletes, and the bus refuses none of it", async () => {
     const bytes = Buffer.alloc(300_000, "troupe ");
     const created = await json("POST", "/api/v1/uploads", { name: "film.mp4", size: bytes.length, chunkBytes: 131_072 });
@@ -143,6 +133,43 @@ describe("a cluster", { timeout: 2 * WAIT_MS_MAX }, () => {
     expect(await cluster.violations()).toEqual([]);
   });
 
+  it("F18: the command on the bus, killed with -9 in an upload and run again, sends the rest; of link and play it says what they need", async () => {
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "long.bin");
+    const bytes = randomBytes(12 * MIB);
+    await writeFile(path, bytes);
+    const command = [TROUPE, "--nats", cluster.natsUrl("client")];
+    const environment = { TROUPE_STATE_DIR: join(directory.path, "state") };
+    const argv = [...command, "upload", path, "--chunk", "1MiB", "--bwlimit", "4MiB"];
+    const first = spawn(process.execPath, argv, { stdio: "ignore", env: { ...process.env, ...environment } });
+    const ended = once(first, "exit");
+    const begun = await until(
+      async () => {
+        const { uploads } = (await json("GET", "/api/v1/uploads?state=receiving")) as { uploads: { uploadId: string; name: string }[] };
+        const uploadId = uploads.find(({ name }) => name === "long.bin")?.uploadId;
+        return uploadId === undefined ? {} : await json("GET", `/api/v1/uploads/${uploadId}`);
+      },
+      ({ receivedBytes = 0 }) => Number(receivedBytes) >= 2 * MIB,
+    );
+    first.kill("SIGKILL");
+    await ended;
+    const again = await endOf(process.execPath, [...command, "upload", path], { environment });
+    expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining(`continues upload ${begun["uploadId"]}`) });
+    const url = again.stdout.toString().trim();
+    expect(bytes.equals(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(true);
+    for (const verb of ["link", "play"]) {
+      const refused = await endOf(process.execPath, [...command, verb, url.split("/")[4] as string], { environment });
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("give --gateway URL in place of --nats") });
+    }
+    expect(await cluster.violations()).toEqual([]);
+  });
+
+  it("tus: puts parts together that lie on different nodes, and the bus refuses none of it", async () => {
+    await putTogetherFromAllNodes(cluster);
+  });
+
+  describeGateways(() => cluster);
+
   it("moves bytes over the bus where no node can be connected to, and the bus refuses none of them", async () => {
     // Open uploads: what a node does about them when it starts again is allowed as well.
     const opened = await Promise.all(Array.from({ length: 6 }, () => json("POST", "/api/v1/uploads", { name: "open.bin", size: 100_000 })));
@@ -151,6 +178,8 @@ describe("a cluster", { timeout: 2 * WAIT_MS_MAX }, () => {
       await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, "utf8")), advertise: "none" }));
       await cluster.kill(name);
       await cluster.start(name);
+      // Some by HTTP, and some over the bus.
+      if (name === "storage-1") await putTogetherFromAllNodes(cluster);
     }
     await until(
       async () => {
@@ -160,6 +189,7 @@ describe("a cluster", { timeout: 2 * WAIT_MS_MAX }, () => {
       (count) => count === 3,
     );
     for (const { uploadId } of opened) expect((await json("GET", `/api/v1/uploads/${uploadId}`))["state"]).toBe("receiving");
+    await putTogetherFromAllNodes(cluster);
     const bytes = Buffer.alloc(3_000_000, "by bus ");
     const stored = await fetch(`${cluster.gatewayUrl}/api/v1/files?name=bus.bin`, { method: "POST", body: bytes });
     expect(stored.status).toBe(201);

@@ -3,14 +3,15 @@
  * was a tail.
  *
  * L1: the size is in the journal before it is answered, and so is the chunk that a tail becomes.
+ * L2: a tail that the disk did not let become a chunk does so later: when the size is said again, at a merge, at the next start.
  */
 import { TroupeError } from "../../core/errors.ts";
-import type { IntakeSession } from "./intake-session.ts";
+import type { OwnSession } from "./intake-session.ts";
 
 export class LateSize {
-  readonly #session: Pick<IntakeSession, "ledger" | "journal" | "reservation" | "apply" | "refuse" | "isSealed">;
+  readonly #session: OwnSession;
 
-  constructor(session: Pick<IntakeSession, "ledger" | "journal" | "reservation" | "apply" | "refuse" | "isSealed">) {
+  constructor(session: OwnSession) {
     this.#session = session;
   }
 
@@ -20,7 +21,8 @@ export class LateSize {
    */
   async declare(sizeBytes: number): Promise<void> {
     const { ledger, journal, reservation, refuse, isSealed } = this.#session;
-    if (ledger.sizeBytes === sizeBytes) return;
+    // L2
+    if (ledger.sizeBytes === sizeBytes) return await this.sealWholeTail();
     refuse("storeChunk");
     if (isSealed()) throw new TroupeError("UPLOAD_COMMITTING");
     if (!ledger.mayDeclare(sizeBytes)) return;
@@ -41,14 +43,26 @@ export class LateSize {
   async sealWholeTail(): Promise<void> {
     const { ledger } = this.#session;
     const { tail } = ledger;
-    if (tail !== undefined && ledger.sizeBytes !== undefined && tail.lengthBytes === ledger.wholeBytesOf(tail.index)) await this.sealTail();
+    if (tail === undefined || ledger.sizeBytes === undefined || ledger.isInFlight(tail.index)) return;
+    if (tail.lengthBytes === ledger.wholeBytesOf(tail.index)) await this.sealTail();
+  }
+
+  /** L2. Inside the first turn: of a tail that was left before a restart. */
+  async sealEarlierTail(): Promise<void> {
+    const { ports, plan } = this.#session;
+    try {
+      await this.sealWholeTail();
+    } catch (error) {
+      if (!(error instanceof TroupeError)) throw error;
+      ports.log.warn({ uploadId: plan.uploadId, err: error }, "The last chunk of an upload could not be recorded; a merge tries again.");
+    }
   }
 
   /** Inside a turn: the tail, if there is one, is the last chunk. */
   async sealTail(): Promise<void> {
-    const { ledger, journal, apply } = this.#session;
+    const { ledger, journal, apply, isSealed } = this.#session;
     const { tail } = ledger;
-    if (tail === undefined) return;
+    if (tail === undefined || isSealed()) return;
     const journalOffset = await journal.append({ kind: "chunk", ...tail });
     ledger.receive(tail.index, tail.lengthBytes, journalOffset);
     apply({ type: "chunk.claimed" });

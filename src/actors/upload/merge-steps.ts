@@ -71,6 +71,11 @@ export class MergeSteps {
     return this.#verified?.sizeBytes ?? this.#followedBytes;
   }
 
+  /** The file's size when it can be made: every chunk is there, or it is sealed (M1), and no chunk is looked at any more. */
+  get completeBytes(): number | undefined {
+    return this.#commitPlan?.sizeBytes ?? this.#session.ledger.completeBytes;
+  }
+
   /** M1 */
   get isSealed(): boolean {
     return this.#commitPlan !== undefined;
@@ -89,11 +94,12 @@ export class MergeSteps {
    * @throws {TroupeError} `DIGEST_MISMATCH`, `DISK_FULL`, `DISK_FAILED`
    */
   async verify(signal: AbortSignal): Promise<FileDigests> {
-    const { ledger, plan } = this.#session;
-    const sizeBytes = ledger.completeBytes;
+    const { plan } = this.#session;
+    const sizeBytes = this.completeBytes;
     if (sizeBytes === undefined) throw new Error("only a complete upload is verified");
     if (this.#commitPlan === undefined) {
       await this.#checkDoubtful(signal);
+      signal.throwIfAborted();
       // While the size was unknown, chunks may have come since the last attempt.
       if (this.#verified?.sizeBytes !== sizeBytes) this.#verified = { sizeBytes, digests: await this.#finishDigests(sizeBytes) };
       await this.#writeLeaves(sizeBytes, signal);
@@ -109,8 +115,8 @@ export class MergeSteps {
 
   /** M1: everything but the catalog's word. */
   async prepareCommit(digests: FileDigests, signal: AbortSignal): Promise<CommitPlan> {
-    const { ports, ledger, journal, paths } = this.#session;
-    const sizeBytes = ledger.completeBytes;
+    const { ports, journal, paths } = this.#session;
+    const sizeBytes = this.completeBytes;
     if (sizeBytes === undefined) throw new Error("only a complete upload is committed");
     if (this.#commitPlan === undefined) {
       const plan: CommitPlan = { ...(await ports.node.allocateBlob()), sizeBytes, digests };

@@ -52,6 +52,8 @@ export class SessionEnding {
     if (!isEnded(state) || state === "merged") throw new Error("only an upload without a file ends here");
     const ending = { uploadId: plan.uploadId, epoch, state, ...(lastError === undefined ? {} : { lastError }) };
     await known(await withRetry(END_RETRY, ports, () => this.#tellCatalog(ending), undefined, signal));
+    // The rest of a long file is not hashed for nobody.
+    await merge.close();
     await stopped;
     await merge.takeBack();
     await this.close(true);

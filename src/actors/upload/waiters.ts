@@ -7,8 +7,10 @@ interface Waiter<T> {
 
 export class Waiters<T> {
   #waiting: Waiter<T>[] = [];
+  #closed: { readonly error: unknown } | undefined;
 
   wait(): Promise<T> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed.error);
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
@@ -18,6 +20,12 @@ export class Waiters<T> {
 
   reject(error: unknown): void {
     for (const waiter of this.#take()) waiter.reject(error);
+  }
+
+  /** There will be no answer any more, neither for those who wait nor for who comes later. */
+  close(error: unknown): void {
+    this.#closed = { error };
+    this.reject(error);
   }
 
   #take(): Waiter<T>[] {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile as readPath, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { SILENT_LOG } from "../../../src/core/log.ts";
 import { NodeDisk } from "../../../src/store/node-disk.ts";
 import { diskFull, FaultyDisk } from "../../support/faulty-disk.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
@@ -304,6 +305,42 @@ describe("an upload whose size is said late", () => {
     await goOn(troupe, uploadId, CHUNK, bytes.subarray(CHUNK));
     expect((await mergedBytes(troupe, uploadId)).equals(bytes)).toBe(true);
     expect((await troupe.storage.status({})).reservedBytes).toBe(0);
+  });
+
+  it("F3: is complete also when the disk was full in the middle of it, whatever is asked next", async () => {
+    for (const next of ["declare", "merge", "restart"] as const) {
+      await using directory = await temporaryDirectory();
+      const disk = new FaultyDisk(new NodeDisk());
+      const bytes = someBytes(1_000);
+      const before = await startTroupe({ root: directory.path, disk });
+      const { uploadId, epoch } = await createUpload(before, { chunkBytes: CHUNK });
+      await goOn(before, uploadId, 0, bytes);
+      const declare = () => before.upload(uploadId).declareSize({ epoch, sizeBytes: bytes.length }, AS_LOCAL);
+      let entries = 0;
+      disk.intercept = (call, path) => {
+        if (call !== "write" || !path.endsWith("/journal")) return;
+        entries += 1;
+        // The size is recorded; that the tail is a chunk by it is not.
+        if (entries > 1) throw diskFull(path);
+      };
+      await expect(declare(), next).rejects.toMatchObject({ code: "DISK_FULL" });
+      if (next !== "restart") disk.intercept = () => {};
+      if (next === "declare") expect(await declare(), next).toMatchObject({ missing: [], receivedCount: 1, offsetBytes: 1_000 });
+      if (next !== "restart") expect((await mergedBytes(before, uploadId)).equals(bytes), next).toBe(true);
+      await before.stop();
+      if (next !== "restart") continue;
+      const errors: string[] = [];
+      const log = { ...SILENT_LOG, error: (_: object, text: string) => void errors.push(text), child: () => log };
+      disk.intercept = (call, path) => {
+        if (call === "write" && path.endsWith("/journal")) throw diskFull(path);
+      };
+      await using troupe = await startTroupe({ root: directory.path, disk, log });
+      expect(await statusOf(troupe, uploadId)).toMatchObject({ sizeBytes: 1_000, offsetBytes: 1_000 });
+      expect(errors).toEqual([]);
+      disk.intercept = () => {};
+      expect((await mergedBytes(troupe, uploadId)).equals(bytes), next).toBe(true);
+      expect((await troupe.storage.status({})).reservedBytes).toBe(0);
+    }
   });
 
   it("is a file of what there is when it is merged without one", async () => {

@@ -1,9 +1,10 @@
-import { readdir, rm, truncate } from "node:fs/promises";
+import { readdir, readFile as readPath, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { blake3 } from "hash-wasm";
 import { describe, expect, it } from "vitest";
 import { TroupeError } from "../../../src/core/errors.ts";
 import { NodeDisk } from "../../../src/store/node-disk.ts";
+import { leafDigest } from "../../../src/store/stream-hash.ts";
 import { diskFailed, diskFull, FaultyDisk } from "../../support/faulty-disk.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { AS_LOCAL, createUpload, readFile, sendChunk, someBytes, startTroupe, type Troupe, uploadFile } from "../../support/troupe.ts";
@@ -58,6 +59,33 @@ describe("a merge of unknown size that was interrupted", () => {
     await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("merged");
     const { files } = await troupe.catalog.files({}, AS_LOCAL);
     expect((await readFile(troupe, files[0]?.fileId as string)).equals(bytes.subarray(0, 2 * CHUNK))).toBe(true);
+  });
+});
+
+describe("a commit that was interrupted", () => {
+  it("F7: goes on after a restart although the journal's entry of a chunk has rotted: the file was sealed with all of them", async () => {
+    await using directory = await temporaryDirectory();
+    const disk = new FaultyDisk(new NodeDisk());
+    const bytes = someBytes(3 * CHUNK);
+    const before = await startTroupe({ root: directory.path, disk });
+    const { uploadId, epoch } = await createUpload(before, { sizeBytes: bytes.length, chunkBytes: CHUNK });
+    for (const index of [0, 1, 2]) await sendChunk(before, uploadId, index, part(bytes, index));
+    disk.intercept = (call, path) => {
+      if (call === "link") throw diskFull(path);
+    };
+    await expect(before.upload(uploadId).merge({ epoch }, AS_LOCAL)).rejects.toMatchObject({ code: "DISK_FULL" });
+    await before.stop();
+    disk.intercept = () => {};
+    const path = join(directory.path, "uploads", uploadId, "journal");
+    const journal = await readPath(path);
+    const at = journal.indexOf(leafDigest(part(bytes, 1)));
+    journal[at] = (journal[at] as number) ^ 1;
+    await writeFile(path, journal);
+    await using troupe = await startTroupe({ root: directory.path, disk });
+    await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("merged");
+    const { files } = await troupe.catalog.files({}, AS_LOCAL);
+    expect((await readFile(troupe, files[0]?.fileId as string)).equals(bytes)).toBe(true);
+    expect((await troupe.storage.status({})).reservedBytes).toBe(0);
   });
 });
 
@@ -119,6 +147,32 @@ describe("a merge", () => {
       gate.resolve();
       expect(await cancelling).toEqual({ state: "cancelled" });
       expect((await troupe.storage.status({})).suspect).toBeUndefined();
+      expect(await readdir(join(root, "uploads"))).toEqual([]);
+    }));
+
+  it("that is cancelled while the file is hashed does not hash the rest of it", () =>
+    withDisk(async (troupe, disk, root) => {
+      const chunkBytes = 16 * CHUNK;
+      const { uploadId, epoch } = await createUpload(troupe, { sizeBytes: chunkBytes, chunkBytes });
+      const gate = Promise.withResolvers<void>();
+      const reached = Promise.withResolvers<void>();
+      let reads = 0;
+      disk.intercept = (call, path) => {
+        if (call !== "read" || !path.endsWith("/data")) return;
+        reads += 1;
+        reached.resolve();
+        return gate.promise;
+      };
+      await sendChunk(troupe, uploadId, 0, someBytes(chunkBytes));
+      const merging = troupe.upload(uploadId).merge({ epoch }, AS_LOCAL);
+      merging.catch(() => undefined);
+      await reached.promise;
+      await expect.poll(async () => (await troupe.upload(uploadId).status({}, AS_LOCAL)).state).toBe("verifying");
+      const cancelling = troupe.upload(uploadId).cancel({ epoch }, AS_LOCAL);
+      await expect(merging).rejects.toMatchObject({ code: "UPLOAD_CANCELLED" });
+      gate.resolve();
+      expect(await cancelling).toEqual({ state: "cancelled" });
+      expect(reads).toBe(1);
       expect(await readdir(join(root, "uploads"))).toEqual([]);
     }));
 
