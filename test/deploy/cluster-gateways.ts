@@ -154,7 +154,7 @@ export function describeGateways(clusterOf: () => TestCluster): void {
       await writeFile(file, text);
     }
 
-    it("F1, I15: a tus upload whose node is killed with -9 in the middle of a PATCH goes on at either gateway, and is equal", async () => {
+    it("F1: a tus upload whose node is killed with -9 in the middle of a PATCH goes on at either gateway, and is equal", async () => {
       const bytes = randomBytes(20_000_001);
       const uploadId = await uploadOn("storage-1", () => tusUpload(bytes.length));
       const at = `/tus/${uploadId}`;
@@ -269,7 +269,7 @@ export function describeGateways(clusterOf: () => TestCluster): void {
       expect(told).toContain(`"fileId":"${merged["fileId"]}"`);
     });
 
-    it("F22: says of an upload that was cancelled at the other gateway, or has expired, that it is gone, in each request for it", async () => {
+    it("says of an upload that was cancelled at the other gateway, or has expired, that it is gone, in each request for it", async () => {
       await restart("storage-3", { idleExpiry: "1s" });
       const begin = async (): Promise<string> =>
         String((await jsonOf(here("POST", "/api/v1/uploads", { name: "gone.bin", size: 65_536 })))["uploadId"]);
