@@ -1,6 +1,9 @@
 /**
  * How tests run: threads start faster than processes, and no test needs a process of its own (those that kill something start it
  * themselves). End-to-end tests are part of the same run.
+ *
+ * Programs that tests start take names of files and addresses as the locale says: in a shell without one, wget asks for another address
+ * than the one in a link, and Chromium cannot read a file whose name is not ASCII. So they have one, whoever starts the tests.
  */
 import { defineConfig } from "vitest/config";
 
@@ -12,6 +15,9 @@ export default defineConfig({
     pool: "threads",
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    env: { LC_ALL: "C.UTF-8" },
+    // Long, for a machine that is busy; nothing waits once it has come.
+    expect: { poll: { timeout: 15_000 } },
     coverage: { provider: "v8", include: ["src/**"], reportsDirectory: "coverage" },
   },
 });

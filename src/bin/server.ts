@@ -14,7 +14,7 @@ import type { Log } from "../core/log.ts";
 import type { HttpHandler } from "../core/ports/http-exchange.ts";
 import { randomIdentity } from "../core/ports/random.ts";
 import type { ByteService } from "../data-plane/byte-service.ts";
-import { createDataServer } from "../data-plane/data-server.ts";
+import { createDataServer, SLOWEST_GATEWAY } from "../data-plane/data-server.ts";
 import { NodeRangeClient } from "../data-plane/node-range-client.ts";
 import { TokenMint } from "../data-plane/token.ts";
 import { NodeHttpServer } from "../gateway/node-http.ts";
@@ -110,7 +110,8 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
     // The node announces its data server's address when it joins, so it listens before; until the node has recovered it says so.
     let dataServer: HttpHandler = unready;
     const host = isAlone ? LOOPBACK : settings.host;
-    const listener = await httpServer.listen({ host, port: settings.dataPort }, (request) => dataServer(request));
+    const forGateways = new NodeHttpServer({ clock, log }, { slowestBody: SLOWEST_GATEWAY });
+    const listener = await forGateways.listen({ host, port: settings.dataPort }, (request) => dataServer(request));
     undo.push(() => listener.close(DATA_SERVER_DRAIN_MS));
     const dataUrl = advertisedUrl(settings.advertise, listener);
     const node = await playStorage(stage, {

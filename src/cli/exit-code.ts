@@ -1,5 +1,6 @@
 /** How a command ends: the exit code of an error, and the line that says what happened and what to do. */
 import { type ErrorCode, TroupeError, toTroupeError } from "../core/errors.ts";
+import { printable } from "./table.ts";
 
 export const EXIT = { done: 0, failed: 1, usage: 2, notFound: 3, refused: 4, unreachable: 5 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -27,12 +28,13 @@ const ABSENCE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
 ]);
 const USAGE_CODES: ReadonlySet<string> = new Set(["SETTING_INVALID", "BAD_REQUEST", "BAD_IDENTITY"]);
 
-/** One line: what happened, and what to do where that is known. */
+/** One line, as a terminal may have it: what happened, and what to do where that is known. */
 export function failureLine(thrown: unknown, gateway: string): string {
   const error = thrown instanceof TroupeError ? thrown : toTroupeError(thrown);
   const reason = thrown instanceof TroupeError || !(thrown instanceof Error) ? error.detail : `${error.detail} (${thrown.message})`;
   const said = /[.!?)]$/.test(reason) ? reason : `${reason}.`;
-  return `troupe: ${[said, adviceOf(error, gateway)].filter((part) => part !== "").join(" ")}`.replace(/\s*\n\s*/g, " ");
+  const line = `troupe: ${[said, adviceOf(error, gateway)].filter((part) => part !== "").join(" ")}`;
+  return printable(line.replace(/\s*[\n\t]\s*/g, " "));
 }
 
 /** The error for a program. */

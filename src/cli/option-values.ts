@@ -1,9 +1,16 @@
 /** Values of options as they are typed. What is wrong is said in the option's own words. */
 import { InvalidArgumentError } from "commander";
-import { parseDuration } from "../config/duration.ts";
+import { durationText, parseDuration } from "../config/duration.ts";
 import { parseSize, sizeText } from "../config/size.ts";
 import { TroupeError } from "../core/errors.ts";
-import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CLIENT_LANE_BYTES_PER_SECOND_MIN, CLIENT_PARALLEL_MAX, LEAF_BYTES } from "../core/limits.ts";
+import {
+  CHUNK_BYTES_MAX,
+  CHUNK_BYTES_MIN,
+  CLIENT_LANE_BYTES_PER_SECOND_MIN,
+  CLIENT_PARALLEL_MAX,
+  LEAF_BYTES,
+  LINK_SECONDS_MAX,
+} from "../core/limits.ts";
 
 export function readCount(text: string): number {
   const count = Number(text);
@@ -38,10 +45,13 @@ export function readBandwidth(text: string): number | undefined {
   return bytesPerSecond;
 }
 
+export const LINK_TEXT_MAX = durationText(LINK_SECONDS_MAX * 1000);
+
 /** @returns whole seconds */
 export function readExpiry(text: string): number {
   const seconds = Math.floor(inWords(() => parseDuration(text)) / 1000);
   if (seconds < 1) throw new InvalidArgumentError("It is one second at least.");
+  if (seconds > LINK_SECONDS_MAX) throw new InvalidArgumentError(`It is ${LINK_TEXT_MAX} at most.`);
   return seconds;
 }
 

@@ -4,6 +4,7 @@
  * C1: stdout has what was asked for and nothing else; everything said to a person goes to stderr.
  * C2: the exit code is 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 unreachable.
  * C3: no error is shown with a stack; each is one line, or with `--json` one object, on stderr.
+ * C4: whatever a server says, nothing of it is a command to the terminal, an option of a program or a path that leads elsewhere.
  */
 import { Command, CommanderError } from "commander";
 import { TroupeError } from "../core/errors.ts";
@@ -23,6 +24,7 @@ import { uploadCommand } from "./commands/upload.ts";
 import { uploadsCommand } from "./commands/uploads.ts";
 import type { CommandContext } from "./context.ts";
 import { EXIT, type ExitCode, exitCodeOf, failureJson, failureLine } from "./exit-code.ts";
+import { harmlessTerminal } from "./harmless-terminal.ts";
 import { type Definition, GATEWAY_DEFAULT, type GlobalOptions, openSession, type Work } from "./session.ts";
 import { Told } from "./told.ts";
 
@@ -56,8 +58,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 5 unreachab
 `;
 
 /** @param argv without the program and the script */
-export async function runCommandLine(argv: readonly string[], context: CommandContext): Promise<ExitCode> {
-  const { terminal } = context;
+export async function runCommandLine(argv: readonly string[], given: CommandContext): Promise<ExitCode> {
+  const terminal = harmlessTerminal(given.terminal);
+  const context = { ...given, terminal };
   const program = new Command("troupe");
   program
     .description("Stores large files on a Troupe server and gets them back.")

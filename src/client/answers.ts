@@ -3,7 +3,19 @@
  * `--json` shows all there is.
  */
 import { z } from "zod";
+import { PAGE_ITEMS_MAX } from "../core/limits.ts";
 import { bytes, count, durationMs, fileDigests, fileId, identity, indexRanges, lastError, uploadState } from "../core/shapes.ts";
+
+/**
+ * The address of a file: it is printed, and given to players. Only of the web, and in the one way of writing in which nothing of it is a
+ * control character or begins like an option.
+ */
+const webAddress = z.string().transform((text, context) => {
+  const url = URL.parse(text);
+  if (url !== null && /^https?:$/.test(url.protocol)) return url.href;
+  context.addIssue({ code: "custom", message: "an address that begins with http:// or https://" });
+  return z.NEVER;
+});
 
 /** A file as a merge, a whole upload or its metadata tell it. */
 export const storedFile = z.looseObject({
@@ -11,7 +23,7 @@ export const storedFile = z.looseObject({
   name: z.string(),
   size: bytes,
   digest: fileDigests,
-  url: z.string(),
+  url: webAddress,
   copies: count.optional(),
   contentType: z.string().optional(),
   app: z.string().optional(),
@@ -54,13 +66,13 @@ export const uploadProgress = createdUpload.omit({ uploadId: true, challenge: tr
 });
 export type UploadProgress = z.output<typeof uploadProgress>;
 
-export const signedLink = z.looseObject({ url: z.string(), expires: z.string().nullish() });
+export const signedLink = z.looseObject({ url: webAddress, expires: z.string().nullish() });
 export type SignedLink = z.output<typeof signedLink>;
 
 export const chunkAnswer = z.object({ index: count, receivedCount: count, copies: count.optional() });
 export type ChunkAnswer = z.output<typeof chunkAnswer>;
 
-export const filePage = z.object({ files: z.array(storedFile), cursor: z.string().optional() });
+export const filePage = z.object({ files: z.array(storedFile).max(PAGE_ITEMS_MAX), cursor: z.string().optional() });
 export type FilePage = z.output<typeof filePage>;
 
 export const uploadSummary = z.looseObject({
@@ -72,8 +84,7 @@ export const uploadSummary = z.looseObject({
   fileId: fileId.optional(),
 });
 export type UploadSummary = z.output<typeof uploadSummary>;
-export const uploadPage = z.object({ uploads: z.array(uploadSummary), cursor: z.string().optional() });
-export type UploadPage = z.output<typeof uploadPage>;
+export const uploadPage = z.object({ uploads: z.array(uploadSummary).max(PAGE_ITEMS_MAX), cursor: z.string().optional() });
 
 export const clusterReport = z.looseObject({
   groups: z.array(z.looseObject({ group: identity, nodeCount: count, activeCount: count, freeBytes: bytes, totalBytes: bytes })),

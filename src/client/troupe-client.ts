@@ -25,11 +25,12 @@ import {
   type StoredFile,
   signedLink,
   storedFile,
-  type UploadPage,
   type UploadProgress,
+  type UploadSummary,
   uploadPage,
   uploadProgress,
 } from "./answers.ts";
+import { pagesOf } from "./pages.ts";
 
 export interface TroupeClientOptions {
   readonly http: HttpClient;
@@ -70,6 +71,14 @@ export interface OpenedFile {
   readonly first: number;
   readonly etag: string | undefined;
   readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface FilesQuery {
+  readonly prefix?: string | undefined;
+  readonly app?: string | undefined;
+  readonly user?: string | undefined;
+  /** Files a page. */
+  readonly limit?: number | undefined;
 }
 
 interface Ask {
@@ -147,30 +156,31 @@ export class TroupeClient {
     await this.#discard(`/api/v1/uploads/${encodeURIComponent(uploadId)}`, { method: "DELETE", signal });
   }
 
-  async uploads(
-    query: { readonly state?: string | undefined; readonly cursor?: string | undefined },
-    signal?: AbortSignal,
-  ): Promise<UploadPage> {
-    return this.#read(uploadPage, (await this.#json(`/api/v1/uploads${queryOf(query)}`, { signal })).value);
+  /** Page by page, up to the last. @throws {TroupeError} `NOT_IMPLEMENTED`, too, for a listing that would have no end */
+  allUploads(state: string | undefined, signal?: AbortSignal): AsyncGenerator<readonly UploadSummary[]> {
+    return pagesOf(async (cursor) => {
+      const { value } = await this.#json(`/api/v1/uploads${queryOf({ state, cursor })}`, { signal });
+      const { uploads: items, cursor: next } = this.#read(uploadPage, value);
+      return { items, cursor: next };
+    });
   }
 
   async file(fileId: string, signal?: AbortSignal): Promise<StoredFile> {
     return this.#read(storedFile, (await this.#json(`/api/v1/files/${fileId}`, { signal })).value);
   }
 
-  async files(
-    query: {
-      readonly prefix?: string | undefined;
-      readonly app?: string | undefined;
-      readonly user?: string | undefined;
-      readonly cursor?: string | undefined;
-      readonly limit?: number | undefined;
-    },
-    signal?: AbortSignal,
-  ): Promise<FilePage> {
+  async files(query: FilesQuery & { readonly cursor?: string | undefined }, signal?: AbortSignal): Promise<FilePage> {
     const { limit, ...texts } = query;
     const parameters = queryOf({ ...texts, limit: limit === undefined ? undefined : String(limit) });
     return this.#read(filePage, (await this.#json(`/api/v1/files${parameters}`, { signal })).value);
+  }
+
+  /** Page by page, up to the last. @throws {TroupeError} `NOT_IMPLEMENTED`, too, for a listing that would have no end */
+  allFiles(query: FilesQuery, signal?: AbortSignal): AsyncGenerator<readonly StoredFile[]> {
+    return pagesOf(async (cursor) => {
+      const { files: items, cursor: next } = await this.files({ ...query, cursor }, signal);
+      return { items, cursor: next };
+    });
   }
 
   async remove(fileId: string, signal?: AbortSignal): Promise<void> {

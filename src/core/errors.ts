@@ -52,6 +52,7 @@ export const ERRORS = {
   BLOB_NOT_FOUND: row(404, "never", "This node does not hold that blob."),
   METHOD_NOT_ALLOWED: row(405, "never", "This address does not answer that method."),
   REQUEST_TIMEOUT: row(408, "later", "The request arrived too slowly; send it again."),
+  NAME_TAKEN: row(409, "changed", "A file of this name is there already; take another name, or rename or delete that file first."),
   UPLOAD_INCOMPLETE: row(409, "changed", "Chunks are missing; send those listed in 'missing', then merge again."),
   UPLOAD_BUSY: row(409, "later", "The upload is in a state that does not allow this now; ask for its state."),
   UPLOAD_COMMITTING: row(409, "later", "The upload is being committed and can no longer be cancelled."),

@@ -179,6 +179,12 @@ export const BUS_ROUTE_KEPT_MS = 30_000;
 export const BUS_ROUTES_KEPT = 4_096;
 /** A node that says and takes nothing for this long in the middle of an exchange of bytes is given up. */
 export const DATA_SILENCE_MS_MAX = 40_000;
+/**
+ * While a gateway has nothing of a body to send, it says this often that it is still there; a node gives a body up of which it heard nothing
+ * for longer than the other.
+ */
+export const SIGN_OF_LIFE_MS = 15_000;
+export const GATEWAY_SILENCE_MS_MAX = 75_000;
 /** Exchanges of bytes one gateway has with one node at a time. */
 export const EXCHANGES_PER_NODE_MAX = 1_024;
 /**
@@ -201,6 +207,8 @@ export const SESSIONS_PER_NODE_MAX = 20_000;
 /** Chunk bodies one session receives at a time; more wait their turn at the client. */
 export const CHUNKS_IN_FLIGHT_PER_SESSION_MAX = 64;
 export const CHUNKS_IN_FLIGHT_PER_NODE_MAX = 1_024;
+/** Of what owners share, one has at most so many times what is free: alone seven of eight places. */
+export const SHARE_OF_FREE_MAX = 7;
 
 /** What the tus protocol's clients may have remembered, and of how many parts an upload may be put together. */
 export const TUS_METADATA_CHARACTERS_MAX = 4 * KIB;
@@ -388,6 +396,10 @@ assert(READ_GRANT_KEPT_MS < READ_TOKEN_MS, "a gateway forgets a grant before it 
 assert(CONNECT_TIMEOUT_MS < REQUEST_TIMEOUT_DEFAULT_MS && CONNECT_TIMEOUT_MS < BUS_ROUTE_KEPT_MS);
 assert(DATA_SILENCE_MS_MAX > SLOW_BODY_WINDOW_MS, "whoever sends a body too slowly is told so before its node is blamed");
 assert(
+  GATEWAY_SILENCE_MS_MAX > 2 * SLOW_BODY_WINDOW_MS && GATEWAY_SILENCE_MS_MAX >= 4 * SIGN_OF_LIFE_MS,
+  "a node never gives a body up whose client its gateway still waits for",
+);
+assert(
   DATA_SILENCE_MS_MAX + CONNECT_TIMEOUT_MS < CLIENT_SILENCE_MS_MAX,
   "a gateway says that a node is silent before its client stops listening",
 );
@@ -407,7 +419,10 @@ assert(
   ID_RAISE_MAX >= 1_000 * ID_LEASE_COUNT_MAX && ID_RAISE_MAX * 32 <= BLOB_ID_LIMIT,
   "far more than nodes have seen, far less than there is",
 );
-assert(CHUNKS_IN_FLIGHT_PER_SESSION_MAX <= CHUNKS_IN_FLIGHT_PER_NODE_MAX);
+assert(
+  CHUNKS_IN_FLIGHT_PER_SESSION_MAX * (SHARE_OF_FREE_MAX + 1) <= CHUNKS_IN_FLIGHT_PER_NODE_MAX,
+  "when one owner has all that one may have, another's upload still has all that it may",
+);
 assert(
   TUS_METADATA_CHARACTERS_MAX + TUS_PARTS_MAX * 32 < REQUEST_BYTES_MAX,
   "an upload's plan fits into one request, and into its journal",

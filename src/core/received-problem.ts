@@ -5,6 +5,8 @@ import type { HttpHeaders } from "./ports/http-exchange.ts";
 
 /** What is no fact of the error: it is in the error itself, or is the envelope. */
 const ENVELOPE = ["type", "title", "status", "code", "detail", "instance"];
+/** What only this side knows, and acts upon: no server says it. */
+const OURS = ["httpStatus", "unexplained", "retryAfterMs", "unreachable", "stranger", "userNeeded", "taken", "part"];
 
 /**
  * `facts` holds what came with the problem (`missing`, `requestId`, …), and `httpStatus`; `unexplained` when no code came; `retryAfterMs` when the server asked for a
@@ -16,7 +18,7 @@ export function problemOf(status: number, headers: HttpHeaders, text: string): T
   const isKnown = typeof named === "string" && isErrorCode(named);
   const code = isKnown ? named : codeOfStatus(status);
   const detail = typeof problem["detail"] === "string" ? problem["detail"] : undefined;
-  const facts = Object.fromEntries(Object.entries(problem).filter(([key]) => !ENVELOPE.includes(key)));
+  const facts = Object.fromEntries(Object.entries(problem).filter(([key]) => !ENVELOPE.includes(key) && !OURS.includes(key)));
   const retryAfterMs = retryAfter(headers["retry-after"]);
   return new TroupeError(code, detail ?? (isKnown ? undefined : `The server answered ${status} without saying why.`), {
     facts: {

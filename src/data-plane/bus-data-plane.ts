@@ -4,7 +4,8 @@
  *
  * B1: a chunk's body is read only when the node has asked for it.
  * B2: a frame that is lost, late or too much ends the transfer with an error; it never changes the bytes.
- * B3: transfers, and what waits in each, are bounded; a node that is silent is given up.
+ * B3: transfers, and what waits in each, are bounded; a node that is silent is given up. A body that is silent shows its node that this
+ *     gateway is there.
  */
 import assert from "node:assert/strict";
 import { bytesOnBus } from "../actors/bytes/contract.ts";
@@ -24,6 +25,7 @@ import { FrameReceiver } from "./frame-receiver.ts";
 import { FrameSender } from "./frame-sender.ts";
 import { hostUnavailable } from "./host-unavailable.ts";
 import { type RangeSource, receiveRange } from "./received-range.ts";
+import { withSignsOfLife } from "./signs-of-life.ts";
 
 export interface BusDataPlanePorts {
   readonly bus: Bus;
@@ -85,7 +87,7 @@ export class BusDataPlane implements DataPlane {
 
   async storeChunk(access: DataAccess, chunk: ChunkBody): Promise<ChunkStored> {
     const { uploadId, index, lengthBytes, digests, fromBytes, isAtomic } = chunk;
-    const { bus } = this.#ports;
+    const { bus, clock } = this.#ports;
     const transfer = this.#open(access, chunk.signal);
     const outcome = Promise.withResolvers<ChunkStored>();
     // It may fail before anybody waits for it.
@@ -113,7 +115,7 @@ export class BusDataPlane implements DataPlane {
           credit: begun.credit,
         });
         // B1. Not waited for: the node may answer before it has all, and then the rest is not wanted.
-        sendBody(sender, chunk.bytes, watch).catch(outcome.reject);
+        sendBody(sender, withSignsOfLife(chunk.bytes, clock), watch).catch(outcome.reject);
       }
       const stored = begun.stored ?? (await outcome.promise);
       transfer.end();

@@ -13,9 +13,9 @@ import { host } from "../bus/host.ts";
 import { inboxOwner, isInbox } from "../bus/subject.ts";
 import { TroupeError, toTroupeError } from "../core/errors.ts";
 import {
-  DATA_SILENCE_MS_MAX,
   FRAME_CREDIT_MS_MAX,
   FRAME_WINDOW_MAX,
+  GATEWAY_SILENCE_MS_MAX,
   TRANSFERS_PER_NODE_MAX,
   TRANSFERS_PER_OWNER_MAX,
 } from "../core/limits.ts";
@@ -96,7 +96,7 @@ class BusDataServer implements BytesOnBus {
     },
     write: (input, turn) => {
       this.#tokens.checkWrite(input.token, input.uploadId);
-      return turn.later(this.#write(this.#begin(input, DATA_SILENCE_MS_MAX), input));
+      return turn.later(this.#write(this.#begin(input, GATEWAY_SILENCE_MS_MAX), input));
     },
   };
 
@@ -159,6 +159,7 @@ class BusDataServer implements BytesOnBus {
     transfer.listen({
       frame: (frame) => {
         if (frame.kind === "bytes") receiver.take(frame.number, frame.bytes);
+        else if (frame.kind === "waiting") receiver.hearWaiting();
         else if (frame.kind === "end") receiver.end(frame.count);
       },
       fail: (error) => receiver.fail(error),

@@ -1,22 +1,31 @@
 /**
  * A storage node's data server: bytes in and out over HTTP/1.1, for whoever holds a token this node minted.
  *
- * `PUT /chunks/{uploadId}/{index}` stores a chunk (`?from=` the byte of it at which the body goes on, `&atomic=1`); `GET /blobs/{blobId}`
- * (or HEAD) serves one range, or the whole blob; `GET /uploads/{uploadId}` one range of an upload that is not a file yet. The token comes as * `Authorization: Bearer …`, or in the query as `token` for players, which cannot send headers.
+ * `PUT /chunks/{uploadId}/{index}` stores a chunk (`?from=` the byte of it at which the body goes on; with `&atomic=1` nothing of it counts
+ * unless it ends properly, and it comes in records, of `&length=` bytes in all if that is known); `GET /blobs/{blobId}` (or HEAD) serves one
+ * range, or the whole blob; `GET /uploads/{uploadId}` one range of an upload that is not a file yet. The token comes as
+ * `Authorization: Bearer …`, or in the query as `token` for players, which cannot send headers.
+ *
+ * A gateway has measured its client already: here it need only be heard of (`SLOWEST_GATEWAY`).
  */
 import { parseContentDigest } from "../core/digest.ts";
 import { TroupeError, toTroupeError } from "../core/errors.ts";
+import { GATEWAY_SILENCE_MS_MAX } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../core/ports/http-exchange.ts";
 import { problemResponse } from "../core/problem.ts";
 import { parseRange } from "../core/range.ts";
 import type { ByteService } from "./byte-service.ts";
+import { fromRecords } from "./signs-of-life.ts";
 import type { TokenMint } from "./token.ts";
+
+/** The pace that bodies must have here at least. */
+export const SLOWEST_GATEWAY = { windowMs: GATEWAY_SILENCE_MS_MAX, bytesMin: 1 };
 
 const CHUNK_PATH = /^\/chunks\/([A-Za-z0-9_-]{1,64})\/(0|[1-9][0-9]{0,6})$/;
 const UPLOAD_PATH = /^\/uploads\/([A-Za-z0-9_-]{1,64})$/;
 const UPLOAD_RANGE = /^bytes=(0|[1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})$/;
-const FROM_BYTES = /^(0|[1-9][0-9]{0,8})$/;
+const BYTES_OF_CHUNK = /^(0|[1-9][0-9]{0,8})$/;
 const BLOB_PATH = /^\/blobs\/(0|[1-9][0-9]{0,11})$/;
 
 export function createDataServer(node: ByteService, tokens: TokenMint, log: Log): HttpHandler {
@@ -57,19 +66,21 @@ async function storeChunk(
   index: number,
 ): Promise<HttpResponse> {
   tokens.checkWrite(tokenOf(request), uploadId);
-  const length = request.headers["content-length"];
   const digest = request.headers["content-digest"];
   const query = new URLSearchParams(request.target.split("?")[1] ?? "");
   const from = query.get("from");
-  if (from !== null && !FROM_BYTES.test(from)) throw new TroupeError("BAD_REQUEST", "'from' is a byte of the chunk.");
+  const isAtomic = from !== null && query.get("atomic") === "1";
+  const length = isAtomic ? query.get("length") : request.headers["content-length"];
+  if (from !== null && !BYTES_OF_CHUNK.test(from)) throw new TroupeError("BAD_REQUEST", "'from' is a byte of the chunk.");
+  if (isAtomic && length != null && !BYTES_OF_CHUNK.test(length)) throw new TroupeError("BAD_REQUEST", "'length' is a number of bytes.");
   const stored = await node.storeChunk({
     uploadId,
     index,
-    lengthBytes: length === undefined ? undefined : Number(length),
-    bytes: request.body,
+    lengthBytes: length == null ? undefined : Number(length),
+    bytes: isAtomic ? fromRecords(request.body) : request.body,
     digests: digest === undefined ? [] : parseContentDigest(digest),
     signal: request.signal,
-    ...(from === null ? {} : { fromBytes: Number(from), isAtomic: query.get("atomic") === "1" }),
+    ...(from === null ? {} : { fromBytes: Number(from), isAtomic }),
   });
   return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(stored) };
 }

@@ -53,6 +53,11 @@ export class FrameReceiver implements AsyncIterator<Uint8Array, undefined> {
     waiting.resolve(this.#hand());
   }
 
+  /** Nothing came, but whoever sends is there. */
+  hearWaiting(): void {
+    if (this.#waiting !== undefined) this.#options.watch.touch();
+  }
+
   end(count: number): void {
     if (this.#isEnded || this.#failure !== undefined) return;
     // V3

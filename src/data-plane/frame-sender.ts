@@ -35,8 +35,12 @@ export class FrameSender {
     options.watch.rest();
   }
 
-  /** Sends a block; resolves when it has left. @throws what {@link fail} was given */
+  /** Sends a block, or a sign of life for one of no bytes; resolves when it has left. @throws what {@link fail} was given */
   async send(block: Uint8Array): Promise<void> {
+    if (block.length === 0) {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      this.#publish({ kind: "waiting" });
+    }
     for (let offset = 0; offset < block.length; offset += this.#frameBytesMax) {
       // S1
       if (this.#sentCount >= this.#upTo) await this.#credited();

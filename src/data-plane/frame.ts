@@ -7,6 +7,7 @@
  * | 2 end | how many frames of bytes there were | the outcome as JSON, or nothing |
  * | 3 failure | 0 | code, detail and facts of the error as JSON |
  * | 4 credit | how many frames may have been sent in all | nothing |
+ * | 5 waiting | 0 | nothing: whoever sends has no bytes now, but is there |
  *
  * Delivery is at most once and keeps no promise about order: the number shows a frame that is missing. Whoever receives a frame answers
  * for what it says, so nothing is allocated for what a frame only claims.
@@ -17,13 +18,14 @@ import { ERROR_DETAIL_CHARACTERS_MAX, FRAME_BYTES_MAX, REQUEST_BYTES_MAX, REQUES
 
 export const FRAME_HEADER_BYTES = 5;
 const NUMBER_MAX = 0xffff_ffff;
-const KINDS = { bytes: 1, end: 2, failure: 3, credit: 4 } as const;
+const KINDS = { bytes: 1, end: 2, failure: 3, credit: 4, waiting: 5 } as const;
 
 export type Frame =
   | { readonly kind: "bytes"; readonly number: number; readonly bytes: Uint8Array }
   | { readonly kind: "end"; readonly count: number; readonly outcome: unknown }
   | { readonly kind: "failure"; readonly error: TroupeError }
-  | { readonly kind: "credit"; readonly upTo: number };
+  | { readonly kind: "credit"; readonly upTo: number }
+  | { readonly kind: "waiting" };
 
 export function encodeFrame(frame: Frame): Uint8Array {
   switch (frame.kind) {
@@ -35,6 +37,8 @@ export function encodeFrame(frame: Frame): Uint8Array {
       return framed(KINDS.failure, 0, failureBody(frame.error));
     case "credit":
       return framed(KINDS.credit, frame.upTo, undefined);
+    case "waiting":
+      return framed(KINDS.waiting, 0, undefined);
   }
 }
 
@@ -49,6 +53,7 @@ export function decodeFrame(payload: Uint8Array): Frame {
   if (kind === KINDS.end) return { kind: "end", count: number, outcome: body.length === 0 ? undefined : jsonOf(body) };
   if (kind === KINDS.failure && number === 0) return { kind: "failure", error: failureOf(jsonOf(body)) };
   if (kind === KINDS.credit && body.length === 0) return { kind: "credit", upTo: number };
+  if (kind === KINDS.waiting && number === 0 && body.length === 0) return { kind: "waiting" };
   throw refused("Its kind is none, or has no such body.");
 }
 

@@ -6,6 +6,7 @@
  *     body takes is not the node's silence.
  * D3: a range that is not wanted any more takes its connection with it: the node stops reading.
  * D4: exchanges with one node are bounded.
+ * D5: of a body that counts only as a whole the end may be withheld for long: it goes in records, with signs of life.
  */
 import assert from "node:assert/strict";
 import { contentDigestField } from "../core/digest.ts";
@@ -20,6 +21,7 @@ import { chunkStored } from "../core/shapes.ts";
 import { SilenceWatch, touching } from "../core/silence-watch.ts";
 import { hostUnavailable } from "./host-unavailable.ts";
 import { type RangeSource, receiveRange } from "./received-range.ts";
+import { inRecords, withSignsOfLife } from "./signs-of-life.ts";
 
 export interface HttpDataPlanePorts {
   /** With room for `EXCHANGES_PER_NODE_MAX` connections to a host. */
@@ -44,18 +46,24 @@ export class HttpDataPlane implements DataPlane {
 
   async storeChunk(access: DataAccess, chunk: ChunkBody): Promise<ChunkStored> {
     const { uploadId, index, lengthBytes, digests, fromBytes, isAtomic } = chunk;
-    const goesOn = fromBytes === undefined ? "" : `?from=${fromBytes}${isAtomic === true ? "&atomic=1" : ""}`;
+    const isInRecords = fromBytes !== undefined && isAtomic === true;
+    const query = new URLSearchParams();
+    if (fromBytes !== undefined) query.set("from", String(fromBytes));
+    if (isInRecords) query.set("atomic", "1");
+    if (isInRecords && lengthBytes !== undefined) query.set("length", String(lengthBytes));
     const exchange = this.#open(access, chunk.signal);
+    const body = touching(isInRecords ? withSignsOfLife(chunk.bytes, this.#ports.clock) : chunk.bytes, exchange.watch);
     try {
       const response = await exchange.ask({
         method: "PUT",
-        url: `${exchange.url}/chunks/${uploadId}/${index}${goesOn}`,
+        url: `${exchange.url}/chunks/${uploadId}/${index}${query.size === 0 ? "" : `?${query}`}`,
         headers: {
           authorization: `Bearer ${access.token}`,
-          ...(lengthBytes === undefined ? {} : { "content-length": String(lengthBytes) }),
+          ...(lengthBytes === undefined || isInRecords ? {} : { "content-length": String(lengthBytes) }),
           ...(digests.length === 0 ? {} : { "content-digest": contentDigestField(digests) }),
         },
-        body: touching(chunk.bytes, exchange.watch),
+        // D5
+        body: isInRecords ? inRecords(body) : body,
         expectContinue: true,
       });
       const answer = chunkStored.safeParse(jsonOf(await exchange.text(response)));

@@ -61,6 +61,12 @@ export class Admission {
     return this.links.open(params["fileId"] ?? "", query) ?? this.#owner(request);
   }
 
+  /** Whether what the route answers, once it let somebody in, is for whoever has the address: any page may show it. */
+  isForEveryone({ route: { access } }: FoundRoute, query: ReadonlyMap<string, string>): boolean {
+    if (this.#publicRead) return access === "file" || access === "reader";
+    return access === "file" && !this.isOpen && query.has("signature");
+  }
+
   /**
    * The owner who asks, if anybody says so.
    * @throws {TroupeError} `UNAUTHORIZED` for a token that is wrong, `FOREIGN_ORIGIN` for a cookie without its proof (A4)

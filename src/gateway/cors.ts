@@ -1,4 +1,7 @@
-/** What a page of an allowed origin needs to be told (the Fetch standard's CORS protocol). No cookies are involved: tokens travel in a header. */
+/**
+ * What a browser is told of pages elsewhere: those of an allowed origin may read (the Fetch standard's CORS protocol; no cookies are involved,
+ * tokens travel in a header), and no other may as much as include what is here, unless it is for everybody (Cross-Origin-Resource-Policy).
+ */
 import type { HttpRequest, HttpResponse } from "../core/ports/http-exchange.ts";
 import type { HostCheck } from "./host-check.ts";
 
@@ -24,15 +27,21 @@ export function preflightHeaders(allow: string): Readonly<Record<string, string>
   return { "access-control-allow-methods": allow, "access-control-allow-headers": ALLOWED, "access-control-max-age": PREFLIGHT_SECONDS };
 }
 
-/** The response as a page of the request's origin may read it; untouched when the origin is not an allowed one. */
+/** Of an answer that any page may include, as a picture or a film. */
+export const FOR_EVERY_PAGE = { "cross-origin-resource-policy": "cross-origin" } as const;
+const FOR_OWN_PAGES = { "cross-origin-resource-policy": "same-origin" } as const;
+
+/** The response as a page of the request's origin may read it, and as others may include it. */
 export function withCors(hostCheck: HostCheck, request: HttpRequest, response: HttpResponse): HttpResponse {
   const { origin } = request.headers;
-  if (origin === undefined || !hostCheck.isAllowedOrigin(origin)) return response;
+  const headers = { ...(hostCheck.allowsEveryOrigin ? FOR_EVERY_PAGE : FOR_OWN_PAGES), ...response.headers };
+  if (origin === undefined || !hostCheck.isAllowedOrigin(origin)) return { ...response, headers };
   const vary = response.headers["vary"];
   return {
     ...response,
     headers: {
-      ...response.headers,
+      ...headers,
+      ...FOR_EVERY_PAGE,
       "access-control-allow-origin": origin,
       "access-control-expose-headers": EXPOSED,
       vary: typeof vary === "string" ? `${vary}, Origin` : "Origin",

@@ -9,6 +9,7 @@
  *     the upload to another.
  * E5: a reader that lost the stream comes back by itself (`retry`) and is told the newest status; one that has read the outcome
  *     (`Last-Event-ID`) is told that there is nothing more, and stays away.
+ * E6: no owner has all the streams there may be.
  */
 
 import { upload, uploadStatus } from "../actors/upload/contract.ts";
@@ -19,6 +20,7 @@ import type { BusMessage, Subscription } from "../core/ports/bus.ts";
 import type { Timer } from "../core/ports/clock.ts";
 import type { Principal } from "../core/principal.ts";
 import { isEnded, type UploadState, uploadState } from "../core/shapes.ts";
+import { Shares } from "../core/shares.ts";
 import type { GatewayPorts } from "./ports.ts";
 import type { UploadDirectory } from "./upload-directory.ts";
 import { outcomeView, statusView } from "./views.ts";
@@ -42,6 +44,7 @@ export class EventStreams {
   readonly #ports: GatewayPorts;
   readonly #uploads: UploadDirectory;
   readonly #open = new Set<EventStream>();
+  readonly #places = new Shares(EVENT_STREAMS_MAX);
 
   constructor(ports: GatewayPorts, uploads: UploadDirectory) {
     this.#ports = ports;
@@ -58,15 +61,21 @@ export class EventStreams {
    * @throws {TroupeError} `TOO_MANY`, and what {@link snapshot} throws
    */
   async open(uploadId: string, watcher: Watcher, lastEventId?: string): Promise<AsyncIterable<Uint8Array> | undefined> {
-    if (this.#open.size >= EVENT_STREAMS_MAX) throw new TroupeError("TOO_MANY");
+    // E6
+    const { owner } = watcher.principal;
+    if (!this.#places.hasRoomFor(owner)) throw new TroupeError("TOO_MANY");
     const stream: EventStream = new EventStream(
       this.#ports,
       uploadId,
       watcher.baseUrl,
       () => this.snapshot(uploadId, watcher),
-      () => this.#open.delete(stream),
+      () => {
+        this.#open.delete(stream);
+        this.#places.remove(owner);
+      },
     );
     this.#open.add(stream);
+    this.#places.add(owner);
     try {
       await stream.start();
     } catch (error) {

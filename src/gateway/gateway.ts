@@ -16,7 +16,7 @@ import { randomIdentity } from "../core/ports/random.ts";
 import { problemResponse } from "../core/problem.ts";
 import { Admission, challenges } from "./admission.ts";
 import { BlobDirectory } from "./blob-directory.ts";
-import { isPreflight, preflightHeaders, withCors } from "./cors.ts";
+import { FOR_EVERY_PAGE, isPreflight, preflightHeaders, withCors } from "./cors.ts";
 import { EventStreams } from "./event-streams.ts";
 import { FileDirectory } from "./file-directory.ts";
 import { baseUrlOf, clientSide } from "./forwarding.ts";
@@ -223,6 +223,7 @@ class HttpGateway implements RunningGateway {
     try {
       const principal = this.#admission.admit(found, request, query);
       answer = await route.endpoint({ request, requestId, principal, params, query, baseUrl, isEncrypted });
+      if (this.#admission.isForEveryone(found, query)) answer = { ...answer, headers: { ...answer.headers, ...FOR_EVERY_PAGE } };
     } catch (error) {
       answer = this.#problem(error, request, requestId);
     }

@@ -62,7 +62,11 @@ export class HostCheck {
 
   /** One of those that `--cors-origin` names. */
   isAllowedOrigin(origin: string): boolean {
-    return this.#corsOrigins.has("*") || this.#corsOrigins.has(origin);
+    return this.allowsEveryOrigin || this.#corsOrigins.has(origin);
+  }
+
+  get allowsEveryOrigin(): boolean {
+    return this.#corsOrigins.has("*");
   }
 
   #isKnownHost(host: string): boolean {

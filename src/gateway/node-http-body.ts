@@ -12,13 +12,19 @@ import { TroupeError } from "../core/errors.ts";
 import { BODY_BUFFER_BYTES_MAX } from "../core/limits.ts";
 import type { Clock, Timer } from "../core/ports/clock.ts";
 
+/** The slowest sender that is waited for: so many bytes within every window. */
+export interface BodyPace {
+  readonly windowMs: number;
+  readonly bytesMin: number;
+}
+
 export interface IncomingBodyOptions {
   /** Called once, at the first pull. */
   readonly onFirstPull?: () => void;
   /** What an early end is. */
   readonly endedEarly: () => TroupeError;
   /** The slowest sender that is waited for; absent: any. */
-  readonly pace?: { readonly clock: Clock; readonly windowMs: number; readonly bytesPerSecondMin: number };
+  readonly pace?: BodyPace & { readonly clock: Clock };
 }
 
 type Waiting = { readonly resolve: (result: IteratorResult<Uint8Array>) => void; readonly reject: (error: unknown) => void };
@@ -113,12 +119,10 @@ export class IncomingBody implements AsyncIterableIterator<Uint8Array> {
     this.#windowBytes = 0;
     this.#readerWasLate = this.#waiting === undefined && this.#queuedBytes > 0;
     this.#windowTimer = pace.clock.setTimer(pace.windowMs, () => {
-      const expected = (pace.bytesPerSecondMin * pace.windowMs) / 1000;
-      if (this.#windowBytes < expected && !this.#readerWasLate && this.#waiting !== undefined) {
-        const facts = { bytesPerSecondMin: pace.bytesPerSecondMin };
-        this.#finish(
-          new TroupeError("REQUEST_TIMEOUT", `The body came with less than ${pace.bytesPerSecondMin} bytes a second.`, { facts }),
-        );
+      if (this.#windowBytes < pace.bytesMin && !this.#readerWasLate && this.#waiting !== undefined) {
+        const { bytesMin, windowMs } = pace;
+        const sentence = `Less than ${bytesMin} bytes of the body came within ${windowMs / 1_000} s.`;
+        this.#finish(new TroupeError("REQUEST_TIMEOUT", sentence, { facts: { bytesMin, windowMs } }));
       } else this.#openWindow();
     });
   }

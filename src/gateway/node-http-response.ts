@@ -84,11 +84,12 @@ export async function hasItsTurn(incoming: IncomingMessage, outgoing: ServerResp
     await new Promise<void>((resolve) => {
       const settle = (): void => {
         outgoing.off("socket", settle);
-        socket.off("close", settle);
+        incoming.off("close", settle);
         resolve();
       };
       outgoing.on("socket", settle);
-      socket.on("close", settle);
+      // Not the socket's own "close": all that wait would listen to one socket. Of a body nothing has been read, so this comes with it.
+      incoming.on("close", settle);
     });
   }
   return !gone(outgoing);

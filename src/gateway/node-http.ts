@@ -40,7 +40,7 @@ import type {
   ListenAddress,
 } from "../core/ports/http-exchange.ts";
 import { problemResponse } from "../core/problem.ts";
-import { IncomingBody } from "./node-http-body.ts";
+import { type BodyPace, IncomingBody } from "./node-http-body.ts";
 import { hasItsTurn, writeResponse } from "./node-http-response.ts";
 
 export interface NodeHttpServerPorts {
@@ -55,7 +55,14 @@ export interface NodeHttpServerOptions {
   /** Node's own clock keeps this one. */
   readonly headersTimeoutMs?: number;
   readonly slowReaderMs?: number;
+  /** Of a request's body. Default: `SLOW_BODY_BYTES_PER_SECOND_MIN` over `SLOW_BODY_WINDOW_MS`. */
+  readonly slowestBody?: BodyPace;
 }
+
+const SLOWEST_BODY: BodyPace = {
+  windowMs: SLOW_BODY_WINDOW_MS,
+  bytesMin: (SLOW_BODY_BYTES_PER_SECOND_MIN * SLOW_BODY_WINDOW_MS) / 1_000,
+};
 
 export class NodeHttpServer implements HttpServer {
   readonly #ports: NodeHttpServerPorts;
@@ -68,6 +75,7 @@ export class NodeHttpServer implements HttpServer {
       connectionsMax: HTTP_CONNECTIONS_MAX,
       headersTimeoutMs: HEADERS_TIMEOUT_MS,
       slowReaderMs: SLOW_READER_TIMEOUT_MS,
+      slowestBody: SLOWEST_BODY,
       ...options,
     };
   }
@@ -175,7 +183,8 @@ class Listening implements HttpListener {
     // An error of a message is told by its body and by "close"; without a listener it would end the process.
     incoming.on("error", ignoreError);
     outgoing.on("error", ignoreError);
-    const request = new NodeHttpRequest(incoming, outgoing, expected === "continue", this.#ports.clock);
+    const pace = { ...this.#options.slowestBody, clock: this.#ports.clock };
+    const request = new NodeHttpRequest(incoming, outgoing, expected === "continue", pace);
     try {
       // H4
       if (count > PIPELINED_REQUESTS_MAX) socket.destroy();
@@ -253,7 +262,7 @@ class NodeHttpRequest implements HttpRequest {
   readonly #outgoing: ServerResponse;
   #abort: AbortController | undefined;
 
-  constructor(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean, clock: Clock) {
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean, pace: BodyPace & { readonly clock: Clock }) {
     this.method = incoming.method ?? "";
     this.target = incoming.url ?? "";
     this.headers = joinedFields(incoming);
@@ -262,7 +271,7 @@ class NodeHttpRequest implements HttpRequest {
     this.#outgoing = outgoing;
     this.body = new IncomingBody(incoming, {
       endedEarly: () => new TroupeError("CANCELLED", "The client went away before the body had ended."),
-      pace: { clock, windowMs: SLOW_BODY_WINDOW_MS, bytesPerSecondMin: SLOW_BODY_BYTES_PER_SECOND_MIN },
+      pace,
       ...(expectsContinue ? { onFirstPull: () => outgoing.writeContinue() } : {}),
     });
   }

@@ -1,5 +1,9 @@
-/** Starting an upload: a group from the tracker, then its nodes in turn until one takes it. */
+/**
+ * Starting an upload: a group from the tracker, then its nodes in turn until one takes it. Where no node has room any more, one that was
+ * started before with the same key is still answered, by its own.
+ */
 import { createHash } from "node:crypto";
+import { catalog } from "../actors/catalog/contract.ts";
 import { storage } from "../actors/storage/contract.ts";
 import { tracker } from "../actors/tracker/contract.ts";
 import { type CallOptions, client } from "../bus/client.ts";
@@ -45,7 +49,7 @@ export async function createUpload(
 ): Promise<CreatedUpload> {
   const { idempotencyKey: _, ...plan } = wish;
   const operation = operationOf(options.principal, wish);
-  const { nodes } = await client(ports.bus, tracker).place({ app: wish.app, user: wish.user, bytes: wish.sizeBytes ?? 0 }, options);
+  const nodes = await placeOf(ports, wish, operation, options);
   let failure = new TroupeError("NO_NODES");
   for (const { nodeId } of nodes) {
     try {
@@ -61,6 +65,23 @@ export async function createUpload(
     }
   }
   throw failure;
+}
+
+/** The nodes to ask. @throws what the tracker throws, unless an upload was created with the key: then its own node is asked for it */
+async function placeOf(
+  ports: GatewayPorts,
+  wish: UploadWish,
+  operation: ReturnType<typeof operationOf>,
+  options: CallOptions & { readonly principal: Principal },
+): Promise<readonly { readonly nodeId: string }[]> {
+  try {
+    return (await client(ports.bus, tracker).place({ app: wish.app, user: wish.user, bytes: wish.sizeBytes ?? 0 }, options)).nodes;
+  } catch (error) {
+    if (operation === undefined || !(error instanceof TroupeError)) throw error;
+    const { upload } = await client(ports.bus, catalog).createdUpload({ operation }, options);
+    if (upload === undefined) throw error;
+    return [{ nodeId: upload.host }];
+  }
 }
 
 /** A node that does not answer may have begun the upload: only a key makes sure that another one does not begin it once more. */

@@ -13,6 +13,7 @@ export class Account extends Watched {
   /** The server wants tokens, so there is something to sign out of. */
   hasTokens = false;
   readonly #onSignedIn: () => void;
+  readonly #answered = Promise.withResolvers<void>();
 
   constructor(onSignedIn: () => void) {
     super();
@@ -25,6 +26,11 @@ export class Account extends Watched {
     });
   }
 
+  /** The server has said for the first time who one is. */
+  get answered(): Promise<void> {
+    return this.#answered.promise;
+  }
+
   async start(): Promise<void> {
     const { value } = await persist(() => ask<Session>("GET", "/api/v1/session"), {
       signal: new AbortController().signal,
@@ -34,6 +40,7 @@ export class Account extends Watched {
       },
     });
     this.#is(value);
+    this.#answered.resolve();
   }
 
   /** @throws what {@link ask} throws; status 401: the token is none */

@@ -1,6 +1,6 @@
 /** The whole page: what stands on it, and what the window tells it. */
 import type { VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { chosenFiles, droppedFiles } from "./dropped.ts";
 import { FileTable } from "./file-table.ts";
 import { html } from "./html.ts";
@@ -159,7 +159,8 @@ function Notice({ page }: { readonly page: Page }): VNode {
 /** Files may be dropped anywhere; whether some are over the page now. */
 function useDrop(page: Page): boolean {
   const [depth, setDepth] = useState(0);
-  useEffect(() => {
+  // Before anything is seen of the page: what nobody listens for, a browser opens instead of it.
+  useLayoutEffect(() => {
     const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") === true;
     const on = (change: (depth: number) => number) => (event: DragEvent) => {
       if (!hasFiles(event)) return;
@@ -174,11 +175,10 @@ function useDrop(page: Page): boolean {
         setDepth(0);
         if (!hasFiles(event) || event.dataTransfer === null) return;
         event.preventDefault();
-        if (page.account.state === "in") void droppedFiles(event.dataTransfer, FILES_MAX).then((gathered) => page.uploadDropped(gathered));
+        void droppedFiles(event.dataTransfer, FILES_MAX).then((gathered) => page.uploadDropped(gathered));
       },
       paste: (event: ClipboardEvent) => {
-        if (page.account.state === "in" && (event.clipboardData?.files.length ?? 0) > 0)
-          void page.upload(chosenFiles((event.clipboardData as DataTransfer).files));
+        if ((event.clipboardData?.files.length ?? 0) > 0) void page.upload(chosenFiles((event.clipboardData as DataTransfer).files));
       },
     };
     for (const [name, listener] of Object.entries(listeners)) window.addEventListener(name, listener as EventListener);

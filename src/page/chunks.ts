@@ -4,8 +4,8 @@
  */
 import type { MissingRange } from "./answers.ts";
 import { inLane, LANES } from "./lanes.ts";
-import { persist } from "./patience.ts";
-import { putChunk, Unreachable } from "./server.ts";
+import { type Patience, persist } from "./patience.ts";
+import { sendBytes, Unreachable } from "./server.ts";
 
 /** The file on this device changed or went away while it was read. */
 export class FileUnreadable extends Error {
@@ -14,12 +14,10 @@ export class FileUnreadable extends Error {
   }
 }
 
-export interface Sending {
+export interface Sending extends Patience {
   readonly file: Blob;
   readonly uploadId: string;
   readonly chunkBytes: number;
-  readonly signal: AbortSignal;
-  readonly onWaiting: (reason: string | undefined) => void;
   /** Bytes on their way, by chunk index. */
   readonly onMoving: (index: number, bytes: number) => void;
   readonly onStored: (index: number, bytes: number) => void;
@@ -44,24 +42,34 @@ export async function sendChunk(sending: Sending, index: number): Promise<void> 
   const { file, uploadId, chunkBytes, signal } = sending;
   const bytes = file.slice(index * chunkBytes, Math.min(file.size, (index + 1) * chunkBytes));
   const path = `/api/v1/uploads/${uploadId}/chunks/${index}`;
-  try {
-    await persist(
-      () =>
-        inLane(async () => {
-          try {
-            await putChunk(path, bytes, (moving) => sending.onMoving(index, moving), signal);
-          } catch (error) {
-            sending.onMoving(index, 0);
-            if (error instanceof Unreachable) await assertReadable(bytes, signal);
-            throw error;
-          }
-        }, signal),
-      sending,
-    );
-  } finally {
-    sending.onMoving(index, 0);
-  }
+  await sendPatiently("PUT", path, { ...sending, bytes, onSent: (moving) => sending.onMoving(index, moving), signal });
   sending.onStored(index, bytes.size);
+}
+
+export interface PatientBytes extends Patience {
+  readonly bytes: Blob;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** How many of the bytes are on their way: none when that has ended. */
+  readonly onSent: (bytes: number) => void;
+}
+
+/** When a lane is free, and again until the server has them; what it answered. */
+export async function sendPatiently(method: string, path: string, sending: PatientBytes): Promise<string> {
+  const { bytes, signal, onSent } = sending;
+  const attempt = async (): Promise<string> => {
+    try {
+      return await sendBytes(method, path, sending);
+    } catch (error) {
+      onSent(0);
+      if (error instanceof Unreachable) await assertReadable(bytes, signal);
+      throw error;
+    }
+  };
+  try {
+    return await persist(() => inLane(attempt, signal), sending);
+  } finally {
+    onSent(0);
+  }
 }
 
 /** A browser that cannot read a body fails as if the network had. */

@@ -12,6 +12,9 @@ export interface Gathered {
   readonly unreadable: readonly string[];
 }
 
+/** A browser takes a while to answer for each entry. */
+const ENTRIES_AT_ONCE = 100;
+
 /**
  * What was dropped. The browser empties a drop as soon as its event is over, so its entries are taken before anything is waited for.
  * @param filesMax where a folder goes on, it is not read further
@@ -31,16 +34,17 @@ async function gather(roots: readonly FileSystemEntry[], filesMax: number): Prom
   const files: LocalFile[] = [];
   const unreadable: string[] = [];
   const waiting = [...roots];
-  for (let entry = waiting.shift(); entry !== undefined && files.length < filesMax; entry = waiting.shift()) {
+  const read = async (entry: FileSystemEntry): Promise<void> => {
     const path = entry.fullPath.replace(/^\//, "");
     try {
       if (isFile(entry)) files.push({ file: await fileOf(entry), path });
-      else if (isFolder(entry)) waiting.push(...(await childrenOf(entry)));
+      else if (isFolder(entry)) for (const child of await childrenOf(entry)) waiting.push(child);
     } catch {
       // Told to the user with its name.
       unreadable.push(path);
     }
-  }
+  };
+  while (waiting.length > 0 && files.length < filesMax) await Promise.all(waiting.splice(0, ENTRIES_AT_ONCE).map(read));
   return { files, unreadable };
 }
 

@@ -48,12 +48,22 @@ export function openQuestions(): readonly string[] {
   return read<string>(QUESTIONS_KEY);
 }
 
+/** All that this browser knows. */
+export function fingerprints(): readonly Fingerprint[] {
+  return read();
+}
+
 /**
- * The upload that was begun with exactly this file, as far as this browser knows.
+ * The upload that was begun with exactly this file, of those that are remembered.
  * @param path of the file without the folder it is dropped into: it may be dropped into another one than before
  */
-export function uploadOf(path: string, user: string, { size, lastModified }: File): Fingerprint | undefined {
-  return read().find(
+export function uploadOf(
+  path: string,
+  user: string,
+  { size, lastModified }: File,
+  remembered: readonly Fingerprint[],
+): Fingerprint | undefined {
+  return remembered.find(
     (entry) =>
       entry.user === user &&
       entry.bytes === size &&

@@ -14,6 +14,8 @@ import { errorText } from "./words.ts";
 const PAGE_FILES = 1000;
 export const LISTED_MAX = 20_000;
 const FOUND_MAX = 2_000;
+/** Whatever a server answers, no more are asked for: two million files. */
+const PAGES_MAX = 2_000;
 
 /** A page of all files, newest first. */
 interface FilesPage {
@@ -41,6 +43,7 @@ export class Listing extends Watched {
   search = "";
   sorting: Sorting = { key: "name", isDescending: false };
   #load: AbortController | undefined;
+  #looking: Promise<void> | undefined;
 
   /** Goes to a folder, or looks again where one is. */
   open(place: Place, search: string): void {
@@ -51,7 +54,16 @@ export class Listing extends Watched {
     void this.refresh();
   }
 
+  /** Resolves when it is up to date, also when somebody else begins to look meanwhile. */
   async refresh(): Promise<void> {
+    this.#looking = this.#look();
+    for (let seen: Promise<void> | undefined; seen !== this.#looking; ) {
+      seen = this.#looking;
+      await seen;
+    }
+  }
+
+  async #look(): Promise<void> {
     this.#load?.abort();
     const load = new AbortController();
     this.#load = load;
@@ -81,7 +93,7 @@ export class Listing extends Watched {
   async #loadFolder(signal: AbortSignal): Promise<void> {
     const folders = new Map<string, Row>();
     const files = new Map<string, Row>();
-    await this.#pages(signal, listingPath(this.place), (page: FolderPage) => {
+    await this.#pages(signal, listingPath(this.place), LISTED_MAX, (page: FolderPage) => {
       for (const { name } of page.folders) folders.set(name, { kind: "folder", name });
       for (const file of page.files) files.set(file.name, { kind: "file", ...file, label: file.name, name: this.place.folder + file.name });
       return [...folders.values(), ...files.values()];
@@ -95,7 +107,7 @@ export class Listing extends Watched {
     const { user, folder } = this.place;
     const found = new Map<string, Row>();
     const path = `/api/v1/files?${new URLSearchParams({ user, ...(folder === "" ? {} : { prefix: folder }) })}`;
-    await this.#pages(signal, path, ({ files }: FilesPage) => {
+    await this.#pages(signal, path, FOUND_MAX, ({ files }: FilesPage) => {
       for (const file of files) {
         const name = folded(file.name);
         // Of one name the newest is the file, and it comes first.
@@ -110,8 +122,10 @@ export class Listing extends Watched {
   async #pages<Page extends { readonly cursor?: string }>(
     signal: AbortSignal,
     path: string,
+    rowsMax: number,
     rowsSoFar: (page: Page) => Row[],
   ): Promise<void> {
+    let pageCount = 0;
     let cursor: string | undefined;
     let isFirst = true;
     this.isCut = false;
@@ -128,17 +142,33 @@ export class Listing extends Watched {
         },
       );
       const rows = rowsSoFar(value);
+      if (value.cursor !== undefined && value.cursor === cursor)
+        throw new Error("The server's listing has no end: the same page would come again and again.");
       cursor = value.cursor;
+      pageCount += 1;
       // Rows one has seen do not go away while they are looked up again.
-      if (isFirst || cursor === undefined || rows.length > this.rows.length) this.rows = sorted(rows, this.sorting);
+      if (isFirst || cursor === undefined || rows.length > this.rows.length)
+        this.rows = sorted(inKnownOrder(rows, this.rows), this.sorting);
       isFirst = this.rows.length === 0;
-      this.isCut = cursor !== undefined && rows.length >= LISTED_MAX;
+      this.isCut = cursor !== undefined && (rows.length >= rowsMax || pageCount >= PAGES_MAX);
       this.changed();
     } while (cursor !== undefined && !this.isCut);
   }
 }
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
+/** What was sorted before stays in its order, and the new comes last: ten thousand names are then sorted in no time. */
+function inKnownOrder(rows: readonly Row[], before: readonly Row[]): Row[] {
+  const left = new Map(rows.map((row) => [`${row.kind} ${row.name}`, row]));
+  const known = before.flatMap((row) => {
+    const key = `${row.kind} ${row.name}`;
+    const found = left.get(key) ?? [];
+    left.delete(key);
+    return found;
+  });
+  return [...known, ...left.values()];
+}
 
 /** Folders first, by name. */
 function sorted(rows: readonly Row[], { key, isDescending }: Sorting): Row[] {

@@ -38,7 +38,7 @@ export class Page extends Watched {
   users: readonly string[] = [];
   #firstLook: Promise<void> = Promise.resolve();
   #noticeTimer: number | undefined;
-  #refreshTimer: number | undefined;
+  #refresh: { readonly timer: number; readonly atMs: number } | undefined;
 
   get place(): Place {
     return this.listing.place;
@@ -46,7 +46,7 @@ export class Page extends Watched {
 
   start(): void {
     this.listing.place = placeOf(location.hash);
-    this.transfers.onStored = () => this.#refreshSoon();
+    this.transfers.onEnded = () => this.#refreshSoon();
     window.addEventListener("hashchange", () => this.#arrive());
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible" && this.account.state === "in") this.#refreshSoon();
@@ -69,6 +69,9 @@ export class Page extends Watched {
   }
 
   async upload(files: readonly LocalFile[]): Promise<void> {
+    // Files may come before anything is known, right after the page was opened.
+    await this.account.answered;
+    if (this.account.state !== "in") return this.fault("Sign in first, and give the files then.");
     // A file dropped right after a reload may be one of those that are unfinished.
     await this.#firstLook;
     const taken = this.transfers.add(files, this.place.folder, this.place.user, this.unfinished.list);
@@ -121,6 +124,8 @@ export class Page extends Watched {
     if (this.place.show === file.fileId) this.show(undefined);
     this.say(`Deleted ${file.name}.`);
     await this.listing.refresh();
+    const isOlderThere = this.listing.rows.some((row) => row.kind === "file" && row.name === file.name && row.fileId !== file.fileId);
+    if (isOlderThere) this.say(`Deleted ${file.name}. An older version of this name is shown now.`);
   }
 
   async copyLink(file: ListedFile): Promise<void> {
@@ -182,13 +187,17 @@ export class Page extends Watched {
 
   #refreshSoon(): void {
     const delayMs = this.transfers.isBusy ? REFRESH_BUSY_MS : REFRESH_MS;
-    this.#refreshTimer ??= window.setTimeout(() => {
-      this.#refreshTimer = undefined;
+    const atMs = performance.now() + delayMs;
+    if (this.#refresh !== undefined && this.#refresh.atMs <= atMs) return;
+    clearTimeout(this.#refresh?.timer);
+    const timer = window.setTimeout(() => {
+      this.#refresh = undefined;
       void this.listing.refresh();
       void this.#loadCluster();
       void this.#loadUsers();
       if (!this.transfers.isBusy) void this.#loadUnfinished();
     }, delayMs);
+    this.#refresh = { timer, atMs };
   }
 
   /** Beside the files themselves these are comforts: what was known stays when the server does not answer. */

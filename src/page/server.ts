@@ -90,14 +90,22 @@ async function received<T>(work: () => Promise<T>, signal: AbortSignal | undefin
   }
 }
 
+export interface SentBytes {
+  readonly bytes: Blob;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** How many of the bytes have left, again and again. */
+  readonly onSent: (bytes: number) => void;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Sends one chunk. `fetch` does not tell how much of a body has gone, so this is the older way.
- * @param onSent how many of its bytes have left, again and again
+ * Sends bytes; resolves with the text of the answer. `fetch` does not tell how much of a body has gone, so this is the older way. The
+ * type is the blob's own, if it has one.
  * @throws {Refusal}
  * @throws {Unreachable}
  * @throws the signal's reason, when it is aborted
  */
-export function putChunk(path: string, bytes: Blob, onSent: (bytes: number) => void, signal: AbortSignal): Promise<void> {
+export function sendBytes(method: string, path: string, { bytes, headers, onSent, signal }: SentBytes): Promise<string> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const request = new XMLHttpRequest();
@@ -117,7 +125,7 @@ export function putChunk(path: string, bytes: Blob, onSent: (bytes: number) => v
     };
     request.onload = () => {
       settle();
-      if (request.status >= 200 && request.status < 300) resolve();
+      if (request.status >= 200 && request.status < 300) resolve(request.responseText);
       else reject(refused(request.status, request.responseText, request.getResponseHeader("retry-after")));
     };
     request.onerror = request.onabort = () => {
@@ -125,9 +133,8 @@ export function putChunk(path: string, bytes: Blob, onSent: (bytes: number) => v
       reject(signal.aborted ? signal.reason : new Unreachable("The server does not answer."));
     };
     signal.addEventListener("abort", hangUp, { once: true });
-    request.open("PUT", path);
-    for (const [name, value] of Object.entries(HEADERS)) request.setRequestHeader(name, value);
-    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.open(method, path);
+    for (const [name, value] of Object.entries({ ...HEADERS, ...headers })) request.setRequestHeader(name, value);
     wait();
     request.send(bytes);
   });

@@ -1,5 +1,5 @@
 /** A value that views watch; several changes at once are told once. */
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 export class Watched {
   readonly #watchers = new Set<() => void>();
@@ -30,7 +30,8 @@ export class Watched {
 /** Draws the view that calls it again whenever one of these says that it has changed. */
 export function useWatched(...watched: readonly Watched[]): void {
   const [, setCount] = useState(0);
-  useEffect(() => {
+  // In the same turn as the drawing: an effect that comes later misses what changes between the two, which may be the last change.
+  useLayoutEffect(() => {
     const stops = watched.map((one) => one.watch(() => setCount((count) => count + 1)));
     return () => {
       for (const stop of stops) stop();

@@ -5,6 +5,7 @@
  * T2: the digest is computed while chunks already go. When it is known in time, the server is asked whether it has the content; then
  *     nothing more is sent. No chunk waits for any of this, and an upload is not merged while that question is open: one drop is one file.
  * T3: success means that the server's BLAKE3 is that of the file on this device.
+ * T4: where the newest file of the name has the same bytes, nothing is stored: it is that file.
  */
 import type { MissingRange, OpenUpload, StoredFile, UploadStatus } from "./answers.ts";
 import { type Sending, sendChunk, sendChunks } from "./chunks.ts";
@@ -14,10 +15,12 @@ import { persist } from "./patience.ts";
 import { type Creation, cancelUpload, contentAtServer, createUpload, newKey, prove } from "./possession.ts";
 import { RateMeter } from "./rate.ts";
 import { ask, Refusal } from "./server.ts";
+import type { Sibling, Siblings } from "./siblings.ts";
+import { cancelWhole, sendWhole } from "./whole-file.ts";
 import { errorText } from "./words.ts";
 
 const MIB = 1024 * 1024;
-/** A smaller file is sent in less time than it takes to ask whether it has to be. */
+/** A smaller file is sent in less time than it takes to ask whether it has to be; it goes as one request. */
 const QUESTION_BYTES_MIN = MIB;
 /** A file that is read faster than anybody notices has its digest told at once. */
 const DIGEST_FIRST_BYTES_MAX = 16 * MIB;
@@ -47,6 +50,7 @@ export interface TransferPlan {
   readonly uploadId?: string | undefined;
   /** The upload was found by name and size only. */
   readonly isGuess?: boolean;
+  readonly siblings: Siblings;
 }
 
 export class Transfer {
@@ -61,11 +65,16 @@ export class Transfer {
   result: StoredFile | undefined;
   /** Its bytes were there already. */
   isInstant = false;
+  /** T4 */
+  isThere = false;
   uploadId: string | undefined;
   readonly #changed: () => void;
   readonly #moving = new Map<number, number>();
   #storedBytes = 0;
   #isGuess: boolean;
+  readonly #siblings: Siblings;
+  /** Of a file that goes as one request, from then on until it is over. */
+  #whole: Creation | undefined;
   #digest: Promise<string | undefined> | undefined;
   #run: AbortController | undefined;
 
@@ -76,6 +85,7 @@ export class Transfer {
     this.user = plan.user;
     this.uploadId = plan.uploadId;
     this.#isGuess = plan.isGuess ?? false;
+    this.#siblings = plan.siblings;
     this.#changed = changed;
   }
 
@@ -108,6 +118,7 @@ export class Transfer {
       this.result = stored;
       this.isInstant = stored.instant === true;
       this.#storedBytes = this.file.size;
+      this.#whole = undefined;
       this.#enter("done");
       if (this.uploadId !== undefined) forget(this.uploadId);
     } catch (error) {
@@ -135,6 +146,7 @@ export class Transfer {
   async cancel(): Promise<void> {
     this.#enter("cancelled");
     this.#run?.abort();
+    if (this.#whole !== undefined) await cancelWhole(this.#whole);
     if (this.uploadId === undefined) return;
     forget(this.uploadId);
     await cancelUpload(this.uploadId);
@@ -159,6 +171,8 @@ export class Transfer {
       this.uploadId = undefined;
       this.#storedBytes = 0;
     }
+    // What its key stands for is over: another try is another upload.
+    if (error instanceof Refusal && (isEnded || error.code === "FILE_NOT_FOUND")) this.#whole = undefined;
     this.#enter("failed", errorText(error));
   }
 
@@ -168,11 +182,23 @@ export class Transfer {
     this.#changed();
   };
 
+  readonly #onMoving = (index: number, bytes: number): void => {
+    if (bytes === 0) this.#moving.delete(index);
+    else this.#moving.set(index, bytes);
+    this.#changed();
+  };
+
   #patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     return persist(work, { signal, onWaiting: this.#onWaiting });
   }
 
   async #upload(signal: AbortSignal): Promise<StoredFile> {
+    const sibling = this.#whole === undefined ? await this.#sibling(signal) : undefined;
+    if (this.uploadId === undefined && this.file.size <= DIGEST_FIRST_BYTES_MAX) {
+      const same = await this.#sameAs(sibling, signal);
+      if (same !== undefined) return same;
+      if (this.file.size < QUESTION_BYTES_MIN) return await this.#checked(await this.#sendWhole(signal), signal);
+    }
     const opened = this.uploadId === undefined ? await this.#open(signal) : await this.#takeUp(this.uploadId, signal);
     if ("fileId" in opened) return await this.#checked(opened, signal);
     const there = new AbortController();
@@ -185,13 +211,19 @@ export class Transfer {
     };
     if (opened.challenge !== undefined) void prove(opened.uploadId, this.file, opened.challenge, signal).then(isFound);
     else if (this.file.size > DIGEST_FIRST_BYTES_MAX) {
-      void this.#readDigest(signal).then((digest) => {
-        if (digest !== undefined && !isSent) question = contentAtServer(this.#creation(digest), this.file, signal).then(isFound);
-      });
+      const isKnown = this.#sameAs(sibling, signal).then(isFound);
+      if (sibling !== undefined) question = isKnown;
+      void isKnown
+        .then(() => this.#readDigest(signal))
+        .then((digest) => {
+          if (digest !== undefined && found === undefined && !isSent)
+            question = contentAtServer(this.#creation(digest), this.file, signal).then(isFound);
+        });
     }
     try {
       if (opened.state === "receiving") await this.#send(opened, AbortSignal.any([signal, there.signal]));
       isSent = true;
+      if (question !== undefined) this.#enter("finishing");
       await question;
       if (found === undefined) return await this.#checked(await this.#merge(opened, signal), signal);
     } catch (error) {
@@ -201,6 +233,41 @@ export class Transfer {
     }
     if (question !== undefined) await cancelUpload(opened.uploadId).catch(() => undefined);
     return await this.#checked(found, signal);
+  }
+
+  /** The newest file of this name, if it may be the same. */
+  async #sibling(signal: AbortSignal): Promise<Sibling | undefined> {
+    try {
+      const sibling = await this.#patiently(signal, () => this.#siblings.newest(this.name));
+      return sibling?.size === this.file.size ? sibling : undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof Refusal) return undefined;
+      throw error;
+    }
+  }
+
+  /** T4 */
+  async #sameAs(sibling: Sibling | undefined, signal: AbortSignal): Promise<StoredFile | undefined> {
+    if (sibling === undefined) return undefined;
+    const digest = await this.#readDigest(signal);
+    try {
+      const stored = await this.#file(sibling.fileId, signal);
+      this.isThere = stored.name === this.name && stored.digest.blake3 === digest;
+      return this.isThere ? stored : undefined;
+    } catch (error) {
+      // It was deleted in between, or is not ours to look at: then this one is stored. And whoever has paused is told elsewhere.
+      if (signal.aborted || error instanceof Refusal) return undefined;
+      throw error;
+    }
+  }
+
+  async #sendWhole(signal: AbortSignal): Promise<StoredFile> {
+    this.#whole ??= this.#creation(await this.#readDigest(signal));
+    signal.throwIfAborted();
+    this.#enter("sending");
+    const onSent = (bytes: number): void => this.#onMoving(0, bytes);
+    return await sendWhole(this.file, this.#whole, { signal, onWaiting: this.#onWaiting, onSent });
   }
 
   async #open(signal: AbortSignal): Promise<OpenUpload | StoredFile> {
@@ -223,7 +290,7 @@ export class Transfer {
       name,
       user,
       size: file.size,
-      chunkBytes: chunkBytesFor(file.size),
+      ...(file.size < QUESTION_BYTES_MIN ? {} : { chunkBytes: chunkBytesFor(file.size) }),
       // The server knows types by their names, and adds what a browser leaves out.
       ...(name.includes(".") || file.type === "" ? {} : { contentType: file.type }),
       ...(digest === undefined ? {} : { digest: { algorithm: "blake3", value: digest } }),
@@ -281,11 +348,7 @@ export class Transfer {
       chunkBytes: opened.chunkBytes,
       signal,
       onWaiting: this.#onWaiting,
-      onMoving: (index, bytes) => {
-        if (bytes === 0) this.#moving.delete(index);
-        else this.#moving.set(index, bytes);
-        this.#changed();
-      },
+      onMoving: this.#onMoving,
       onStored: (_, bytes) => {
         this.#storedBytes += bytes;
         this.#changed();

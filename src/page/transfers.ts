@@ -1,7 +1,8 @@
 /** All files that were dropped: some on their way, the others waiting their turn. */
 import type { ListedUpload } from "./answers.ts";
 import type { LocalFile } from "./dropped.ts";
-import { uploadOf } from "./fingerprints.ts";
+import { type Fingerprint, fingerprints, uploadOf } from "./fingerprints.ts";
+import { Siblings } from "./siblings.ts";
 import { Watched } from "./store.ts";
 import { Transfer, type TransferPlan } from "./transfer.ts";
 
@@ -9,14 +10,17 @@ import { Transfer, type TransferPlan } from "./transfer.ts";
 const ACTIVE_MAX = 4;
 const TICK_MS = 500;
 const CHANGED_MS = 50;
-/** Rows of what is done; what was done before that can be found in the listing. */
+/** Rows of what is done; what was done before that is counted, and can be found in the listing. */
 const DONE_KEPT = 50;
 export const FILES_MAX = 20_000;
 
 export class Transfers extends Watched {
   list: Transfer[] = [];
-  /** Called for each file that is at the server. */
-  onStored: (transfer: Transfer) => void = () => undefined;
+  /** Of all that were done, those without a row too. */
+  uploadedCount = 0;
+  thereCount = 0;
+  /** Called when one has ended, was paused or failed. */
+  onEnded: () => void = () => undefined;
   #lastId = 0;
   #timer: number | undefined;
 
@@ -31,12 +35,18 @@ export class Transfers extends Watched {
   add(files: readonly LocalFile[], folder: string, user: string, unfinished: readonly ListedUpload[]): number {
     const taken = files.slice(0, Math.max(0, FILES_MAX - this.list.length));
     const claimed = new Set(this.list.flatMap(({ uploadId }) => uploadId ?? []));
+    const remembered = fingerprints();
+    const siblings = new Siblings(
+      user,
+      folder,
+      taken.map(({ path }) => folder + path),
+    );
     for (const { file, path } of taken) {
       const open = unfinished.filter((upload) => !claimed.has(upload.uploadId) && upload.user === user && upload.size === file.size);
-      const known = matching(file, folder, path, user, open);
+      const known = matching(file, folder, path, user, open, remembered);
       if (known !== undefined) claimed.add(known.uploadId);
       this.#lastId += 1;
-      const plan = { file, name: folder + path, user, ...known };
+      const plan = { file, name: folder + path, user, siblings, ...known };
       this.list.push(new Transfer(this.#lastId, plan, () => this.changed()));
     }
     this.#startNext();
@@ -57,6 +67,8 @@ export class Transfers extends Watched {
 
   clearDone(): void {
     this.list = this.list.filter(({ state }) => state !== "done");
+    this.uploadedCount = 0;
+    this.thereCount = 0;
     this.changed();
   }
 
@@ -88,12 +100,14 @@ export class Transfers extends Watched {
 
   #ended(transfer: Transfer): void {
     if (transfer.state === "done") {
-      this.onStored(transfer);
+      if (transfer.isThere) this.thereCount += 1;
+      else this.uploadedCount += 1;
       const done = this.list.filter(({ state }) => state === "done");
       const surplus = new Set(done.slice(0, Math.max(0, done.length - DONE_KEPT)));
       if (surplus.size > 0) this.list = this.list.filter((other) => !surplus.has(other));
     }
     this.#startNext();
+    this.onEnded();
   }
 
   #tick(): void {
@@ -114,9 +128,10 @@ function matching(
   path: string,
   user: string,
   unfinished: readonly ListedUpload[],
+  remembered: readonly Fingerprint[],
 ): (Pick<TransferPlan, "name" | "isGuess"> & { readonly uploadId: string }) | undefined {
   if (unfinished.length === 0) return undefined;
-  const known = uploadOf(path, user, file);
+  const known = uploadOf(path, user, file, remembered);
   if (known !== undefined && unfinished.some(({ uploadId }) => uploadId === known.uploadId))
     return { uploadId: known.uploadId, name: known.name, isGuess: false };
   const similar = unfinished.find(({ name }) => name === folder + path);

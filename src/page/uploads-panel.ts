@@ -1,15 +1,19 @@
 /** What is on its way, what waits, and what was left unfinished. */
 import type { VNode } from "preact";
+import { useState } from "preact/hooks";
 import { html } from "./html.ts";
 import { Icon, type IconName } from "./icons.ts";
 import type { Page } from "./page.ts";
 import { useWatched } from "./store.ts";
 import type { Transfer, TransferState } from "./transfer.ts";
+import type { Transfers } from "./transfers.ts";
 import type { Unfinished } from "./unfinished.ts";
 import { baseName, bytesText, countText, timeLeftText } from "./words.ts";
 
-/** Rows drawn; the rest is told as a number. */
+/** Rows drawn, and while they are folded: the files below stay in sight. The rest is told as a number. */
 const ROWS_MAX = 60;
+const FOLDED_MAX = 5;
+const FOLDED_DONE_MAX = 3;
 const UNFINISHED_MAX = 20;
 /** What one looks at first. */
 const ORDER: readonly TransferState[] = ["finishing", "sending", "starting", "failed", "paused", "queued", "done", "cancelled"];
@@ -17,15 +21,21 @@ const ORDER: readonly TransferState[] = ["finishing", "sending", "starting", "fa
 export function UploadsPanel({ page }: { readonly page: Page }): VNode | null {
   const { transfers } = page;
   useWatched(transfers);
+  const [isUnfolded, setUnfolded] = useState(false);
   const { list } = transfers;
   if (list.length === 0) return null;
   const byState = Map.groupBy(list, ({ state }) => state);
-  const rows = ORDER.flatMap((state) => byState.get(state) ?? []);
+  const open = ORDER.filter((state) => state !== "done").flatMap((state) => byState.get(state) ?? []);
+  const done = byState.get("done") ?? [];
+  const openShown = open.slice(0, isUnfolded ? ROWS_MAX : FOLDED_MAX);
+  const doneMax = isUnfolded ? done.length : Math.min(FOLDED_DONE_MAX, FOLDED_MAX - openShown.length);
+  const doneShown = done.slice(Math.max(0, done.length - doneMax));
+  const isFolded = openShown.length < open.length || doneShown.length < done.length;
   const canPause = list.some(({ isActive, state }) => isActive || state === "queued");
   const canResume = !canPause && list.some(({ state }) => state === "paused");
   return html`<section class="card uploads" aria-labelledby="uploads-title">
     <header>
-      <h2 id="uploads-title">${headline(list)}</h2>
+      <h2 id="uploads-title">${headline(transfers)}</h2>
       <p class="hint">${summary(list)}</p>
       <div class="buttons">
         ${list.length > 1 && canPause && html`<button type="button" class="quiet" onClick=${() => transfers.pauseAll()}>Pause all</button>`}
@@ -37,9 +47,17 @@ export function UploadsPanel({ page }: { readonly page: Page }): VNode | null {
       </div>
     </header>
     <ul>
-      ${rows.slice(0, ROWS_MAX).map((transfer) => html`<${TransferRow} key=${transfer.id} page=${page} transfer=${transfer} />`)}
+      ${[...openShown, ...doneShown].map((transfer) => html`<${TransferRow} key=${transfer.id} page=${page} transfer=${transfer} />`)}
     </ul>
-    ${rows.length > ROWS_MAX && html`<p class="hint more">and ${countText(rows.length - ROWS_MAX, "more file")}</p>`}
+    ${
+      (isFolded || isUnfolded) &&
+      html`<div class="more">
+        <p class="hint">${restText(open.length - openShown.length, transfers.uploadedCount + transfers.thereCount - doneShown.length)}</p>
+        <button type="button" class="quiet" aria-expanded=${isUnfolded} onClick=${() => setUnfolded(!isUnfolded)}>
+          ${isUnfolded ? "Show fewer" : "Show more"}
+        </button>
+      </div>`
+    }
   </section>`;
 }
 
@@ -48,9 +66,10 @@ function TransferRow({ page, transfer }: { readonly page: Page; readonly transfe
   const percent = file.size === 0 ? (state === "done" ? 100 : 0) : Math.floor((sentBytes / file.size) * 100);
   const isStuck = state === "failed" || (message !== undefined && state !== "done");
   const label = baseName(name);
+  const folder = name.slice(0, name.length - label.length);
   return html`<li class=${`transfer ${state} ${isStuck ? "stuck" : ""}`} data-state=${state}>
     <div class="what">
-      <span class="name" title=${name}><bdi>${label}</bdi></span>
+      <span class="name" title=${name}><bdi>${label}</bdi>${folder !== "" && html` <span class="hint">in <bdi>${folder}</bdi></span>`}</span>
       <span class="said">${said(transfer, percent)}</span>
     </div>
     <div class="buttons">
@@ -84,7 +103,7 @@ export function IconButton(props: { readonly icon: IconName; readonly label: str
 }
 
 function said(transfer: Transfer, percent: number): string {
-  const { state, file, sentBytes, message, isInstant, rate, secondsLeft } = transfer;
+  const { state, file, sentBytes, message, isInstant, isThere, rate, secondsLeft } = transfer;
   const amount = `${bytesText(sentBytes)} of ${bytesText(file.size)}`;
   if (state === "failed") return message ?? "";
   if (message !== undefined) return sentBytes > 0 ? `${message} ${percent} % is there.` : message;
@@ -92,18 +111,28 @@ function said(transfer: Transfer, percent: number): string {
   if (state === "starting") return `${bytesText(file.size)} · starting`;
   if (state === "paused") return `${amount} · paused`;
   if (state === "finishing") return `${bytesText(file.size)} · all sent, the server is checking it`;
-  if (state === "done")
-    return isInstant
-      ? `${bytesText(file.size)} · was there already, nothing had to be sent`
-      : `${bytesText(file.size)} · stored and checked`;
+  if (state === "done" && isThere) return `${bytesText(file.size)} · was there already, nothing was stored again`;
+  if (state === "done" && isInstant) return `${bytesText(file.size)} · was there already, nothing had to be sent`;
+  if (state === "done") return `${bytesText(file.size)} · stored and checked`;
   const speed = rate.bytesPerSecond;
   if (speed === undefined || secondsLeft === undefined) return amount;
   return `${amount} · ${bytesText(speed)}/s · ${timeLeftText(secondsLeft)}`;
 }
 
-function headline(list: readonly Transfer[]): string {
+/** What has no row. */
+function restText(openCount: number, doneCount: number): string {
+  const open = openCount > 0 ? [`${countText(openCount, "more file")} to upload`] : [];
+  const done = doneCount > 0 ? [`${countText(doneCount, "more file")} finished`] : [];
+  return [...open, ...done].join(" · ");
+}
+
+function headline({ list, uploadedCount, thereCount }: Transfers): string {
   const open = list.filter(({ isOver }) => !isOver);
-  if (open.length === 0) return `${countText(list.length, "file")} uploaded`;
+  if (open.length === 0) {
+    const there = thereCount > 0 ? [`${countText(thereCount, "file was", "files were")} there already`] : [];
+    const uploaded = uploadedCount > 0 ? [`${countText(uploadedCount, "file")} uploaded`] : [];
+    return [...uploaded, ...there].join(", ");
+  }
   if (open.every(({ state }) => state === "failed")) return `${countText(open.length, "upload")} could not be finished`;
   if (open.every(({ state }) => state === "paused" || state === "failed")) return `${countText(open.length, "upload")} paused`;
   return `Uploading ${countText(open.length, "file")}`;
@@ -121,7 +150,9 @@ export function UnfinishedPanel({ page }: { readonly page: Page }): VNode | null
   const { unfinished, transfers } = page;
   useWatched(unfinished, transfers);
   const here = new Set(transfers.list.flatMap(({ uploadId }) => uploadId ?? []));
-  const list = unfinished.list.filter(({ uploadId }) => !here.has(uploadId));
+  // A small file does not know its upload's ID before it is stored.
+  const paused = new Set(transfers.list.filter(({ state }) => state === "paused" || state === "failed").map(keyOf));
+  const list = unfinished.list.filter((upload) => !here.has(upload.uploadId) && !paused.has(keyOf(upload)));
   if (list.length === 0) return null;
   return html`<section class="card unfinished" aria-labelledby="unfinished-title">
     <header>
@@ -137,6 +168,8 @@ export function UnfinishedPanel({ page }: { readonly page: Page }): VNode | null
     ${list.length > UNFINISHED_MAX && html`<p class="hint more">and ${countText(list.length - UNFINISHED_MAX, "more")}</p>`}
   </section>`;
 }
+
+const keyOf = ({ user, name }: { readonly user: string; readonly name: string }): string => `${user}/${name}`;
 
 function UnfinishedRow({ page, upload }: { readonly page: Page; readonly upload: Unfinished }): VNode {
   const { name, size = 0, receivedBytes, isWhole } = upload;

@@ -38,6 +38,7 @@ export function baseName(name: string): string {
 /** What an error means and what to do about it, by its code; codes without a line here speak for themselves. */
 const SENTENCES: Readonly<Record<string, string>> = {
   BAD_NAME: "This name cannot be stored: with its folders it may have 255 bytes, no control characters, and no “.” or “..” as a folder.",
+  NAME_TAKEN: "A file of this name is there already. Choose another name, or delete that file first.",
   TOO_LARGE: "The file is larger than this server takes.",
   DISK_FULL: "The server has not enough free space. Free some; what was sent stays there.",
   UPLOAD_CANCELLED: "Somebody cancelled this upload. Try again to start anew.",

@@ -17,6 +17,8 @@ export class ChunkGate implements AsyncDisposable {
   target: string;
   /** Chunks the server has answered for, in order. */
   readonly taken: TakenChunk[] = [];
+  /** The next request of this address is done, and its answer lost. */
+  loses: RegExp | undefined;
   readonly #server = createServer((incoming, answer) => void this.#pass(incoming, answer));
   readonly #sockets = new Set<Socket>();
   readonly #held: (() => void)[] = [];
@@ -84,6 +86,11 @@ export class ChunkGate implements AsyncDisposable {
     answer.once("close", () => outgoing.destroy());
     outgoing.once("response", (response) => {
       if (chunk !== null && response.statusCode === 200) this.taken.push({ uploadId: chunk[1] as string, index: Number(chunk[2]) });
+      if (this.loses?.test(url ?? "") === true) {
+        this.loses = undefined;
+        socket.destroy();
+        return;
+      }
       answer.writeHead(response.statusCode ?? 502, response.rawHeaders);
       response.once("error", () => socket.destroy());
       response.pipe(answer);

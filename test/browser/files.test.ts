@@ -138,6 +138,27 @@ describe("the page's files", { timeout: TEST_MS }, () => {
     await page.getByText("This folder is empty.").waitFor();
   });
 
+  it("keep their names when another file has the new one, and one that was deleted says that an older version is shown now", async () => {
+    await store("names/first.txt", "first");
+    await store("names/twice.txt", "older");
+    const newer = await store("names/twice.txt", "newer one");
+    await using visitor = await visit(browser, `${server.url}/#/default/names/`, { expected: /status of 409/ });
+    const { page } = visitor;
+    await fileRow(page, "first.txt").getByRole("button", { name: "Rename" }).click();
+    await page.getByLabel("New name").fill("names/twice.txt");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText("A file of this name is there already").waitFor();
+    expect(await page.getByLabel("New name").inputValue()).toBe("names/twice.txt");
+    await page.getByRole("button", { name: "Keep the old name" }).click();
+
+    await fileRow(page, "twice.txt").getByText("9 bytes").waitFor();
+    await fileRow(page, "twice.txt").getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await page.getByText("An older version of this name is shown now.").waitFor();
+    await fileRow(page, "twice.txt").getByText("5 bytes").waitFor();
+    expect((await fetch(newer.url)).status).toBe(404);
+  });
+
   it("open in the page by what they are, and what it cannot show is offered for download", async () => {
     await run("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "sine=440:d=6", join(folder, "tone.wav")]);
     await run("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x200", "-frames:v", "1", join(folder, "still.png")]);

@@ -1,7 +1,8 @@
 /** The page uploads: through a server that is killed, over a reload, paused, cancelled, whole folders, and nothing where nothing is new. */
 import { mkdir, writeFile } from "node:fs/promises";
+import { request } from "node:http";
 import { join } from "node:path";
-import type { Browser } from "playwright-core";
+import type { Browser, Route } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -146,6 +147,116 @@ describe("an upload on the page", { timeout: TEST_MS }, () => {
     await fileRow(page, "empty.bin").getByText("0 bytes").waitFor();
     await page.getByRole("navigation").getByRole("link", { name: "Holiday 100%" }).click();
     await fileRow(page, "notes.txt").waitFor();
+  });
+
+  it("takes what is dropped before the server has said who one is", async () => {
+    await using visitor = await visit(browser, server.url);
+    const { page } = visitor;
+    const answer = Promise.withResolvers<void>();
+    await page.route("**/api/v1/session", async (route) => {
+      await answer.promise;
+      await route.continue();
+    });
+    await page.reload();
+    const path = join(folder, "early.txt");
+    await writeFile(path, "first\n");
+    await drop(page, path);
+    answer.resolve();
+    await uploadRow(page, "early.txt").getByText("stored and checked").waitFor();
+  });
+
+  it("of a folder that is there already stores nothing again, and of what changed in it a new version", async () => {
+    await using visitor = await visit(browser, server.url);
+    const { page } = visitor;
+    const trip = join(folder, "Trip");
+    await mkdir(join(trip, "day 1"), { recursive: true });
+    await writeFile(join(trip, "notes.txt"), "packed?\n");
+    await writeFile(join(trip, "day 1", "same.txt"), "sand\n");
+    await writeFile(join(trip, "day 1", "large.bin"), someBytes(17 * 1024 * 1024, 15));
+    await drop(page, trip);
+    await page.getByText("3 files uploaded").waitFor();
+    await uploadRow(page, "same.txt").getByText("in Trip/day 1/").waitFor();
+    await page.getByRole("button", { name: "Clear finished" }).click();
+    await drop(page, trip);
+    await page.getByText("3 files were there already").waitFor();
+    expect(await uploadRow(page, "large.bin").locator(".said").textContent()).toContain("was there already, nothing was stored again");
+    // As long as before: only its bytes tell.
+    await writeFile(join(trip, "notes.txt"), "packed!\n");
+    await page.getByRole("button", { name: "Clear finished" }).click();
+    await drop(page, trip);
+    await page.getByText("1 file uploaded, 2 files were there already").waitFor();
+    const { files } = (await told(`${server.url}/api/v1/files?prefix=Trip/`)) as { files: { name: string }[] };
+    expect(files.map(({ name }) => name).sort()).toEqual([
+      "Trip/day 1/large.bin",
+      "Trip/day 1/same.txt",
+      "Trip/notes.txt",
+      "Trip/notes.txt",
+    ]);
+    const left = (await told(`${server.url}/api/v1/uploads?state=receiving`)) as { uploads: { name: string }[] };
+    expect(left.uploads.filter(({ name }) => name.startsWith("Trip/"))).toEqual([]);
+  });
+
+  it("of many files counts all, keeps the list below in sight, and shows more rows when asked", async () => {
+    await using visitor = await visit(browser, server.url);
+    const { page } = visitor;
+    const many = join(folder, "many");
+    await mkdir(many);
+    await Promise.all(Array.from({ length: 60 }, (_, index) => writeFile(join(many, `${index}.txt`), `number ${index}`)));
+    await drop(page, many);
+    await page.getByText("60 files uploaded").waitFor();
+    await page.getByText("57 more files finished").waitFor();
+    const box = await fileRow(page, "many").boundingBox();
+    expect(box?.y).toBeLessThan(760);
+    await page.getByRole("button", { name: "Show more" }).click();
+    expect(await page.locator(".uploads li.transfer").count()).toBe(50);
+    await page.getByRole("button", { name: "Clear finished" }).click();
+    await drop(page, many);
+    await page.getByText("60 files were there already").waitFor();
+  });
+
+  it("of a small file is one request, and one file also when its answer is lost", async () => {
+    await using gate = await ChunkGate.before(server.url);
+    await using visitor = await visit(browser, gate.url, { expected: AWAY });
+    const { page } = visitor;
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(request.method()));
+    gate.loses = /^\/api\/v1\/files\?name=/;
+    const path = join(folder, "small ü.txt");
+    await writeFile(path, "small\n");
+    await choose(page, path);
+    await uploadRow(page, "small ü.txt").getByText("stored and checked").waitFor();
+    expect(gate.loses).toBe(undefined);
+    expect(new Set(asked)).toEqual(new Set(["GET", "POST"]));
+    expect(gate.taken).toEqual([]);
+    const { files } = (await told(`${server.url}/api/v1/files?prefix=small`)) as { files: { contentType: string }[] };
+    expect(files.map(({ contentType }) => contentType)).toEqual(["text/plain; charset=utf-8"]);
+  });
+
+  it("of a small file that is cancelled before its answer leaves nothing", async () => {
+    await using visitor = await visit(browser, server.url, { expected: /ERR_FAILED/ });
+    const { page } = visitor;
+    const open = async (): Promise<number> => {
+      const { uploads } = (await told(`${server.url}/api/v1/uploads?state=receiving`)) as { uploads: { name: string }[] };
+      return uploads.filter(({ name }) => name === "never.txt").length;
+    };
+    const held = Promise.withResolvers<Route>();
+    await page.route("**/api/v1/files?name=*", (route) => held.resolve(route));
+    const path = join(folder, "never.txt");
+    await writeFile(path, "never\n");
+    await choose(page, path);
+    const route = await held.promise;
+    // The server gets half of it, and then the connection breaks.
+    const { "idempotency-key": key = "", "content-digest": digest = "" } = await route.request().allHeaders();
+    const headers = { "idempotency-key": key, "content-digest": digest, "content-length": "6" };
+    const half = request(route.request().url(), { method: "POST", headers }).on("error", () => undefined);
+    half.write("nev");
+    await soon(open).toBe(1);
+    half.destroy();
+    await page.getByRole("button", { name: "Cancel never.txt" }).click();
+    await soon(() => uploadRow(page, "never.txt").count()).toBe(0);
+    await soon(open).toBe(0);
+    expect((await told(`${server.url}/api/v1/files?prefix=never`))["files"]).toEqual([]);
+    await route.abort().catch(() => undefined);
   });
 
   it("of content the server has ends early: the digest says so while chunks are still waiting", async () => {

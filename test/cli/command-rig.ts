@@ -73,7 +73,7 @@ export async function commandRig() {
             out += text;
           },
           outBytes: async (bytes) => {
-            out += Buffer.from(bytes).toString("latin1");
+            out += Buffer.from(bytes).toString();
           },
           err: (text) => {
             err += text;

@@ -88,6 +88,11 @@ describe("a script", () => {
     await run(path, [...argv, rig.path("script")]);
   });
 
+  it("is for the name troupe, which help says how to make", async () => {
+    await using rig = await commandRig();
+    expect((await rig.run(["completion", "--help"])).out).toContain('troupe() { npx troupe "$@"; }');
+  });
+
   it("is for one of three shells", async () => {
     await using rig = await commandRig();
     expect(await rig.run(["completion", "tcsh"])).toMatchObject({ code: 2, err: expect.stringContaining("bash, zsh, fish") });

@@ -47,14 +47,20 @@ describe("link", () => {
     expect(JSON.parse((await rig.run(["link", ID, "--json"])).out)).toEqual({ fileId: ID, url: LINK, expires: expect.any(String) });
   });
 
-  it("of a name that no file or several have names what there is", async () => {
+  it("of a name that no file has says so", async () => {
     await using rig = await playRig();
     expect(await rig.run(["link", "films"])).toMatchObject({ code: 3, err: expect.stringContaining('No file has the name "films"') });
-    rig.gateway.add(fileIdNumber(2), "films/a.mkv", Buffer.alloc(1));
-    const said = await rig.run(["link", "films/a.mkv"]);
-    expect(said).toMatchObject({ code: 2, out: "" });
-    expect(said.err).toContain("2 files have the name");
-    expect(said.err).toContain(fileIdNumber(2));
+  });
+
+  it("refuses more than a year in words, and asks nobody", async () => {
+    await using rig = await playRig();
+    expect(await rig.run(["link", ID, "--expires", "9999d"])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("It is 366d at most."),
+    });
+    expect(rig.gateway.seen).toEqual([]);
+    expect((await rig.run(["link", ID, "--expires", "366d"])).code).toBe(0);
+    expect((await rig.run(["link", "--help"])).out).toContain("at most 366d");
   });
 
   it("needs a gateway, and says so", async () => {
@@ -64,11 +70,52 @@ describe("link", () => {
   });
 });
 
+describe("a name", () => {
+  const NEWEST = fileIdNumber(3);
+  const words = (line: string) => line.split(" ");
+
+  it.each([
+    ["link films/a.mkv", `${MemoryGateway.url}/files/${NEWEST}?signature=s\n`],
+    ["size films/a.mkv", "3\n"],
+    ["download films/a.mkv -o -", "two"],
+  ])("that several files have is that of the newest, and that is said: %s", async (line, out) => {
+    await using rig = await playRig();
+    rig.gateway.add(fileIdNumber(2), "films/a.mkv", Buffer.from("1"));
+    rig.gateway.add(NEWEST, "films/a.mkv", Buffer.from("two"));
+    rig.gateway.add(fileIdNumber(4), "films/a.mkv.part", Buffer.alloc(9));
+    const said = await rig.run(words(line));
+    expect(said).toEqual({
+      code: 0,
+      out,
+      err: `3 files have the name "films/a.mkv"; this is the newest, ${NEWEST} (2026-01-31 12:34).\n`,
+    });
+    // A program reads there what went wrong.
+    expect((await rig.run([...words(line), "--json"])).err).toBe("");
+  });
+
+  it("that files of several users have is none of them before somebody says which", async () => {
+    await using rig = await playRig();
+    rig.gateway.add(NEWEST, "films/a.mkv", Buffer.alloc(1), "anna");
+    expect(await rig.run(["play", "films/a.mkv"])).toEqual({
+      code: 2,
+      out: "",
+      err: `troupe: 2 users have a file of the name "films/a.mkv"; give the ID of one, newest first: ${NEWEST} (anna, 2026-01-31 12:34), ${ID} (default, 2026-01-31 12:34).\n`,
+    });
+  });
+
+  it.each(["delete films/a.mkv", "delete films/a.mkv --json"])("is not enough to delete: %s", async (line) => {
+    await using rig = await playRig();
+    expect((await rig.run(words(line))).code).toBe(2);
+    expect(rig.gateway.seen).toEqual([]);
+    expect((await rig.run(["delete", "--help"])).out).toContain("never by its name");
+  });
+});
+
 describe("play", () => {
   it.each([
-    [["ffplay", "vlc", "mpv"], "linux", ["/bin/mpv", LINK]],
+    [["ffplay", "vlc", "mpv"], "linux", ["/bin/mpv", "--", LINK]],
     [["ffplay", "vlc"], "linux", ["/bin/vlc", "--play-and-exit", LINK]],
-    [["ffplay", "open"], "linux", ["/bin/ffplay", "-autoexit", LINK]],
+    [["ffplay", "open"], "linux", ["/bin/ffplay", "-autoexit", "--", LINK]],
     [["open", "iina"], "darwin", ["/bin/iina", LINK]],
     [["open"], "darwin", ["/bin/open", LINK]],
   ])("of %j on %s takes the first, with a signed link and no token", async (programs, platform, command) => {

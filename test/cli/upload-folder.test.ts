@@ -2,6 +2,7 @@
 import { appendFile, mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { describe, expect, it } from "vitest";
+import { TroupeError } from "../../src/core/errors.ts";
 import { CHUNK_BYTES_MIN, CLIENT_FILES_MAX } from "../../src/core/limits.ts";
 import { problem } from "../client/memory-gateway.ts";
 import { diskFailed, FaultyDisk } from "../support/faulty-disk.ts";
@@ -171,6 +172,30 @@ describe("a folder", () => {
     await rig.run(["upload", "photos"], { isTerminal: true });
     expect(rig.bars).toMatchObject([{ label: "2 files", totalBytes: 4_000, stopped: true }]);
     expect(rig.bars[0]?.updates.at(-1)?.doneBytes).toBe(4_000);
+  });
+
+  it("stopped by Ctrl-C leaves the bar where it is, and counts what was under way as stopped and not as failed", async () => {
+    await using rig = await folderRig(Object.fromEntries(["a", "b"].map((name) => [`photos/${name}`, name.repeat(4 * CHUNK)])));
+    const controller = new AbortController();
+    rig.gateway.before = async (seen, { body }) => {
+      if (!seen.endsWith("u2/chunks/2")) return undefined;
+      // It breaks off when the whole body has left and no answer has come.
+      for await (const _ of body as AsyncIterable<Uint8Array>);
+      controller.abort();
+      throw new TroupeError("CANCELLED");
+    };
+    const argv = ["upload", "photos", "--chunk", "64KiB", "--parallel", "1"];
+    const said = await rig.run(argv, { isTerminal: true, signal: controller.signal });
+    expect(said).toMatchObject({ code: 1, out: expect.stringMatching(/^.*photos\/a\n$/) });
+    expect(said.err).toMatch(
+      /^Stopped\. The same command again goes on where this one ended\.\n1 file uploaded, 448 KiB sent in \d+s; 1 stopped\.\n$/,
+    );
+    const shown = rig.bars[0]?.updates.map(({ doneBytes }) => doneBytes) ?? [];
+    expect(shown.at(-1)).toBe(7 * CHUNK);
+    expect(shown).toEqual(shown.toSorted((one, other) => one - other));
+    rig.gateway.before = () => undefined;
+    const again = await rig.run([...argv, "--json"], { signal: AbortSignal.abort() });
+    expect(again.err).toContain('"failed":0,"stopped":1,');
   });
 
   it("is one object a file with --json, and the rest on stderr", async () => {

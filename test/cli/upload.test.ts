@@ -1,4 +1,5 @@
 /** `troupe upload` of single files, as somebody at a shell sees it: stdout, stderr, exit code, and what the server saw. */
+import { writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { TroupeError } from "../../src/core/errors.ts";
 import { CHUNK_BYTES_MIN } from "../../src/core/limits.ts";
@@ -56,6 +57,60 @@ describe("upload", () => {
       out: "",
       err: expect.stringContaining("BLAKE3 differs"),
     });
+  });
+
+  it("run again after it had finished says that the file is there, and prints its URL", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 100_000);
+    await rig.run(["upload", "a.bin"]);
+    rig.gateway.seen.length = 0;
+    expect(await rig.run(["upload", "a.bin"])).toEqual({
+      code: 0,
+      out: urlOf(1, "a.bin"),
+      err: "a.bin: already there, nothing was sent; --fresh sends it as a new file.\n",
+    });
+    expect(await rig.run(["upload", "a.bin", "--dry-run"])).toMatchObject({
+      out: expect.stringMatching(/^there .*a\.bin\n$/),
+      err: expect.stringContaining("0 files would be, 0 B; 1 already there."),
+    });
+    expect(JSON.parse((await rig.run(["upload", "a.bin", "--json"])).out)).toMatchObject({ fileId: ID, there: true });
+    expect(rig.gateway.seen).toEqual(Array(3).fill("GET /api/v1/files"));
+    // Of that name and no other, of those labels, and not all whose names begin like it.
+    expect(new URL(rig.gateway.requests.at(-1)?.url ?? "").search).toBe("?app=default&user=default&prefix=a.bin&limit=1000");
+  });
+
+  it("sends a file again that has another name, size or content there, or with --fresh", async () => {
+    await using rig = await commandRig();
+    const { path } = await rig.file("a.bin", 100_000);
+    await rig.run(["upload", "a.bin"]);
+    expect(await rig.run(["upload", "a.bin", "--fresh", "--dry-run"])).toMatchObject({ out: expect.stringMatching(/^new /) });
+    expect((await rig.run(["upload", "a.bin", "--fresh"])).out).toBe(urlOf(2, "a.bin"));
+    expect((await rig.run(["upload", "a.bin", "--name", "a.bi"])).out).toBe(urlOf(3, "a.bi"));
+    await writeFile(path, Buffer.alloc(100_000));
+    expect((await rig.run(["upload", "a.bin"])).out).toBe(urlOf(4, "a.bin"));
+    // The newest decides: what an older version had is new again.
+    await rig.file("a.bin", 100_000);
+    expect((await rig.run(["upload", "a.bin"])).out).toBe(urlOf(5, "a.bin"));
+    await writeFile(path, "short");
+    expect((await rig.run(["upload", "a.bin"])).out).toBe(urlOf(6, "a.bin"));
+  });
+
+  it("waits out a server that cannot say at the moment what it has", async () => {
+    await using rig = await commandRig();
+    await rig.file("a.bin", 10);
+    let failures = 2;
+    rig.gateway.before = (seen) => (seen === "GET /api/v1/files" && failures-- > 0 ? problem(503, "BUSY") : undefined);
+    expect(await rig.run(["upload", "a.bin"])).toMatchObject({ code: 0, out: urlOf(1, "a.bin") });
+  });
+
+  it("of one file that is not there is one line, without a sum", async () => {
+    await using rig = await commandRig();
+    expect(await rig.run(["upload", "nothing"])).toEqual({
+      code: 1,
+      out: "",
+      err: `troupe: There is no file ${rig.path("nothing")}.\n`,
+    });
+    expect((await rig.run(["upload", "nothing", "--json"])).err.trim().split("\n")).toHaveLength(1);
   });
 
   it("draws a bar on a terminal, and stops it at the end", async () => {
@@ -153,7 +208,7 @@ describe("upload", () => {
     rig.gateway.before = (_, { body }) => (String(body).includes("b.bin") ? problem(413, "TOO_LARGE") : undefined);
     expect(await rig.run(["upload", "a.bin", "b.bin", "c d.bin"])).toEqual({
       code: 1,
-      out: urlOf(1, "a.bin") + urlOf(2, "c d.bin"),
+      out: urlOf(1, "a.bin") + urlOf(2, "c%20d.bin"),
       err: expect.stringMatching(/^troupe: b\.bin: TOO_LARGE as told\.\n2 files uploaded, 20 B sent in \d+s; 1 failed\.\n$/),
     });
   });
@@ -170,7 +225,7 @@ describe("upload", () => {
     const stopped = await rig.run(["upload", ...names], { signal: controller.signal });
     expect(stopped.code).toBe(1);
     expect(stopped.err).toMatch(
-      /^Stopped\. Not all files were begun\. The same command again goes on where this one ended\.\n\d+ files? uploaded, .*failed\.\n$/,
+      /^Stopped\. Not all files were begun\. The same command again goes on where this one ended\.\n\d+ files? uploaded, .*stopped\.\n$/,
     );
     expect(rig.gateway.count(/^POST .*uploads$/)).toBeLessThan(20);
   });
@@ -212,7 +267,7 @@ describe("upload", () => {
   it("says how large a file is for which there is no room", async () => {
     await using rig = await commandRig();
     await rig.file("a.bin", 2048);
-    rig.gateway.before = () => problem(507, "DISK_FULL");
+    rig.gateway.before = (seen) => (seen.startsWith("POST") ? problem(507, "DISK_FULL") : undefined);
     expect((await rig.run(["upload", "a.bin"])).err).toContain("no room for a.bin, which has 2.00 KiB.");
   });
 

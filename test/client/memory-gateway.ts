@@ -3,7 +3,7 @@
  * break things. `before` may answer or throw in the gateway's stead; `after` may lose an answer whose effect has happened.
  */
 import { TroupeError } from "../../src/core/errors.ts";
-import { CHUNK_BYTES_DEFAULT } from "../../src/core/limits.ts";
+import { CHUNK_BYTES_DEFAULT, PAGE_ITEMS_DEFAULT } from "../../src/core/limits.ts";
 import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../../src/core/ports/http-exchange.ts";
 import { streamHash } from "../../src/store/stream-hash.ts";
 
@@ -19,6 +19,7 @@ interface Upload {
 
 interface StoredBytes {
   readonly name: string;
+  readonly user: string;
   bytes: Buffer;
 }
 
@@ -69,8 +70,8 @@ export class MemoryGateway implements HttpClient {
     return this.seen.filter((seen) => pattern.test(seen)).length;
   }
 
-  add(fileId: string, name: string, bytes: Buffer): void {
-    this.files.set(fileId, { name, bytes });
+  add(fileId: string, name: string, bytes: Buffer, user = "default"): void {
+    this.files.set(fileId, { name, user, bytes });
   }
 
   async #answer(request: HttpClientRequest, url: URL): Promise<HttpClientResponse> {
@@ -83,7 +84,7 @@ export class MemoryGateway implements HttpClient {
         groups: [{ group: "group001", nodeCount: 2, activeCount: 1, freeBytes: 5 * 2 ** 30, totalBytes: 2 ** 40 }],
         nodes: [NODE],
       });
-    if (kind === "files") return this.#file(request.method, id, url.searchParams.get("prefix") ?? "");
+    if (kind === "files") return this.#file(request.method, id, url.searchParams);
     if (kind !== "uploads") return problem(404, "NOT_FOUND");
     if (request.method === "POST" && id === "") return this.#create(JSON.parse((await readAll(request.body)).toString()));
     if (id === "")
@@ -178,23 +179,29 @@ export class MemoryGateway implements HttpClient {
   }
 
   #record(fileId: string) {
-    const { name, bytes } = this.files.get(fileId) as StoredBytes;
+    const { name, user, bytes } = this.files.get(fileId) as StoredBytes;
     const hash = streamHash("blake3");
     hash.update(bytes);
     return {
       fileId,
       name,
+      user,
       size: bytes.length,
       digest: { blake3: hash.digestHex() },
       copies: 1,
       created: CREATED,
-      url: `${MemoryGateway.url}/files/${fileId}/${name}`,
+      url: `${MemoryGateway.url}/files/${fileId}/${name.split("/").map(encodeURIComponent).join("/")}`,
     };
   }
 
-  #file(method: string, fileId: string, prefix: string): HttpClientResponse {
-    if (fileId === "")
-      return json(200, { files: [...this.files.keys()].map((id) => this.#record(id)).filter(({ name }) => name.startsWith(prefix)) });
+  #file(method: string, fileId: string, query: URLSearchParams): HttpClientResponse {
+    if (fileId === "") {
+      // The newest come first.
+      const found = [...this.files].reverse().flatMap(([id, { name }]) => (name.startsWith(query.get("prefix") ?? "") ? [id] : []));
+      const end = Number(query.get("cursor") ?? 0) + Number(query.get("limit") ?? PAGE_ITEMS_DEFAULT);
+      const files = found.slice(Number(query.get("cursor") ?? 0), end).map((id) => this.#record(id));
+      return json(200, { files, ...(end < found.length ? { cursor: String(end) } : {}) });
+    }
     if (!this.files.has(fileId)) return problem(404, "FILE_NOT_FOUND");
     if (method === "POST") return json(200, { url: `${MemoryGateway.url}/files/${fileId}?signature=s`, expires: CREATED });
     if (method !== "DELETE") return json(200, this.#record(fileId));

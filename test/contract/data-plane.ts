@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type ErrorCode, TroupeError } from "../../src/core/errors.ts";
-import { READ_TOKEN_MS, WRITE_TOKEN_MS } from "../../src/core/limits.ts";
+import { GATEWAY_SILENCE_MS_MAX, READ_TOKEN_MS, SIGN_OF_LIFE_MS, WRITE_TOKEN_MS } from "../../src/core/limits.ts";
 import type { BlobRange, ChunkBody, DataAccess, DataPlane } from "../../src/core/ports/data-plane.ts";
 import { TokenMint } from "../../src/data-plane/token.ts";
 import { MemoryNode } from "../data-plane/memory-node.ts";
@@ -19,6 +19,8 @@ export interface DataPlaneHarness {
   access(token: string): DataAccess;
   /** The node's process goes away without a word, and so much time passes that it is noticed. */
   killNode(): Promise<void>;
+  /** Resolves when everything that the plane has sent is at the node; absent: that takes no more than turns of the event loop. */
+  delivered?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -246,6 +248,39 @@ export function describeDataPlane(
       expect(await codeOf(harness.plane.storeChunk(writeAccess(), { ...chunkOf(Buffer.alloc(0)), bytes, lengthBytes: 500_000 }))).toBe(
         "CANCELLED",
       );
+      await until(() => stage.node.failures.length === 1 && stage.node.openCount === 0);
+      expect(stage.node.chunks.size).toBe(0);
+    });
+
+    it("I9: waits for the end of a body that is checked for as long as it is withheld, and then stores it", async () => {
+      const bytes = someBytes(300_000, 8);
+      const released = Promise.withResolvers<void>();
+      const withheld = (async function* () {
+        yield* piecesOf(bytes.subarray(0, 299_999), 50_000);
+        await released.promise;
+        yield bytes.subarray(299_999);
+      })();
+      const chunk = { ...chunkOf(bytes, { index: 6 }), bytes: withheld, fromBytes: 0, isAtomic: true };
+      const storing = harness.plane.storeChunk(writeAccess(), chunk);
+      storing.catch(() => undefined);
+      await until(() => stage.node.takenBytes === bytes.length - 1);
+      for (let waitedMs = 0; waitedMs <= 4 * GATEWAY_SILENCE_MS_MAX; waitedMs += SIGN_OF_LIFE_MS) {
+        await stage.clock.advance(SIGN_OF_LIFE_MS);
+        await harness.delivered?.();
+      }
+      expect(stage.node.chunks.size).toBe(0);
+      released.resolve();
+      expect(await storing).toMatchObject({ index: 6, lengthBytes: bytes.length, isNew: true });
+      expect(stage.node.chunks.get("upload1/6")?.equals(bytes)).toBe(true);
+    });
+
+    it("F18: counts nothing of a body that is checked and fails at its end", async () => {
+      const bytes = (async function* () {
+        yield someBytes(299_999);
+        throw new TroupeError("DIGEST_MISMATCH");
+      })();
+      const chunk = { ...chunkOf(Buffer.alloc(0)), bytes, lengthBytes: undefined, fromBytes: 0, isAtomic: true };
+      expect(await codeOf(harness.plane.storeChunk(writeAccess(), chunk))).toBe("DIGEST_MISMATCH");
       await until(() => stage.node.failures.length === 1 && stage.node.openCount === 0);
       expect(stage.node.chunks.size).toBe(0);
     });

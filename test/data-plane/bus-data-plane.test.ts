@@ -9,6 +9,7 @@ import {
   FRAME_BYTES_MAX,
   FRAME_CREDIT_MS_MAX,
   FRAME_WINDOW_MAX,
+  GATEWAY_SILENCE_MS_MAX,
   TRANSFERS_PER_NODE_MAX,
   TRANSFERS_PER_OWNER_MAX,
 } from "../../src/core/limits.ts";
@@ -16,6 +17,7 @@ import { SILENT_LOG } from "../../src/core/log.ts";
 import type { Bus } from "../../src/core/ports/bus.ts";
 import { BusDataPlane } from "../../src/data-plane/bus-data-plane.ts";
 import { serveBytesOnBus } from "../../src/data-plane/bytes-on-bus.ts";
+import { decodeFrame, encodeFrame, type Frame } from "../../src/data-plane/frame.ts";
 import { TokenMint } from "../../src/data-plane/token.ts";
 import { SystemClock } from "../../src/store/system-clock.ts";
 import { chunkOf, codeOf, collectUntilError, describeDataPlane, failureOf, stillFor, until } from "../contract/data-plane.ts";
@@ -65,6 +67,10 @@ describeDataPlane("bus (NATS)", async ({ node, tokens, clock }) => {
     killNode: async () => {
       await nodeBus.disconnect();
       await clock.advance(DATA_SILENCE_MS_MAX);
+    },
+    delivered: async () => {
+      await bus.flush();
+      await nodeBus.flush();
     },
     close: async () => {
       await served.stop();
@@ -234,6 +240,30 @@ describe("bytes over the bus", () => {
     gate.resolve();
     await storing;
     await stream[Symbol.asyncIterator]().return?.();
+  });
+
+  it("F18: a node lets a gateway go that hangs while the end of a body is withheld", async () => {
+    await using there = await stage();
+    const transfer = { transferId: "t1", token: there.writing.token, inbox: there.bus.inbox() };
+    const asked = { ...transfer, uploadId: "upload1", index: 0, fromBytes: 0, isAtomic: true, digests: [] };
+    const failed = Promise.withResolvers<string>();
+    there.bus.subscribe(transfer.inbox, ({ payload }) => {
+      const frame = decodeFrame(payload);
+      if (frame.kind === "failure") failed.resolve(frame.error.code);
+    });
+    await client(there.bus, bytesOnBus, { nodeId: "node1" }).write(asked);
+    const send = (frame: Frame) => there.bus.publish("troupe.v1.bytes.node1.frames.t1", encodeFrame(frame));
+    send({ kind: "bytes", number: 0, bytes: someBytes(1_000) });
+    await until(() => there.node.takenBytes === 1_000);
+    await there.clock.advance(GATEWAY_SILENCE_MS_MAX - 1);
+    // It was there a moment ago.
+    send({ kind: "waiting" });
+    await there.clock.advance(GATEWAY_SILENCE_MS_MAX - 1);
+    expect(there.node.openCount).toBe(1);
+    await there.clock.advance(1);
+    expect(await failed.promise).toBe("DEADLINE_EXCEEDED");
+    await until(() => there.node.openCount === 0);
+    expect(there.node.chunks.size).toBe(0);
   });
 
   it("a range that its node ends early is broken off", async () => {

@@ -17,6 +17,7 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ kind: fc.constant("bytes" as const), number, bytes: body }),
   fc.record({ kind: fc.constant("end" as const), count: number, outcome }),
   fc.record({ kind: fc.constant("credit" as const), upTo: number }),
+  fc.record({ kind: fc.constant("waiting" as const) }),
 );
 
 const codeOf = (work: () => unknown): string => {

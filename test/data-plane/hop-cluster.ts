@@ -13,7 +13,7 @@ import { makeDurableDirectory } from "../../src/core/durable.ts";
 import { EXCHANGES_PER_NODE_MAX, FILE_BYTES_MAX_DEFAULT } from "../../src/core/limits.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import type { HttpHandler } from "../../src/core/ports/http-exchange.ts";
-import { createDataServer } from "../../src/data-plane/data-server.ts";
+import { createDataServer, SLOWEST_GATEWAY } from "../../src/data-plane/data-server.ts";
 import { NodeRangeClient } from "../../src/data-plane/node-range-client.ts";
 import { TokenMint } from "../../src/data-plane/token.ts";
 import { NodeHttpServer } from "../../src/gateway/node-http.ts";
@@ -70,7 +70,8 @@ export async function startHopCluster(root: string): Promise<HopCluster> {
     const tokens = new TokenMint(clock, random);
     const directory = await openDataDirectory({ disk, clock, random }, join(root, "node"), undefined);
     let dataServer: HttpHandler = async () => ({ status: 503, headers: {}, close: true });
-    const listener = await httpServer.listen({ host: "127.0.0.1", port: 0 }, (request) => dataServer(request));
+    const forGateways = new NodeHttpServer({ clock, log }, { slowestBody: SLOWEST_GATEWAY });
+    const listener = await forGateways.listen({ host: "127.0.0.1", port: 0 }, (request) => dataServer(request));
     const played = await playStorage(
       { ...stage, nodeId: directory.nodeId, undo: nodeUndo, connect: async () => bus },
       {

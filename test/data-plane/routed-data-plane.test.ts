@@ -62,6 +62,10 @@ describeDataPlane("routed, to a node that cannot be connected to", async ({ node
       await nodeBus.disconnect();
       await clock.advance(DATA_SILENCE_MS_MAX);
     },
+    delivered: async () => {
+      await bus.flush();
+      await nodeBus.flush();
+    },
     close: async () => {
       await served.stop();
       await http.close();

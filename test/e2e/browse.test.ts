@@ -107,7 +107,16 @@ describe("/browse/ with tokens on", () => {
   }, 60_000);
 
   it("is walked by wget -r, which stays inside it", async () => {
-    const wget = ["--quiet", "--recursive", "--level=inf", "--no-parent", "--no-host-directories", "--cut-dirs=2", "--reject-regex", "[?]"];
+    const wget = [
+      "--no-verbose",
+      "--recursive",
+      "--level=inf",
+      "--no-parent",
+      "--no-host-directories",
+      "--cut-dirs=2",
+      "--reject-regex",
+      "[?]",
+    ];
     const who = ["--user", "ann", "--password", "s3cret-of-ann", "--auth-no-challenge"];
     await run("wget", [...wget, ...who, "--directory-prefix", inFolder("wget"), `${server.url}/browse/tree/`]);
     const found = await contents(inFolder("wget"));

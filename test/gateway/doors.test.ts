@@ -309,6 +309,52 @@ test("I23: a secret makes one key for links and another for cookies, and others 
   expect(new Set(keys).size).toBe(4);
 });
 
+describe("what pages elsewhere may include", () => {
+  const policyOf = async (rig: Rig, target: string, headers: Record<string, string> = {}) =>
+    (await rig.ask("GET", target, { headers })).fields["cross-origin-resource-policy"];
+
+  test("is nothing of an open server's: neither files nor listings nor answers, refusals included, whatever is added to the address", async () => {
+    await using rig = await Rig.start();
+    const { fileId } = rig.addFile(new Uint8Array(5), { owner: "local", name: "a.png" });
+    const targets = [`/files/${fileId}/a.png`, `/files/${fileId}?signature=x&expires=9`, "/browse/", "/browse/default/a.png"];
+    for (const target of [...targets, "/api/v1/files", "/files/none", "/nothing", "/"])
+      expect([target, await policyOf(rig, target)]).toEqual([target, "same-origin"]);
+    expect(await policyOf(rig, targets[0] as string, { range: "bytes=0-0" })).toBe("same-origin");
+  });
+
+  test("is what a signed link opens, and not that file by a token or cookie, nor by a link that was changed", async () => {
+    await using rig = await start();
+    const { fileId } = rig.addFile(new Uint8Array(5), { owner: "ann", name: "a.png" });
+    const link = await rig.ask("POST", `/api/v1/files/${fileId}/link`, { headers: bearer("anns-secret") });
+    const { pathname, search } = new URL(String(link.json["url"]));
+    expect(await policyOf(rig, pathname + search)).toBe("cross-origin");
+    expect(await policyOf(rig, pathname, bearer("anns-secret"))).toBe("same-origin");
+    expect(await policyOf(rig, pathname, { cookie: (await signIn(rig)).cookie })).toBe("same-origin");
+    expect(await policyOf(rig, `${pathname}${search}x`, bearer("anns-secret"))).toBe("same-origin");
+  });
+
+  test("is what everybody may read with --public-read, and nothing else", async () => {
+    await using rig = await start({ publicRead: true });
+    const { fileId } = rig.addFile(new Uint8Array(5), { owner: "ann", name: "a.png" });
+    for (const target of [`/files/${fileId}`, "/browse/", "/browse/default/a.png"])
+      expect([target, await policyOf(rig, target)]).toEqual([target, "cross-origin"]);
+    expect(await policyOf(rig, "/api/v1/files", bearer("anns-secret"))).toBe("same-origin");
+  });
+
+  test("is everything for an origin that --cors-origin names, and for all when it is *", async () => {
+    const origin = "https://player.example";
+    await using rig = await Rig.start({ corsOrigins: [origin] });
+    const { fileId } = rig.addFile(new Uint8Array(5), { owner: "local" });
+    expect([await policyOf(rig, `/files/${fileId}`, { origin }), await policyOf(rig, `/files/${fileId}`)]).toEqual([
+      "cross-origin",
+      "same-origin",
+    ]);
+    await using open = await Rig.start({ corsOrigins: ["*"] });
+    // A picture is asked for without an Origin.
+    expect(await policyOf(open, "/browse/")).toBe("cross-origin");
+  });
+});
+
 describe("with --public-read", () => {
   test("everybody reads every file, by its address, and nothing else", async () => {
     await using rig = await start({ publicRead: true });

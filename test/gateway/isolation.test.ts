@@ -220,14 +220,17 @@ function formOf(node: object): string {
   return words.filter((word) => !/^(Identifier|Column|Table|Selection|Reference|SchemableIdentifier|Operator)Node$/.test(word)).join(" ");
 }
 
-/** Notes the form of each statement, without its values. */
+/** Notes the form of each statement, without its values, and how many rows came of it: each takes time to be read. */
 function watchedDatabase(database: Database<CatalogTables>, steps: string[]): Database<CatalogTables> {
   const plugin: KyselyPlugin = {
     transformQuery: ({ node }) => {
       steps.push(`database ${formOf(node)}`);
       return node;
     },
-    transformResult: async ({ result }) => result,
+    transformResult: async ({ result }) => {
+      steps.push(`rows ${result.rows.length}`);
+      return result;
+    },
   };
   return {
     read: (work) => database.read((query) => work(query.withPlugin(plugin))),

@@ -313,6 +313,34 @@ describe("answers", () => {
     await late.ended;
   });
 
+  test("I9: pipelined requests that wait for their turn gather nothing at their connection, and are let go with it", async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", onWarning);
+    try {
+      const gate = Promise.withResolvers<void>();
+      const asked: string[] = [];
+      const { listener } = await stage(async ({ target }) => {
+        asked.push(target);
+        await gate.promise;
+        return { status: 200, headers: {} };
+      });
+      const client = new RawClient(listener.port);
+      client.send(Array.from({ length: 40 }, (_, index) => head(`GET /${index} HTTP/1.1`, "Host: a")).join(""));
+      await client.until(() => asked.length > 0);
+      await settle();
+      client.socket.destroy();
+      await settle();
+      // Nobody waits for an answer any more, so the others never have their turn.
+      gate.resolve();
+      await settle();
+      expect(asked).toEqual(["/0"]);
+      expect(warnings).toEqual([]);
+    } finally {
+      process.off("warning", onWarning);
+    }
+  });
+
   test("pipelined requests are all answered, one after the other", async () => {
     const gate = Promise.withResolvers<void>();
     const asked: string[] = [];

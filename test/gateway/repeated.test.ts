@@ -1,5 +1,7 @@
 /** The same request again gives the first answer: at the same gateway, at another, on the bus, and after a restart. */
 import { describe, expect, it } from "vitest";
+import { NodeDisk } from "../../src/store/node-disk.ts";
+import { diskFull, FaultyDisk } from "../support/faulty-disk.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { AS_LOCAL, someBytes, startTroupe } from "../support/troupe.ts";
 import { gatewayOf, type TroupeGateway } from "../support/troupe-gateway.ts";
@@ -56,6 +58,33 @@ describe("a request that is repeated with its key", () => {
     expect((await troupe.catalog.uploads({}, AS_LOCAL)).uploads).toHaveLength(1);
     expect((await troupe.catalog.files({}, AS_LOCAL)).files).toHaveLength(1);
     await Promise.all([gateway.stop(), other.stop()]);
+  });
+
+  it("F22: has the first answer also when nothing new could be begun any more", async () => {
+    await using directory = await temporaryDirectory();
+    const disk = new FaultyDisk(new NodeDisk());
+    const before = await startTroupe({ root: directory.path, disk });
+    const gateway = gatewayOf(before);
+    const [status, uploadId] = await created(gateway);
+    // The disk is full when the folder of another is to be made.
+    disk.intercept = (call, path) => {
+      if (call === "makeDirectory" || call === "open") throw diskFull(path);
+    };
+    expect(await created(gateway)).toEqual([status, uploadId, "receiving"]);
+    expect((await gateway.post(UPLOADS, WISH, { "idempotency-key": "key-2" })).json["code"]).toBe("DISK_FULL");
+    disk.intercept = () => {};
+    await gateway.stop();
+    await before.stop();
+
+    // No node has room for it; files may not be as long any more.
+    for (const options of [{ diskReserveBytes: 2 ** 60 }, { fileBytesMax: CHUNK }]) {
+      await using troupe = await startTroupe({ root: directory.path, ...options });
+      const again = gatewayOf(troupe);
+      expect(await created(again)).toEqual([status, uploadId, "receiving"]);
+      expect((await again.post(UPLOADS, WISH, { "idempotency-key": "key-2" })).status).toBeGreaterThan(400);
+      expect(await created(again, { ...WISH, size: 1 })).toEqual([409, "IDEMPOTENCY_CONFLICT", undefined]);
+      await again.stop();
+    }
   });
 
   it("F22: on the bus, too", async () => {

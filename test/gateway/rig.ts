@@ -264,6 +264,7 @@ export class Rig implements AsyncDisposable {
           hostedUploads: unused,
           blobState: unused,
           registerUpload: unused,
+          createdUpload: () => ({}),
           claimUpload: unused,
           endUpload: unused,
           commitFile: unused,

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, test, vi } from "vitest";
 import { type ErrorCode, TroupeError } from "../../src/core/errors.ts";
 import { EVENT_HEARTBEAT_MS, EVENT_STREAMS_MAX, JSON_BODY_BYTES_MAX, WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX } from "../../src/core/limits.ts";
-import { digestsOf, once, Rig } from "./rig.ts";
+import { type Ask, digestsOf, once, Rig } from "./rig.ts";
 
 const KIB64 = 64 * 1024;
 const BYTES = Uint8Array.from({ length: 2 * KIB64 + 100 }, (_, index) => (index * 13 + (index >> 16)) & 0xff);
@@ -344,14 +344,26 @@ describe("an upload's events", () => {
     await stream.return?.();
   });
 
-  test("F28: a stream past the bound is answered 429; one that ends makes room", async () => {
-    await using rig = await Rig.start();
-    const id = await created(rig);
-    const streams = [];
-    for (let count = 0; count < EVENT_STREAMS_MAX; count += 1) streams.push(await opened(rig, id));
-    expect((await rig.ask("GET", `/api/v1/uploads/${id}/events`)).status).toBe(429);
-    await streams[0]?.return?.();
-    expect((await rig.send("GET", `/api/v1/uploads/${id}/events`)).status).toBe(200);
+  test("F28: one owner's streams past the bound are answered 429, another's are not; one that ends makes room", async () => {
+    const as = (owner: string): Ask => ({ headers: { authorization: `Bearer ${owner}s` } });
+    const [ann, bob] = [as("ann"), as("bob")];
+    const tokens = ["ann", "bob"].map((owner) => ({ owner, secret: `${owner}s` }));
+    await using rig = await Rig.start({ tokens });
+    const eventsOf = async (ask: Ask): Promise<string> => {
+      const body = JSON.stringify({ name: "film.mp4", size: 1 });
+      const headers = { ...ask.headers, "content-type": "application/json" };
+      return `/api/v1/uploads/${(await rig.ask("POST", "/api/v1/uploads", { headers, body })).json["uploadId"]}/events`;
+    };
+    const anns = await eventsOf(ann);
+    const first = await rig.send("GET", anns, ann);
+    const streams = [first];
+    for (let last = first; last.status === 200; streams.push(last)) last = await rig.send("GET", anns, ann);
+    expect(streams.at(-1)?.status).toBe(429);
+    expect(streams.length).toBeGreaterThan(EVENT_STREAMS_MAX / 2);
+    expect(streams.length).toBeLessThan(EVENT_STREAMS_MAX);
+    expect((await rig.send("GET", await eventsOf(bob), bob)).status).toBe(200);
+    await (first.body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]().return?.();
+    expect((await rig.send("GET", anns, ann)).status).toBe(200);
   });
 
   test("a lost last fact ends the stream at the next heartbeat", async () => {

@@ -24,7 +24,7 @@ import { OutboxSweep, type OutboxSweepOptions } from "./outbox-sweep.ts";
 import type { CatalogPorts } from "./ports.ts";
 import { Purge } from "./purge.ts";
 import type { CatalogDatabase, OutboxKind } from "./tables.ts";
-import { claimUpload, endUpload, listHostedUploads, listUploads, registerUpload, showUpload } from "./uploads.ts";
+import { claimUpload, endUpload, findCreatedUpload, listHostedUploads, listUploads, registerUpload, showUpload } from "./uploads.ts";
 
 export interface CatalogOptions {
   readonly database: CatalogDatabase;
@@ -55,6 +55,7 @@ export function startCatalog(options: CatalogOptions): (self: Self) => Promise<A
     return {
       handlers: {
         registerUpload: (input, turn) => turn.later(registerUpload(ports, turn.principal, input)),
+        createdUpload: (input, turn) => turn.later(findCreatedUpload(ports, turn.principal, input)),
         claimUpload: (input, turn) => turn.later(claimUpload(ports, turn.principal, input)),
         endUpload: (input, turn) => turn.later(endUpload(ports, turn.principal, input)),
         commitFile: (input, turn) => turn.later(commitFile(ports, turn.principal, input)),

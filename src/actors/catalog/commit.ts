@@ -29,17 +29,32 @@ export async function commitFile(ports: CatalogPorts, principal: Principal, inpu
   if (blobIdOfPath(input.blob.path) !== input.blob.blobId)
     throw new TroupeError("BAD_REQUEST", `blob.path ${input.blob.path} is not that of blob ${input.blob.blobId}.`);
   if (input.blob.nodeIds.length === 0) throw new TroupeError("BAD_REQUEST", "blob.nodeIds names no node that holds the blob.");
-  const result = await ports.database.transact(async (transaction) => {
-    const upload = await lockUpload(transaction, principal, input.uploadId);
-    // C1
-    checkEpoch(upload, input.epoch);
-    // C3
-    if (upload.state === "merged" && upload.result !== null) return readJson(commitResult, upload.result);
-    if (upload.state !== "receiving") throw new TroupeError(ENDED_CODES[upload.state]);
-    const nowMs = ports.clock.wallMs();
+  return commitOnce(ports, principal, input, async (transaction, upload, nowMs) => {
     const blobId = await referToBlob(transaction, input, nowMs);
     await insertDigests(transaction, blobId, input);
     return becomeFile(transaction, upload, blobId, { isDuplicate: blobId !== BigInt(input.blob.blobId) }, nowMs);
+  });
+}
+
+/**
+ * In one transaction, unless it was done before.
+ * @param commit makes the file of an upload whose row is locked
+ * @throws {TroupeError} `UPLOAD_NOT_FOUND`, `EPOCH_STALE`, `UPLOAD_CANCELLED`, `UPLOAD_EXPIRED`, `UPLOAD_FAILED`, and what `commit` throws
+ */
+export async function commitOnce(
+  ports: CatalogPorts,
+  principal: Principal,
+  { uploadId, epoch }: Pick<Commit, "uploadId" | "epoch">,
+  commit: (transaction: CatalogTransaction, upload: UploadRow, nowMs: number) => Promise<CommitResult>,
+): Promise<CommitResult> {
+  const result = await ports.database.transact(async (transaction) => {
+    const upload = await lockUpload(transaction, principal, uploadId);
+    // C1
+    checkEpoch(upload, epoch);
+    // C3
+    if (upload.state === "merged" && upload.result !== null) return readJson(commitResult, upload.result);
+    if (upload.state !== "receiving") throw new TroupeError(ENDED_CODES[upload.state]);
+    return commit(transaction, upload, ports.clock.wallMs());
   });
   ports.wake("event", "blob.referred");
   return result;
@@ -59,7 +74,15 @@ export async function becomeFile(
   const result = { file, ...how };
   await transaction.query
     .updateTable("t_upload")
-    .set({ state: "merged", since_time: nowMs, ended_time: nowMs, update_time: nowMs, result: jsonBytes(result) })
+    .set({
+      state: "merged",
+      // An upload may have been begun without one.
+      size_bytes: file.sizeBytes,
+      since_time: nowMs,
+      ended_time: nowMs,
+      update_time: nowMs,
+      result: jsonBytes(result),
+    })
     .where("upload_id", "=", upload.upload_id)
     .execute();
   await enqueue(transaction, nowMs, [fileEvent("created", file, nowMs), ...(how.isDuplicate ? [blobReferred(file)] : [])]);

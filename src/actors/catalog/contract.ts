@@ -100,6 +100,13 @@ export const catalog = defineContract({
       output: z.object({ uploadId: identity, epoch, isNew: z.boolean() }),
       errors: ["IDEMPOTENCY_CONFLICT"],
     }),
+    createdUpload: request({
+      doc: "The upload of the principal's that was created with this key, if there is one: what a creation asks when it cannot begin anything.",
+      input: z.object({ operation }),
+      output: z.object({ upload: uploadRecord.optional() }),
+      errors: ["IDEMPOTENCY_CONFLICT"],
+      readOnly: true,
+    }),
     claimUpload: request({
       doc: "A host takes its upload over after a restart: the epoch grows, and what an earlier host sends is refused. An ended upload is answered as it ended.",
       input: z.object({ uploadId: identity, host: identity }),
@@ -221,10 +228,10 @@ export const catalog = defineContract({
       readOnly: true,
     }),
     renameFile: request({
-      doc: "A file of the principal's gets another name.",
+      doc: "A file of the principal's gets another name, unless another file of the same owner and user has it; its own it may have again.",
       input: z.object({ fileId, name: fileName }),
       output: fileRecord,
-      errors: ["FILE_NOT_FOUND"],
+      errors: ["FILE_NOT_FOUND", "NAME_TAKEN"],
     }),
     deleteFile: request({
       doc: "A file of the principal's is gone when this answers; its bytes follow after a grace when nothing else refers to them. The same again is FILE_NOT_FOUND.",

@@ -10,10 +10,10 @@ import { CACHE_TOMBSTONE_MS } from "../../core/limits.ts";
 import { isOutcomeUnknown } from "../../core/ports/database.ts";
 import type { Principal } from "../../core/principal.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
-import { fileTableOf, loadNodeIds } from "./file-row.ts";
+import { loadNodeIds, lockFile } from "./file-row.ts";
 import { fileKey } from "./lookup.ts";
 import { enqueue, fileEvent } from "./outbox.ts";
-import { type CatalogPorts, maySee } from "./ports.ts";
+import { type CatalogPorts, listedOwner } from "./ports.ts";
 import type { CatalogTransaction } from "./tables.ts";
 
 /** @throws {TroupeError} `FILE_NOT_FOUND` */
@@ -41,9 +41,7 @@ async function settleRemoval(remove: () => Promise<void>): Promise<void> {
 async function removeFile(transaction: CatalogTransaction, principal: Principal, fileId: string, nowMs: number): Promise<void> {
   const { query } = transaction;
   const file_id = bytesOf(fileId);
-  const table = await fileTableOf(query, fileId);
-  const row = await transaction.lock(query.selectFrom(table).selectAll().where("file_id", "=", file_id)).executeTakeFirst();
-  if (row === undefined || !maySee(principal, row.owner)) throw new TroupeError("FILE_NOT_FOUND");
+  const { table, row } = await lockFile(transaction, fileId, listedOwner(principal));
   await query.deleteFrom(table).where("file_id", "=", file_id).execute();
   await query.deleteFrom("t_file_id").where("file_id", "=", file_id).execute();
   await dropReference(transaction, row.blob_id, nowMs);

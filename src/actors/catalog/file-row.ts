@@ -1,9 +1,10 @@
 /** Rows of files and blobs, and the records that are made of them. */
 import { bytesOf, textOf } from "../../core/byte-text.ts";
+import { TroupeError } from "../../core/errors.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
 import type { FileDigests } from "../../core/shapes.ts";
 import type { FileRecord, LocatedFile } from "./contract.ts";
-import { type CatalogQuery, FILE_TABLES, type FileTableName, fileTableOfShard } from "./tables.ts";
+import { type CatalogQuery, type CatalogTransaction, FILE_TABLES, type FileTableName, fileTableOfShard } from "./tables.ts";
 
 /** A file with what its blob says of the content. */
 export interface FileRow {
@@ -40,15 +41,42 @@ export function selectFiles(query: CatalogQuery, table: FileTableName) {
     ]);
 }
 
-/** The table in which a file is, if there is one. Otherwise any: no file costs the same questions as somebody else's. */
-export async function fileTableOf(query: CatalogQuery, fileId: string): Promise<FileTableName> {
-  const row = await query.selectFrom("t_file_id").select("shard").where("file_id", "=", bytesOf(fileId)).executeTakeFirst();
+/**
+ * The table in which a file of the owner (without one, of any) is, if there is one. Otherwise any: no file costs the questions that somebody
+ * else's costs, and neither has a row to answer with, which would take time.
+ */
+async function fileTableOf(query: CatalogQuery, fileId: string, owner: string | undefined): Promise<FileTableName> {
+  const file_id = bytesOf(fileId);
+  let select = query.selectFrom("t_file_id").select("shard").where("file_id", "=", file_id);
+  if (owner !== undefined)
+    select = select.where(({ or, exists, selectFrom }) =>
+      or(
+        FILE_TABLES.map((table) =>
+          exists(selectFrom(`${table} as f`).select("f.file_id").where("f.file_id", "=", file_id).where("f.owner", "=", bytesOf(owner))),
+        ),
+      ),
+    );
+  const row = await select.executeTakeFirst();
   return row === undefined ? FILE_TABLES[0] : fileTableOfShard(safeInteger(row.shard));
+}
+
+/**
+ * A file's row, locked, and the table that has it.
+ * @throws {TroupeError} `FILE_NOT_FOUND`, also for a file of another owner than this one
+ */
+export async function lockFile(transaction: CatalogTransaction, fileId: string, owner: string | undefined) {
+  const { query } = transaction;
+  const table = await fileTableOf(query, fileId, owner);
+  let select = query.selectFrom(table).selectAll().where("file_id", "=", bytesOf(fileId));
+  if (owner !== undefined) select = select.where("owner", "=", bytesOf(owner));
+  const row = await transaction.lock(select).executeTakeFirst();
+  if (row === undefined) throw new TroupeError("FILE_NOT_FOUND");
+  return { table, row };
 }
 
 /** One file with where its bytes are, of that owner or, with none, of any. */
 export async function loadFile(query: CatalogQuery, fileId: string, owner?: string | undefined): Promise<LocatedFile | undefined> {
-  const table = await fileTableOf(query, fileId);
+  const table = await fileTableOf(query, fileId, owner);
   let select = selectFiles(query, table).select(["b.group_name", "b.path"]).where("f.file_id", "=", bytesOf(fileId));
   if (owner !== undefined) select = select.where("f.owner", "=", bytesOf(owner));
   const row = await select.executeTakeFirst();

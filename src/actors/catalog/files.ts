@@ -4,12 +4,12 @@ import { TroupeError } from "../../core/errors.ts";
 import { CACHE_TOMBSTONE_MS } from "../../core/limits.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { FileRecord } from "./contract.ts";
-import { type FileRow, fileRecordOf, fileTableOf, loadDigests, loadFile, selectFiles } from "./file-row.ts";
+import { type FileRow, fileRecordOf, loadDigests, loadFile, lockFile, selectFiles } from "./file-row.ts";
 import { fileKey } from "./lookup.ts";
 import { enqueue, fileEvent } from "./outbox.ts";
 import { byNewest, decodeCursor, type Position, pageOf } from "./paging.ts";
-import { type CatalogPorts, listedOwner, maySee } from "./ports.ts";
-import { type CatalogQuery, FILE_TABLES, type FileTableName, fileTableOfUser } from "./tables.ts";
+import { type CatalogPorts, listedOwner } from "./ports.ts";
+import { type CatalogQuery, type CatalogTransaction, FILE_TABLES, type FileTableName, fileTableOfUser } from "./tables.ts";
 
 export interface FilesWanted {
   readonly app?: string | undefined;
@@ -38,7 +38,7 @@ export async function listFiles(
   return cursor === undefined ? { files: items } : { files: items, cursor };
 }
 
-/** @throws {TroupeError} `FILE_NOT_FOUND` */
+/** @throws {TroupeError} `FILE_NOT_FOUND`, `NAME_TAKEN` */
 export async function renameFile(
   ports: CatalogPorts,
   principal: Principal,
@@ -46,17 +46,10 @@ export async function renameFile(
 ): Promise<FileRecord> {
   const nowMs = ports.clock.wallMs();
   const file = await ports.database.transact(async (transaction) => {
-    const table = await fileTableOf(transaction.query, input.fileId);
-    const file_id = bytesOf(input.fileId);
-    const row = await transaction
-      .lock(transaction.query.selectFrom(table).select("owner").where("file_id", "=", file_id))
-      .executeTakeFirst();
-    if (row === undefined || !maySee(principal, row.owner)) throw new TroupeError("FILE_NOT_FOUND");
-    await transaction.query
-      .updateTable(table)
-      .set({ name: bytesOf(input.name), update_time: nowMs })
-      .where("file_id", "=", file_id)
-      .execute();
+    const { table, row } = await lockFile(transaction, input.fileId, listedOwner(principal));
+    const name = bytesOf(input.name);
+    await transaction.query.updateTable(table).set({ name, update_time: nowMs }).where("file_id", "=", row.file_id).execute();
+    if (Buffer.compare(row.name, name) !== 0) await refuseTaken(transaction, table, { ...row, name });
     const renamed = await loadFile(transaction.query, input.fileId);
     if (renamed === undefined) throw new TroupeError("FILE_NOT_FOUND");
     await enqueue(transaction, nowMs, [fileEvent("renamed", renamed, nowMs)]);
@@ -66,6 +59,27 @@ export async function renameFile(
   ports.wake("event");
   const { blob: _, ...record } = file;
   return record;
+}
+
+/**
+ * Asked under a lock when the own row has its new name: of two files renamed to one name at once, each meets the other's row, and
+ * the server lets one go on and begins the other again. An upload that becomes a file meanwhile is a newer version, as always.
+ * @throws {TroupeError} `NAME_TAKEN`
+ */
+async function refuseTaken(
+  transaction: CatalogTransaction,
+  table: FileTableName,
+  { file_id, owner, user, name }: Pick<FileRow, "file_id" | "owner" | "user" | "name">,
+): Promise<void> {
+  const others = transaction.query
+    .selectFrom(table)
+    .select("file_id")
+    .where("owner", "=", owner)
+    .where("user", "=", user)
+    .where("name", "=", name)
+    .where("file_id", "!=", file_id)
+    .limit(1);
+  if ((await transaction.lock(others).executeTakeFirst()) !== undefined) throw new TroupeError("NAME_TAKEN");
 }
 
 /** One row more than asked, to know whether there is another page. */

@@ -1,9 +1,8 @@
-/** Whether an owner has a file of a blob: one probe in each of the file tables, always all of them. */
+/** Whether an owner has a file of a blob: a probe in each of the file tables. */
 import { bytesOf } from "../../core/byte-text.ts";
 import { type CatalogQuery, FILE_TABLES } from "./tables.ts";
 
 export async function holdsFile(query: CatalogQuery, owner: string, blobId: bigint): Promise<boolean> {
-  let isHeld = false;
   for (const table of FILE_TABLES) {
     const row = await query
       .selectFrom(table)
@@ -12,7 +11,7 @@ export async function holdsFile(query: CatalogQuery, owner: string, blobId: bigi
       .where("owner", "=", bytesOf(owner))
       .limit(1)
       .executeTakeFirst();
-    if (row !== undefined) isHeld = true;
+    if (row !== undefined) return true;
   }
-  return isHeld;
+  return false;
 }

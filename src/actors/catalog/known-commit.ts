@@ -8,15 +8,14 @@
 import type { ReceivedOf } from "../../bus/contract.ts";
 import { TroupeError } from "../../core/errors.ts";
 import type { Principal } from "../../core/principal.ts";
-import { ENDED_CODES } from "../../core/shapes.ts";
-import { becomeFile, refer } from "./commit.ts";
+import { becomeFile, commitOnce, refer } from "./commit.ts";
 import type { catalog, LocatedFile } from "./contract.ts";
 import { hexOf } from "./file-row.ts";
 import { holdsFile } from "./holding.ts";
 import { readJson } from "./json-column.ts";
 import type { CatalogPorts } from "./ports.ts";
 import type { CatalogTransaction } from "./tables.ts";
-import { type CommitResult, checkEpoch, commitResult, lockUpload, type UploadRow } from "./upload-row.ts";
+import { type CommitResult, commitResult, lockUpload, type UploadRow } from "./upload-row.ts";
 import { claimCreation, insertUpload } from "./uploads.ts";
 
 type Instant = ReceivedOf<typeof catalog, "instantUpload">;
@@ -51,19 +50,12 @@ export async function instantUpload(
 }
 
 /** @throws {TroupeError} `BLOB_NOT_FOUND` when the content has gone meanwhile; and what `commitFile` throws */
-export async function commitKnown(ports: CatalogPorts, principal: Principal, input: Known): Promise<CommitResult> {
-  const result = await ports.database.transact(async (transaction) => {
-    const upload = await lockUpload(transaction, principal, input.uploadId);
-    checkEpoch(upload, input.epoch);
-    if (upload.state === "merged" && upload.result !== null) return readJson(commitResult, upload.result);
-    if (upload.state !== "receiving") throw new TroupeError(ENDED_CODES[upload.state]);
-    const nowMs = ports.clock.wallMs();
+export function commitKnown(ports: CatalogPorts, principal: Principal, input: Known): Promise<CommitResult> {
+  return commitOnce(ports, principal, input, async (transaction, upload, nowMs) => {
     const blobId = BigInt(input.blobId);
     await referToKnown(transaction, upload, blobId, nowMs);
     return becomeFile(transaction, upload, blobId, { isDuplicate: true }, nowMs);
   });
-  ports.wake("event", "blob.referred");
-  return result;
 }
 
 /** Q1, Q2. @throws {TroupeError} `BLOB_NOT_FOUND` */

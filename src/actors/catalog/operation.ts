@@ -6,7 +6,7 @@ import { bytesOf, textOf } from "../../core/byte-text.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { OPERATION_KEPT_MS } from "../../core/limits.ts";
 import { bytesOfHex } from "./file-row.ts";
-import type { CatalogTransaction } from "./tables.ts";
+import type { CatalogQuery, CatalogTransaction } from "./tables.ts";
 
 export interface Operation {
   /** Whose key it is, and for what kind of request: keys of two owners never meet. */
@@ -16,6 +16,20 @@ export interface Operation {
   readonly requestDigest: string;
   /** An identity that stands for the outcome. */
   readonly result: string;
+}
+
+/**
+ * What came of the operation, if it was done before; looked up only.
+ * @throws {TroupeError} `IDEMPOTENCY_CONFLICT` when the key was used for another request
+ */
+export async function findOperation(query: CatalogQuery, operation: Omit<Operation, "result">, nowMs: number): Promise<string | undefined> {
+  const row = await query
+    .selectFrom("t_operation")
+    .selectAll()
+    .where("scope_name", "=", bytesOf(operation.scope))
+    .where("operation_key", "=", bytesOf(operation.key))
+    .executeTakeFirst();
+  return row === undefined || row.expire_time <= BigInt(nowMs) ? undefined : resultOf(row, bytesOfHex(operation.requestDigest));
 }
 
 /**
@@ -48,7 +62,11 @@ export async function claimOperation(transaction: CatalogTransaction, operation:
       .execute();
     return undefined;
   }
-  if (Buffer.compare(row.request_digest, ours.request_digest) !== 0) throw new TroupeError("IDEMPOTENCY_CONFLICT");
-  const result = textOf(row.result);
+  const result = resultOf(row, ours.request_digest);
   return result === operation.result ? undefined : result;
+}
+
+function resultOf(row: { readonly request_digest: Uint8Array; readonly result: Uint8Array }, requestDigest: Uint8Array): string {
+  if (Buffer.compare(row.request_digest, requestDigest) !== 0) throw new TroupeError("IDEMPOTENCY_CONFLICT");
+  return textOf(row.result);
 }

@@ -1,7 +1,6 @@
 /** What the catalog's parts are handed, and who may see what. */
 
 import { SYSTEM_OWNER } from "../../bus/client.ts";
-import { textOf } from "../../core/byte-text.ts";
 import type { Log } from "../../core/log.ts";
 import type { Cache } from "../../core/ports/cache.ts";
 import type { Clock } from "../../core/ports/clock.ts";
@@ -17,17 +16,12 @@ export interface CatalogPorts {
   readonly wake: (...kinds: OutboxKind[]) => void;
 }
 
-/** The system sees everything; anybody else what is theirs. What one may not see is not there. */
-export function maySee(principal: Principal, owner: Uint8Array | string): boolean {
-  return principal.owner === SYSTEM_OWNER || principal.owner === (typeof owner === "string" ? owner : textOf(owner));
-}
-
 /** The owner whose files may be read; `undefined` for every owner: the system, and whoever reads where reading is public. */
 export function readOwner(principal: Principal): string | undefined {
   return principal.owner === ANYONE.owner ? undefined : listedOwner(principal);
 }
 
-/** The owner whose rows a listing shows; `undefined` for all. */
+/** The owner whose rows there are for the principal; `undefined` for all: the system sees everything. What one may not see is not there. */
 export function listedOwner(principal: Principal): string | undefined {
   return principal.owner === SYSTEM_OWNER ? undefined : principal.owner;
 }

@@ -10,8 +10,8 @@ import { lastError, tusPlan } from "../../core/shapes.ts";
 import { locatedFile, type UploadRecord } from "./contract.ts";
 import { hexOf } from "./file-row.ts";
 import { readJson } from "./json-column.ts";
-import { maySee } from "./ports.ts";
-import type { CatalogTransaction, UploadTable } from "./tables.ts";
+import { listedOwner } from "./ports.ts";
+import type { CatalogQuery, CatalogTransaction, UploadTable } from "./tables.ts";
 
 export type UploadRow = Selectable<UploadTable>;
 
@@ -26,13 +26,23 @@ export type CommitResult = z.output<typeof commitResult>;
 
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND`, also for an upload of somebody else */
 export async function lockUpload(transaction: CatalogTransaction, principal: Principal, uploadId: string): Promise<UploadRow> {
-  const select = transaction.query.selectFrom("t_upload").selectAll().where("upload_id", "=", bytesOf(uploadId));
-  return visible(principal, await transaction.lock(select).executeTakeFirst());
+  return found(await transaction.lock(selectUpload(transaction.query, principal, uploadId)).executeTakeFirst());
 }
 
-/** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
-export function visible(principal: Principal, row: UploadRow | undefined): UploadRow {
-  if (row === undefined || !maySee(principal, row.owner)) throw new TroupeError("UPLOAD_NOT_FOUND");
+/** The same, as it is now. @throws {TroupeError} `UPLOAD_NOT_FOUND` */
+export async function loadUpload(query: CatalogQuery, principal: Principal, uploadId: string): Promise<UploadRow> {
+  return found(await selectUpload(query, principal, uploadId).executeTakeFirst());
+}
+
+/** Of somebody else's no row comes back: reading one would take time that tells it from none. */
+function selectUpload(query: CatalogQuery, principal: Principal, uploadId: string) {
+  const select = query.selectFrom("t_upload").selectAll().where("upload_id", "=", bytesOf(uploadId));
+  const owner = listedOwner(principal);
+  return owner === undefined ? select : select.where("owner", "=", bytesOf(owner));
+}
+
+function found(row: UploadRow | undefined): UploadRow {
+  if (row === undefined) throw new TroupeError("UPLOAD_NOT_FOUND");
   return row;
 }
 
@@ -43,6 +53,8 @@ export function checkEpoch(row: UploadRow, epoch: number): void {
 
 export function uploadRecordOf(row: UploadRow): UploadRecord {
   const { digest_algorithm: algorithm, digest_value: value } = row;
+  const file = row.result === null ? undefined : readJson(commitResult, row.result).file;
+  const sizeBytes = row.size_bytes === null ? file?.sizeBytes : safeInteger(row.size_bytes);
   return {
     uploadId: textOf(row.upload_id),
     fileId: textOf(row.file_id),
@@ -51,7 +63,7 @@ export function uploadRecordOf(row: UploadRow): UploadRecord {
     user: textOf(row.user),
     name: textOf(row.name),
     contentType: textOf(row.content_type),
-    ...(row.size_bytes === null ? {} : { sizeBytes: safeInteger(row.size_bytes) }),
+    ...(sizeBytes === undefined ? {} : { sizeBytes }),
     chunkBytes: safeInteger(row.chunk_bytes),
     ...(algorithm === null || value === null ? {} : { digest: { algorithm, value: hexOf(value) } }),
     ...(row.tus === null ? {} : { tus: readJson(tusPlan, row.tus) }),
@@ -62,6 +74,6 @@ export function uploadRecordOf(row: UploadRow): UploadRecord {
     state: row.state,
     sinceMs: safeInteger(row.since_time),
     ...(row.last_error === null ? {} : { lastError: readJson(lastError, row.last_error) }),
-    ...(row.result === null ? {} : { digests: readJson(commitResult, row.result).file.digests }),
+    ...(file === undefined ? {} : { digests: file.digests }),
   };
 }

@@ -7,11 +7,11 @@ import { safeInteger } from "../../core/safe-integer.ts";
 import type { catalog, UploadRecord } from "./contract.ts";
 import { bytesOfHex } from "./file-row.ts";
 import { jsonBytes } from "./json-column.ts";
-import { claimOperation } from "./operation.ts";
+import { claimOperation, findOperation } from "./operation.ts";
 import { decodeCursor, pageOf } from "./paging.ts";
 import { type CatalogPorts, listedOwner } from "./ports.ts";
 import { type CatalogTransaction, KEPT_UPLOAD_STATES } from "./tables.ts";
-import { checkEpoch, lockUpload, type UploadRow, uploadRecordOf, visible } from "./upload-row.ts";
+import { checkEpoch, loadUpload, lockUpload, type UploadRow, uploadRecordOf } from "./upload-row.ts";
 
 type Registration = ReceivedOf<typeof catalog, "registerUpload">;
 type Ending = ReceivedOf<typeof catalog, "endUpload">;
@@ -45,6 +45,21 @@ export async function claimCreation(
   const earlier = await claimOperation(transaction, { ...operation, scope: operationScope(principal.owner), result: uploadId }, nowMs);
   const epoch = earlier === undefined ? undefined : await epochOf(transaction, earlier);
   return earlier === undefined || epoch === undefined ? undefined : { uploadId: earlier, epoch, isNew: false };
+}
+
+/** What a key stands for, if it was used. @throws {TroupeError} `IDEMPOTENCY_CONFLICT` */
+export async function findCreatedUpload(
+  ports: CatalogPorts,
+  principal: Principal,
+  { operation }: ReceivedOf<typeof catalog, "createdUpload">,
+): Promise<{ upload?: UploadRecord }> {
+  const row = await ports.database.read(async (query) => {
+    const scope = operationScope(principal.owner);
+    const uploadId = await findOperation(query, { ...operation, scope }, ports.clock.wallMs());
+    if (uploadId === undefined) return undefined;
+    return query.selectFrom("t_upload").selectAll().where("upload_id", "=", bytesOf(uploadId)).executeTakeFirst();
+  });
+  return row === undefined ? {} : { upload: uploadRecordOf(row) };
 }
 
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
@@ -132,10 +147,7 @@ export async function listHostedUploads(
 
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
 export async function showUpload(ports: CatalogPorts, principal: Principal, uploadId: string): Promise<UploadRecord> {
-  const row = await ports.database.read((query) =>
-    query.selectFrom("t_upload").selectAll().where("upload_id", "=", bytesOf(uploadId)).executeTakeFirst(),
-  );
-  return uploadRecordOf(visible(principal, row));
+  return uploadRecordOf(await ports.database.read((query) => loadUpload(query, principal, uploadId)));
 }
 
 /** @throws {TroupeError} `BAD_CURSOR` */

@@ -12,7 +12,7 @@ import { mustBeSystem } from "../../bus/system-only.ts";
 import type { BlobPlace } from "../../core/blob-path.ts";
 import { isRetryable, TroupeError } from "../../core/errors.ts";
 import { FileIdMaker } from "../../core/file-id.ts";
-import { CHUNKS_IN_FLIGHT_PER_NODE_MAX, LEAF_BYTES } from "../../core/limits.ts";
+import { LEAF_BYTES } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
 import type { ByteStream } from "../../core/ports/byte-stream.ts";
@@ -103,8 +103,6 @@ class Node implements StorageNode {
   /** Found on the disk at the start; later ones the allocator knows itself. */
   #highestBlobId: number | undefined;
   #isStopping = false;
-  /** Chunk bodies on their way in. */
-  #arrivingCount = 0;
 
   constructor(ports: StoragePorts, options: StorageOptions) {
     const { bus, clock, random, log, disk } = ports;
@@ -153,11 +151,9 @@ class Node implements StorageNode {
     await this.#blobs.recover();
     const highest = await this.#blobs.highestBlobId();
     this.#highestBlobId = highest;
-    if (highest !== undefined) {
-      await this.#answered("an ID allocator", () => this.#raise(highest));
-      await this.#answered("a catalog", () => this.#warnOfLostCatalog(highest));
-    }
-    await this.#sessions.recover(hasName);
+    if (highest !== undefined) await this.#answered("an ID allocator", () => this.#raise(highest));
+    const committing = await this.#sessions.recover(hasName);
+    if (highest !== undefined) await this.#warnOfLostCatalog((blobId) => blobId <= highest && !committing.has(blobId));
     this.#actor = await host(bus, storage, { nodeId: this.nodeId }, this.#ports, async () => this.#activation());
     await this.#membership.start();
   }
@@ -193,14 +189,7 @@ class Node implements StorageNode {
   }
 
   async storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
-    if (this.#arrivingCount >= CHUNKS_IN_FLIGHT_PER_NODE_MAX)
-      throw new TroupeError("TOO_MANY", `${CHUNKS_IN_FLIGHT_PER_NODE_MAX} chunks are arriving at this node already.`);
-    this.#arrivingCount += 1;
-    try {
-      return await this.#sessions.find(chunk.uploadId).storeChunk(chunk);
-    } finally {
-      this.#arrivingCount -= 1;
-    }
+    return await this.#sessions.storeChunk(chunk);
   }
 
   async readBlob(range: BlobRange): Promise<ByteStream> {
@@ -335,9 +324,14 @@ class Node implements StorageNode {
     if (state === "unknown") await this.#blobs.discard(place);
   }
 
-  /** The database may have been lost while the disk was kept. Nothing is removed for that; somebody has to know. */
-  async #warnOfLostCatalog(highestBlobId: number): Promise<void> {
-    const { state } = await this.#catalog.blobState({ blobId: highestBlobId });
+  /**
+   * The database may have been lost while the disk was kept. Nothing is removed for that; somebody has to know.
+   * @param wasCommitted of an upload that is still committing, or has gone on meanwhile, the catalog need not know the blob
+   */
+  async #warnOfLostCatalog(wasCommitted: (blobId: number) => boolean): Promise<void> {
+    const highestBlobId = await this.#blobs.highestBlobId(wasCommitted);
+    if (highestBlobId === undefined) return;
+    const { state } = await this.#answered("a catalog", () => this.#catalog.blobState({ blobId: highestBlobId }));
     if (state === "unknown")
       this.#ports.log.error(
         { highestBlobId },

@@ -68,9 +68,9 @@ export class BlobStore {
     }
   }
 
-  /** The highest ID any blob here has; digits of a path are digits of the ID, so only the last folders are read. */
-  async highestBlobId(): Promise<number | undefined> {
-    return await this.#highestIn(this.#layout.blobs, []);
+  /** The highest ID any blob here has that counts; digits of a path are digits of the ID, so only the last folders are read. */
+  async highestBlobId(counts: (blobId: number) => boolean = () => true): Promise<number | undefined> {
+    return await this.#highestIn(this.#layout.blobs, [], counts);
   }
 
   /**
@@ -182,14 +182,17 @@ export class BlobStore {
     await Promise.all(this.#removals);
   }
 
-  async #highestIn(folder: string, names: readonly string[]): Promise<number | undefined> {
+  async #highestIn(folder: string, names: readonly string[], counts: (blobId: number) => boolean): Promise<number | undefined> {
     const entries = (await this.#ports.disk.readDirectory(folder)).map((entry) => entry.name);
     if (names.length === 3) {
-      const ids = entries.map((name) => blobIdOfPath([...names, name].join("/"))).filter((id) => id !== undefined);
+      const ids = entries
+        .map((name) => blobIdOfPath([...names, name].join("/")))
+        .filter((id) => id !== undefined)
+        .filter(counts);
       return ids.length === 0 ? undefined : ids.reduce((a, b) => Math.max(a, b));
     }
     for (const name of entries.sort().reverse()) {
-      const highest = await this.#highestIn(join(folder, name), [...names, name]);
+      const highest = await this.#highestIn(join(folder, name), [...names, name], counts);
       if (highest !== undefined) return highest;
     }
     return undefined;

@@ -4,6 +4,8 @@
  * N1: an upload's folder and journal are durable before the catalog hears of it, and the catalog knows it before its creation is answered.
  * N2: at a restart the catalog decides: what has ended is removed, with what a commit that did not happen left among the blobs; the
  *     rest goes on with a new epoch, also what the catalog has lost: absence is never a delete.
+ * N3: no owner takes all: neither of the uploads a node hosts nor of the chunks that arrive.
+ * N4: an operation that was done has its first answer, also where it could not be done again: its parts are gone, the disk is full.
  */
 import { type Client, client, isNoResponders } from "../../bus/client.ts";
 import type { InputOf, OutputOf } from "../../bus/contract.ts";
@@ -12,11 +14,13 @@ import { chooseChunkBytes } from "../../core/chunk-plan.ts";
 import { isRetryable, TroupeError } from "../../core/errors.ts";
 import type { FileIdMaker } from "../../core/file-id.ts";
 import { isIdentity } from "../../core/identity.ts";
-import { SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
+import { CHUNKS_IN_FLIGHT_PER_NODE_MAX, SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
+import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
 import { randomIdentity } from "../../core/ports/random.ts";
 import type { Principal } from "../../core/principal.ts";
 import { withRetry } from "../../core/retry.ts";
 import { type Challenge, isEnded } from "../../core/shapes.ts";
+import { Shares } from "../../core/shares.ts";
 import type { catalog, UploadPlan } from "../catalog/contract.ts";
 import { upload } from "../upload/contract.ts";
 import type { HostedSession, HostSession, SessionPorts } from "../upload/ports.ts";
@@ -48,6 +52,11 @@ export interface RecordedUpload {
   readonly commitPlan: BlobPlace | undefined;
 }
 
+interface Hosted {
+  readonly session: HostedSession;
+  readonly owner: string;
+}
+
 const FIRST_EPOCH = 1;
 const REGISTER_RETRY = { attemptsMax: 4, pauseMinMs: 50, pauseMaxMs: 1_000 };
 const RECOVER_RETRY = { attemptsMax: Number.POSITIVE_INFINITY, pauseMinMs: 100, pauseMaxMs: 5_000 };
@@ -57,10 +66,15 @@ export class Sessions {
   readonly #ports: SessionPorts;
   readonly #options: SessionsOptions;
   readonly #fileIds: FileIdMaker;
-  readonly #hosted = new Map<string, HostedSession>();
+  readonly #hosted = new Map<string, Hosted>();
+  /** Uploads hosted, or being created. */
+  readonly #places = new Shares(SESSIONS_PER_NODE_MAX);
+  /** Blobs that uploads which were taken up again had published, or were about to. */
+  readonly #committing = new Set<number>();
+  /** Chunk bodies on their way in. */
+  readonly #arriving = new Shares(CHUNKS_IN_FLIGHT_PER_NODE_MAX);
   readonly #ending = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
-  #creatingCount = 0;
 
   constructor(ports: SessionPorts, fileIds: FileIdMaker, options: SessionsOptions) {
     this.#ports = ports;
@@ -74,25 +88,51 @@ export class Sessions {
 
   /** By ID. */
   list(): [string, HostedSession][] {
-    return [...this.#hosted].sort(([a], [b]) => (a < b ? -1 : 1));
+    return [...this.#hosted]
+      .map(([uploadId, { session }]): [string, HostedSession] => [uploadId, session])
+      .sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
   /** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
   find(uploadId: string): HostedSession {
-    const session = this.#hosted.get(uploadId);
-    if (session === undefined) throw new TroupeError("UPLOAD_NOT_FOUND");
-    return session;
+    return this.#find(uploadId).session;
   }
 
+  /** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `TOO_MANY`, and what the session throws */
+  async storeChunk(chunk: ChunkBody): Promise<ChunkStored> {
+    const { session, owner } = this.#find(chunk.uploadId);
+    if (!this.#arriving.hasRoomFor(owner))
+      throw new TroupeError("TOO_MANY", "As many of your chunks as can are arriving at this node already.");
+    this.#arriving.add(owner);
+    try {
+      return await session.storeChunk(chunk);
+    } finally {
+      this.#arriving.remove(owner);
+    }
+  }
+
+  /** N4 */
   async create(input: Create, principal: Principal): Promise<Created> {
+    try {
+      return await this.#begin(input, principal);
+    } catch (error) {
+      const { operation } = input;
+      if (operation === undefined || !(error instanceof TroupeError) || error.code === "IDEMPOTENCY_CONFLICT") throw error;
+      const { upload: earlier } = await this.#catalog.createdUpload({ operation }, { principal });
+      if (earlier === undefined) throw error;
+      return await this.#existing(earlier.uploadId, principal);
+    }
+  }
+
+  async #begin(input: Create, principal: Principal): Promise<Created> {
     const parts = input.tus?.parts;
     const sizeBytes = parts === undefined ? input.sizeBytes : await this.#options.sizeOfParts(this.#ports, parts, principal.owner);
     if (sizeBytes !== undefined && sizeBytes > this.#options.fileBytesMax)
       throw new TroupeError("TOO_LARGE", `A file has at most ${this.#options.fileBytesMax} bytes here (--max-file).`);
     const chunkBytes = chooseChunkBytes(sizeBytes, input.chunkBytes, this.#options.fileBytesMax);
-    if (this.#hosted.size + this.#creatingCount >= SESSIONS_PER_NODE_MAX)
-      throw new TroupeError("TOO_MANY", `This node hosts ${SESSIONS_PER_NODE_MAX} uploads already.`);
-    this.#creatingCount += 1;
+    const { owner } = principal;
+    if (!this.#places.hasRoomFor(owner)) throw new TroupeError("TOO_MANY", "This node hosts as many of your uploads as it can already.");
+    this.#places.add(owner);
     try {
       await this.#ports.node.reserve(sizeBytes ?? 0);
       try {
@@ -102,15 +142,16 @@ export class Sessions {
         this.#ports.node.settle(sizeBytes ?? 0);
       }
     } finally {
-      this.#creatingCount -= 1;
+      this.#places.remove(owner);
     }
   }
 
   /**
    * Resolves when every upload in the data directory is hosted again or gone (N2).
    * @param hasName trackers know this node as the one of its name: only then may it say that an upload it does not have is lost
+   * @returns blobs whose commit may not have happened when the node ended
    */
-  async recover(hasName: boolean): Promise<void> {
+  async recover(hasName: boolean): Promise<ReadonlySet<number>> {
     const { disk, log } = this.#ports;
     const names = (await disk.readDirectory(this.#options.layout.uploads)).map((entry) => entry.name);
     let recovered = 0;
@@ -127,14 +168,16 @@ export class Sessions {
       );
     }
     if (recovered > 0) log.info({ recovered }, "Uploads go on after a restart.");
+    return this.#committing;
   }
 
   /** The session holds nothing any more. */
   ended(uploadId: string): void {
-    const session = this.#hosted.get(uploadId);
-    if (session === undefined) return;
+    const hosted = this.#hosted.get(uploadId);
+    if (hosted === undefined) return;
     this.#hosted.delete(uploadId);
-    const ending = session
+    this.#places.remove(hosted.owner);
+    const ending = hosted.session
       .stop()
       .catch((error: unknown) => this.#ports.log.error({ uploadId, err: error }, "An ended upload could not be stopped."))
       .finally(() => this.#ending.delete(ending));
@@ -143,7 +186,7 @@ export class Sessions {
 
   async stop(): Promise<void> {
     this.#stopping.abort(new TroupeError("STOPPING"));
-    await Promise.allSettled([...this.#hosted.values()].map((session) => session.stop()));
+    await Promise.allSettled([...this.#hosted.values()].map(({ session }) => session.stop()));
     await Promise.allSettled(this.#ending);
     this.#hosted.clear();
   }
@@ -181,7 +224,7 @@ export class Sessions {
         await disk.remove(folder);
         return await this.#existing(registered.uploadId, principal);
       }
-      await this.#host(uploadId, registered.epoch);
+      await this.#host(uploadId, registered.epoch, principal.owner);
       const chunkCount = sizeBytes === undefined ? undefined : Math.ceil(sizeBytes / chunkBytes);
       return {
         uploadId,
@@ -251,14 +294,21 @@ export class Sessions {
     }
   }
 
-  async #host(uploadId: string, epoch: number): Promise<void> {
+  #find(uploadId: string): Hosted {
+    const hosted = this.#hosted.get(uploadId);
+    if (hosted === undefined) throw new TroupeError("UPLOAD_NOT_FOUND");
+    return hosted;
+  }
+
+  async #host(uploadId: string, epoch: number, owner: string): Promise<void> {
     const session = await this.#options.hostSession(this.#ports, {
       uploadId,
       epoch,
       idleExpiryMs: this.#options.idleExpiryMs,
       fileBytesMax: this.#options.fileBytesMax,
     });
-    this.#hosted.set(uploadId, session);
+    this.#hosted.set(uploadId, { session, owner });
+    this.#places.add(owner);
   }
 
   /** Once, at the start; what the catalog cannot answer now is found out later, and the node serves meanwhile. */
@@ -293,13 +343,14 @@ export class Sessions {
   async #takeUp(uploadId: string): Promise<boolean> {
     const { disk, log, node } = this.#ports;
     const folder = node.folderOf(uploadId);
-    const claimed = await this.#claim(uploadId);
     let isEmpty = false;
     const recorded = await this.#options.readFolder(folder).catch((error: unknown) => {
       if (!isUnreadable(error)) throw error;
       isEmpty = isWithoutEntries(error);
       return undefined;
     });
+    if (recorded?.commitPlan !== undefined) this.#committing.add(recorded.commitPlan.blobId);
+    const claimed = await this.#claim(uploadId);
     if (claimed !== undefined && isEnded(claimed.state)) {
       if (recorded?.commitPlan !== undefined) await node.discardUnlessKnown(recorded.commitPlan);
       await disk.remove(folder);
@@ -326,7 +377,7 @@ export class Sessions {
       return false;
     }
     const epoch = claimed?.epoch ?? (await this.#registerAgain(recorded));
-    await this.#host(uploadId, epoch);
+    await this.#host(uploadId, epoch, recorded.owner);
     return true;
   }
 
@@ -389,12 +440,12 @@ function challengeOf({ challenge }: { readonly challenge?: Challenge | undefined
   return challenge === undefined ? {} : { challenge };
 }
 
-/** A folder without a journal, or with one that says nothing. A disk that cannot read says nothing of the kind: it is asked again. */
 /** There is no journal, or nothing in it: chunks are recorded after it was begun, and only by what was begun. */
 function isWithoutEntries(error: unknown): boolean {
   return error instanceof TroupeError && ["NO_ENTRIES", "ENOENT"].includes(String(error.facts["errno"]));
 }
 
+/** A folder without a journal, or with one that says nothing. A disk that cannot read says nothing of the kind: it is asked again. */
 function isUnreadable(error: unknown): boolean {
   return error instanceof TroupeError && ["NO_PLAN", "NO_ENTRIES", "ENOENT", "EISDIR", "ENOTDIR"].includes(String(error.facts["errno"]));
 }

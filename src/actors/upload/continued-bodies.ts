@@ -116,7 +116,7 @@ export class ContinuedBodies {
     // C1
     if (previousIsWhole !== undefined && !(await previousIsWhole)) throw this.#offsetMismatch();
     if (lengthBytes === fromBytes) {
-      await writing.count(() => this.#release(index));
+      await writing.giveUp();
       return { lengthBytes, broken };
     }
     const before = ledger.tailBytesOf(index) === 0 ? undefined : ledger.tail?.leafDigests;
@@ -133,7 +133,8 @@ export class ContinuedBodies {
       await journal.append({ kind: "tail", index, lengthBytes, leafDigests: received.leafDigests });
       await writing.count(() => {
         ledger.setTail({ index, lengthBytes, leafDigests });
-        this.#release(index);
+        ledger.release(index);
+        this.#session.apply({ type: "chunk.released" });
       });
     }
     return { lengthBytes, broken };
@@ -157,11 +158,6 @@ export class ContinuedBodies {
     ports.log.error({ uploadId: plan.uploadId, index, lostBytes: head.length }, "The last bytes of an upload are damaged on the disk.");
     await this.#desk.shortenTail(index, firstBytes);
     throw this.#offsetMismatch();
-  }
-
-  #release(index: number): void {
-    this.#session.ledger.release(index);
-    this.#session.apply({ type: "chunk.released" });
   }
 
   #offsetMismatch(): TroupeError {

@@ -1,8 +1,9 @@
 /**
  * How long nothing has come for an upload, by the monotonic clock alone: a wall clock that jumps changes nothing.
  *
- * W1: it goes on over restarts from what the journal has recorded, at most a 24th of the time to expiry back. While its process is away
- *     an upload's time stands still: nobody could have sent it anything.
+ * W1: it goes on over restarts from what the journal has recorded, at most a 24th of the time to expiry back. What comes and leaves no trace
+ *     there is recorded at once, when the journal has any idle time: no upload expires the earlier for it. While its process is away an
+ *     upload's time stands still: nobody could have sent it anything.
  */
 import type { Clock, Timer } from "../../core/ports/clock.ts";
 
@@ -14,6 +15,13 @@ const RECORDS_UNTIL_EXPIRY = 24;
 /** What is shown does not wander with the two clocks' last milliseconds. */
 const SHOWN_STEADY_MS = 1_000;
 
+/** For the journal. */
+export interface IdleRecord {
+  readonly idleMs: number;
+  /** What it says so far. */
+  readonly beforeMs: number;
+}
+
 export class IdleWatch {
   readonly #clock: Clock;
   readonly #expireAfterMs: number;
@@ -22,6 +30,8 @@ export class IdleWatch {
   /** How long it was idle, as the journal has it. */
   #recordedMs: number;
   #shownMs = 0;
+  /** It is to be looked at already, whenever its timer ends. */
+  #isLookDue = false;
   #timer: Timer | undefined;
 
   /**
@@ -56,21 +66,39 @@ export class IdleWatch {
     return this.#shownMs;
   }
 
-  /** What the journal should be told: a restart now would count too little (W1), or too much, for something came that left no trace in it. */
-  takeRecord(): number | undefined {
+  /**
+   * What the journal should be told (W1): a restart now would count too much, for something came that left no trace in it; or too little.
+   * @param isQuiet nothing is coming at the moment
+   */
+  takeRecord(isQuiet: boolean): IdleRecord | undefined {
     const { idleMs } = this;
-    const sinceMs = idleMs - this.#recordedMs;
-    if (sinceMs >= 0 && sinceMs < this.#recordEveryMs) return undefined;
-    this.#recordedMs = idleMs;
-    return idleMs;
+    const beforeMs = this.#recordedMs;
+    const isTooMuch = idleMs < beforeMs;
+    const isTooLittle = isQuiet && idleMs - beforeMs >= this.#recordEveryMs;
+    if (!isTooMuch && !isTooLittle) return undefined;
+    // Not told of every millisecond, it need not be told again by what comes next.
+    this.#recordedMs = idleMs < this.#recordEveryMs ? 0 : idleMs;
+    return { idleMs: this.#recordedMs, beforeMs };
   }
 
+  /** The journal has not taken it, and knows what it knew. One that knows too little is told no sooner for that. */
+  notRecorded({ beforeMs }: IdleRecord): void {
+    this.#recordedMs = Math.max(this.#recordedMs, beforeMs);
+  }
+
+  /** Something has come. @param trace whether the journal says so by itself */
   touch(trace?: "recorded"): void {
     this.#activeMs = this.#clock.nowMs();
     if (trace === "recorded") this.#recordedMs = 0;
+    // W1
+    if (this.#recordedMs === 0 || this.#isLookDue) return;
+    this.#isLookDue = true;
+    this.#onIdle();
   }
 
   watch(): void {
+    this.#isLookDue = false;
+    this.#timer?.cancel();
     const { idleMs } = this;
     const untilRestMs = idleMs < REST_AFTER_MS ? REST_AFTER_MS - idleMs : Number.POSITIVE_INFINITY;
     const untilRecordMs = this.#recordedMs + this.#recordEveryMs - idleMs;

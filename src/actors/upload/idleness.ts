@@ -9,7 +9,7 @@ import type { Clock } from "../../core/ports/clock.ts";
 import { isEnded } from "../../core/shapes.ts";
 import type { ChunkIntake } from "./chunk-intake.ts";
 import type { ChunkLedger } from "./chunk-ledger.ts";
-import { IdleWatch } from "./idle-watch.ts";
+import { type IdleRecord, IdleWatch } from "./idle-watch.ts";
 import type { Journal } from "./journal.ts";
 import type { MergePromise } from "./merge-promise.ts";
 import type { SessionState } from "./session-state.ts";
@@ -65,7 +65,7 @@ export class Idleness {
     if (isEnded(state.word)) return;
     const isQuiet = state.word === "receiving" && ledger.inFlightCount === 0;
     if (isQuiet && this.#watch.isExpired && !promise.holds) return state.apply({ type: "idle.expired" });
-    const record = isQuiet ? this.#watch.takeRecord() : undefined;
+    const record = this.#watch.takeRecord(isQuiet);
     // N1: set before anything is waited for.
     this.#watch.watch();
     if (record !== undefined) await this.#record(record);
@@ -75,12 +75,13 @@ export class Idleness {
     }
   }
 
-  async #record(idleMs: number): Promise<void> {
+  async #record(record: IdleRecord): Promise<void> {
     const { ports, uploadId, journal } = this.#session;
     try {
-      await journal.append({ kind: "idle", idleMs });
+      await journal.append({ kind: "idle", idleMs: record.idleMs });
     } catch (error) {
-      // Nobody waits for it: the upload expires the later for it, at worst.
+      // Nobody waits for it.
+      this.#watch.notRecorded(record);
       ports.log.debug({ uploadId, err: error }, "How long an upload has been idle could not be recorded.");
     }
   }

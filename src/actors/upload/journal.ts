@@ -9,6 +9,8 @@
  * J2: an entry that does not check ends the journal, unless a right one follows it: then it has rotted, and only what it said is lost (a
  *     chunk is missing again). A torn tail was never answered for.
  * J3: entries appended while a sync is under way share the next one.
+ * J4: what is appended to a journal of an earlier version comes after its plan once more, with this version: a program that does not know
+ *     the entries that follow refuses it.
  */
 import assert from "node:assert/strict";
 import { readFully, writeFully } from "../../core/durable.ts";
@@ -30,8 +32,16 @@ export interface CommitPlan {
   readonly digests: FileDigests;
 }
 
+/** A journal begins with it; another one after it says the same in a later version (J4). */
+interface PlanEntry {
+  readonly kind: "plan";
+  readonly formatVersion: number;
+  readonly plan: UploadPlan;
+  readonly owner: string;
+}
+
 export type JournalEntry =
-  | { readonly kind: "plan"; readonly formatVersion: number; readonly plan: UploadPlan; readonly owner: string }
+  | PlanEntry
   | { readonly kind: "chunk"; readonly index: number; readonly lengthBytes: number; readonly leafDigests: Uint8Array }
   /**
    * So much of a chunk's beginning is durable; the digests are those of its last leaves, and those before them are as they were. In place of
@@ -149,11 +159,16 @@ export class Journal {
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
   #broken: unknown;
+  /** J4: what has to be written before anything else. */
+  #preface: Uint8Array | undefined;
 
-  private constructor(file: LazyFile, hasher: Hasher, endOffset: number) {
+  /** @param plan as it says last, if it can be read */
+  private constructor(file: LazyFile, hasher: Hasher, endOffset: number, plan?: PlanEntry) {
     this.#file = file;
     this.#hasher = hasher;
     this.#endOffset = endOffset;
+    if (plan !== undefined && plan.formatVersion < JOURNAL_FORMAT_VERSION)
+      this.#preface = encodeEntry({ ...plan, formatVersion: JOURNAL_FORMAT_VERSION }, hasher);
   }
 
   /** A new journal with its plan, synced. The caller syncs the directory. */
@@ -175,6 +190,7 @@ export class Journal {
    */
   static async open(disk: Disk, path: string, hasher: Hasher, take: (read: ReadEntry) => void): Promise<Journal> {
     const file = new LazyFile(disk, path, "write");
+    let plan: PlanEntry | undefined;
     try {
       const entries = readJournal(file, hasher);
       for (;;) {
@@ -184,9 +200,10 @@ export class Journal {
             await file.truncate(next.value.endOffset);
             await file.sync();
           }
-          return new Journal(file, hasher, next.value.endOffset);
+          return new Journal(file, hasher, next.value.endOffset, plan);
         }
         const { entry } = next.value;
+        if (entry.kind === "plan") plan = entry;
         if (entry.kind === "plan" && entry.formatVersion > JOURNAL_FORMAT_VERSION)
           throw new TroupeError(
             "FORMAT_TOO_NEW",
@@ -228,7 +245,8 @@ export class Journal {
     this.#broken ??= stopping;
     await this.#running;
     try {
-      if (last !== undefined && this.#broken === stopping) await writeFully(this.#file, encodeEntry(last, this.#hasher), this.#endOffset);
+      if (last !== undefined && this.#broken === stopping)
+        await writeFully(this.#file, this.#prefaced([encodeEntry(last, this.#hasher)]), this.#endOffset);
     } finally {
       await this.#file.close();
     }
@@ -240,9 +258,10 @@ export class Journal {
       const batch = this.#waiting;
       this.#waiting = [];
       try {
-        const bytes = batch.length === 1 ? (batch[0] as Waiting).bytes : Buffer.concat(batch.map((waiting) => waiting.bytes));
-        await writeFully(this.#file, bytes, this.#endOffset);
+        await writeFully(this.#file, this.#prefaced(batch.map((waiting) => waiting.bytes)), this.#endOffset);
         await this.#file.sync();
+        this.#endOffset += this.#preface?.length ?? 0;
+        this.#preface = undefined;
         for (const waiting of batch) {
           waiting.resolve(this.#endOffset);
           this.#endOffset += waiting.bytes.length;
@@ -253,6 +272,12 @@ export class Journal {
     }
     // In the same step as the last look: what is appended from now on begins another run.
     this.#running = undefined;
+  }
+
+  /** J4 */
+  #prefaced(entries: readonly Uint8Array[]): Uint8Array {
+    const all = this.#preface === undefined ? entries : [this.#preface, ...entries];
+    return all.length === 1 ? (all[0] as Uint8Array) : Buffer.concat(all);
   }
 
   /** A full disk leaves the journal as it was before the batch; after any other failure nothing more can be promised. */

@@ -131,6 +131,7 @@ export class MergeSteps {
       }
     }
     signal.throwIfAborted();
+    await this.#cutOff(sizeBytes);
     // M2
     const synced = { dataPath: paths.data, leavesPath: paths.leaves };
     await ports.node.publishBlob(this.#commitPlan, synced, { sizeBytes, digests, file: this.#file(sizeBytes, digests) });
@@ -151,6 +152,11 @@ export class MergeSteps {
     if (this.#commitPlan !== undefined) await this.#session.ports.node.discardUnlessKnown(this.#commitPlan);
   }
 
+  /** The upload is a file of other bytes. M3. @returns whether nothing of its own is left among the blobs */
+  async tidyUnused(): Promise<boolean> {
+    return await this.#tidy(() => this.takeBack());
+  }
+
   /** The follower lets go of the file. */
   async close(): Promise<void> {
     const follower = this.#follower;
@@ -162,7 +168,7 @@ export class MergeSteps {
   async #tidyDuplicate(plan: CommitPlan, file: LocatedFile): Promise<boolean> {
     const { ports, paths } = this.#session;
     const { blob: existing, ...record } = file;
-    try {
+    return await this.#tidy(async () => {
       if (existing.nodeIds.includes(ports.node.nodeId)) {
         await ports.node.mendBlob(
           existing,
@@ -171,10 +177,18 @@ export class MergeSteps {
         );
       }
       await ports.node.discardBlob(plan);
+    });
+  }
+
+  /** M3 */
+  async #tidy(work: () => Promise<void>): Promise<boolean> {
+    const { ports, plan } = this.#session;
+    try {
+      await work();
       return true;
     } catch (error) {
       ports.log.error(
-        { uploadId: this.#session.plan.uploadId, err: error },
+        { uploadId: plan.uploadId, err: error },
         "A second copy of known content could not be put away; it is tried again at the next start.",
       );
       return false;
@@ -209,13 +223,27 @@ export class MergeSteps {
     }
   }
 
-  /** M4 */
+  /** Bodies past the file's end, which broke off while its size was unknown, have left bytes there. After sealing, nothing is written (M1). */
+  async #cutOff(sizeBytes: number): Promise<void> {
+    const { ports, plan, paths } = this.#session;
+    if (plan.sizeBytes !== undefined) return;
+    const file = await ports.disk.open(paths.data, "write");
+    try {
+      if ((await file.sizeBytes()) <= sizeBytes) return;
+      await file.truncate(sizeBytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** M4. What was taken back since it was written is nobody's. */
   async #checkDoubtful(signal: AbortSignal): Promise<void> {
-    const { doubtful } = this.#session;
+    const { doubtful, ledger, reader } = this.#session;
     const damaged: number[] = [];
     for (const index of [...doubtful].sort((a, b) => a - b)) {
       signal.throwIfAborted();
-      if (await this.#session.reader.isIntact(index)) doubtful.delete(index);
+      if (!ledger.isReceived(index) || (await reader.isIntact(index))) doubtful.delete(index);
       else damaged.push(index);
     }
     if (damaged.length === 0) return;

@@ -59,7 +59,8 @@ export async function openSessionJournal(
   const journal = await Journal.open(disk, path, hasher, ({ entry, offset }) => {
     isEmpty = false;
     if (entry.kind === "plan")
-      begun = { plan: entry.plan, owner: entry.owner, ledger: new ChunkLedger({ ...entry.plan, sizeBytesMax: fileBytesMax }) };
+      // Said again, it is the same plan: what was received since the first stays.
+      begun ??= { plan: entry.plan, owner: entry.owner, ledger: new ChunkLedger({ ...entry.plan, sizeBytesMax: fileBytesMax }) };
     else if (entry.kind === "commit") commitPlan = entry;
     else if (entry.kind === "merge") promisedBytes = entry.sizeBytes;
     else if (entry.kind === "idle") idleMs = entry.idleMs;

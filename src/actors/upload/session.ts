@@ -242,7 +242,7 @@ export class Session {
         if (knownBlobId === undefined) throw new Error("known content is committed after it was proven");
         return this.#effect(
           "commit.known",
-          (signal) => this.#possession.commit(knownBlobId, signal),
+          (signal) => this.#commitKnown(knownBlobId, signal),
           (commit) => this.#knownCommitted(commit),
         );
       }
@@ -286,8 +286,14 @@ export class Session {
     this.#state.apply({ type: "file.committed" });
   }
 
-  #knownCommitted(commit: KnownCommit): void {
-    if (commit.kind === "committed") return this.#committed({ file: commit.file, isTidy: true }, commit.file.blob.nodeIds.length);
+  async #commitKnown(blobId: number, signal: AbortSignal): Promise<KnownCommit & { readonly isTidy: boolean }> {
+    const commit = await this.#possession.commit(blobId, signal);
+    // A merge that broke off before may have left something.
+    return { ...commit, isTidy: commit.kind !== "committed" || (await this.#merge.tidyUnused()) };
+  }
+
+  #knownCommitted(commit: KnownCommit & { readonly isTidy: boolean }): void {
+    if (commit.kind === "committed") return this.#committed(commit, commit.file.blob.nodeIds.length);
     if (commit.kind === "gone") {
       this.#state.apply({ type: "possession.lost" });
       this.#possession.settle();

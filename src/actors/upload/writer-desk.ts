@@ -17,6 +17,8 @@ import type { IntakeSession } from "./intake-session.ts";
 export interface ChunkWriting {
   /** What became of the chunk, as one turn. Before it, an error gives the index up; after it, nothing does. */
   count(change: () => void): Promise<void>;
+  /** Nothing became of it: the index is given up. */
+  giveUp(): Promise<void>;
   /** For those who compare their bytes with this writer's. */
   digested(chunk: DigestedChunk): void;
 }
@@ -55,24 +57,28 @@ export class WriterDesk {
     const outcome = Promise.withResolvers<DigestedChunk | undefined>();
     this.#writers.set(index, outcome.promise);
     let reservedBytes = 0;
-    let isCounted = false;
+    let isSettled = false;
     const count = (change: () => void): Promise<void> =>
       this.#session.turn("chunk.counted", () => {
         this.#resize(change);
-        isCounted = true;
+        isSettled = true;
         reservation.settle(reservedBytes);
         this.#session.received();
       });
+    const giveUp = async (): Promise<void> => {
+      await this.#giveUp(index, reservedBytes);
+      isSettled = true;
+    };
     try {
       // D3
       if (ledger.sizeBytes === undefined) {
         await reservation.grow(roomBytes);
         reservedBytes = roomBytes;
       }
-      return await work({ count, digested: outcome.resolve });
+      return await work({ count, giveUp, digested: outcome.resolve });
     } catch (error) {
       if (isDiskLost(error)) ports.node.suspect(error);
-      if (!isCounted) await this.#giveUp(index, reservedBytes, error);
+      if (!isSettled) await this.#giveUp(index, reservedBytes, error);
       throw error;
     } finally {
       // A no-op after success; those who wait to compare must never wait for ever.
@@ -104,7 +110,7 @@ export class WriterDesk {
   }
 
   /** D1: every write has returned by now. */
-  async #giveUp(index: number, reservedBytes: number, error: unknown): Promise<void> {
+  async #giveUp(index: number, reservedBytes: number, error?: unknown): Promise<void> {
     const { ledger, reservation, apply, turn } = this.#session;
     await turn("chunk.release", () => {
       ledger.release(index);

@@ -51,7 +51,7 @@ export const ASKED: Readonly<Record<Role, readonly Asking[]>> = {
   storage: [
     asking(tracker, "join", "heartbeat", "leave"),
     asking(ids, "next", "raise"),
-    asking(catalog, "registerUpload", "claimUpload", "endUpload", "commitFile", "upload", "hostedUploads", "blobState"),
+    asking(catalog, "registerUpload", "createdUpload", "claimUpload", "endUpload", "commitFile", "upload", "hostedUploads", "blobState"),
     // What a client proves to have may lie on another node.
     asking(catalog, "provableContent", "commitKnown"),
     asking(storage, "proveBlob"),
@@ -62,7 +62,7 @@ export const ASKED: Readonly<Record<Role, readonly Asking[]>> = {
   gateway: [
     asking(tracker, "place", "groups", "nodes"),
     asking(catalog, "upload", "uploads", "file", "files", "renameFile", "deleteFile", "ownContent", "instantUpload"),
-    asking(catalog, "folder", "fileByName", "users"),
+    asking(catalog, "folder", "fileByName", "users", "createdUpload"),
     asking(storage, "createUpload", "grantRead", "holdBlob"),
     asking(upload, "status", "access", "settle", "declareSize", "merge", "cancel", "prove"),
     asking(bytesOnBus, "read", "write"),

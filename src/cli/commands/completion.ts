@@ -11,6 +11,11 @@ type Shell = keyof typeof SCRIPTS;
 const SHELLS = Object.keys(SCRIPTS) as Shell[];
 
 const EXAMPLES = `
+It completes the name troupe. Where the command is begun as npx troupe, or by its path, make that name first, in ~/.bashrc or ~/.zshrc:
+  troupe() { npx troupe "$@"; }
+and in ~/.config/fish/config.fish:
+  function troupe; npx troupe $argv; end
+
 Examples:
   troupe completion bash > ~/.local/share/bash-completion/completions/troupe
   source <(troupe completion zsh)                  in ~/.zshrc, after compinit

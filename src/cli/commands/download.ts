@@ -3,10 +3,10 @@ import { basename, join, relative, resolve } from "node:path";
 import type { StoredFile } from "../../client/answers.ts";
 import { parseWantedRange, type WantedRange } from "../../client/byte-range.ts";
 import { downloadBlocks, downloadToFile } from "../../client/downloader.ts";
-import { fileIdOf } from "../../client/file-address.ts";
 import { Pace } from "../../client/pace.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { EXIT } from "../exit-code.ts";
+import { chosenFile } from "../file-choice.ts";
 import { readBandwidth } from "../option-values.ts";
 import { TransferDisplay } from "../progress.ts";
 import { type Definition, quoted, type Session } from "../session.ts";
@@ -27,6 +27,7 @@ A whole file is compared with its BLAKE3 before it gets its name. Prints where i
 
 Examples:
   troupe download 65f0c1d2…01
+  troupe download holidays/film.mkv
   troupe download http://nas:8080/files/65f0c1d2…01/film.mkv -o /tmp/film.mkv
   troupe download 65f0c1d2…01 --range 0-1048575 -o first-mebibyte
   troupe download 65f0c1d2…01 -o - | tar x
@@ -36,7 +37,7 @@ export const downloadCommand: Definition = (program, act) => {
   program
     .command("download")
     .description("download a file, or a range of its bytes")
-    .argument("<id>", "a file's ID or URL")
+    .argument("<file>", "a file's ID, URL or name")
     .option("-o, --output <file>", "where to write it; - is stdout (default: its name, here)")
     .option("-r, --range <range>", "FIRST-LAST, FIRST- or -COUNT, in bytes, both ends included")
     .option("-f, --force", "replace a file that is there")
@@ -50,7 +51,7 @@ async function download(session: Session, [word = ""]: readonly string[], option
   const { output, range, force, bwlimit } = options;
   const pace = bwlimit === undefined ? undefined : new Pace(context.clock, bwlimit);
   const wanted = range === undefined ? undefined : parseWantedRange(range);
-  const file = await client.file(fileIdOf(word), context.signal);
+  const file = await client.file(await chosenFile(session, word), context.signal);
   if (output === "-") {
     await toOutput(session, file, wanted, pace);
     return;
@@ -88,7 +89,8 @@ async function download(session: Session, [word = ""]: readonly string[], option
 }
 
 function stoppedText({ token, context }: Session, { url }: StoredFile, path: string, part: string): string {
-  const [from, to] = [part, path].map((each) => quoted(relative(context.workingDirectory, each)));
+  // A name that begins like an option is none after a directory.
+  const [from, to] = [part, path].map((each) => quoted(relative(context.workingDirectory, each).replace(/^-/, "./-")));
   // The secret is not repeated.
   const access = token === undefined || token === "" ? "" : "-u OWNER:SECRET ";
   return `Stopped. What came is in ${printable(part)}.\n  to go on    curl -C - ${access}-o ${from} ${quoted(url)} && mv ${from} ${to}\n`;
@@ -117,7 +119,9 @@ async function targetPath({ context }: Session, file: StoredFile, output: string
 /** The last part of a name, which somebody else has chosen: it never leads out of the directory it is written to. */
 function localName(name: string): string {
   const last = printable(name.split(/[/\\]/).at(-1) ?? "");
-  if (last === "" || last === "." || last === "..")
-    throw new TroupeError("BAD_NAME", `The file's name, ${JSON.stringify(name)}, cannot be a name here; use -o FILE.`);
+  if (last === "") throw new TroupeError("BAD_NAME", `The file's name, ${JSON.stringify(name)}, cannot be a name here; use -o FILE.`);
+  // A shell, curl and others obey such files where they find them.
+  if (last.startsWith("."))
+    throw new TroupeError("BAD_NAME", `The file's name, ${JSON.stringify(name)}, would be that of a hidden file here; use -o FILE.`);
   return last;
 }

@@ -2,7 +2,7 @@
 import type { SignedLink } from "../../client/answers.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { chosenFile } from "../file-choice.ts";
-import { readExpiry } from "../option-values.ts";
+import { LINK_TEXT_MAX, readExpiry } from "../option-values.ts";
 import type { Definition, Session } from "../session.ts";
 
 interface LinkOptions {
@@ -23,7 +23,7 @@ export const linkCommand: Definition = (program, act) => {
     .command("link")
     .description("print a URL that anyone may open for a while")
     .argument("<file>", "a file's ID, URL or name")
-    .option("--expires <duration>", "how long it is good: 30m, 12h, 7d (default: the server's, 7d)", readExpiry)
+    .option("--expires <duration>", `how long it is good: 30m, 12h, 7d; at most ${LINK_TEXT_MAX} (default: the server's, 7d)`, readExpiry)
     .addHelpText("after", EXAMPLES)
     .action(
       act<LinkOptions>(async (session, [word = ""], { expires }) => {

@@ -1,6 +1,7 @@
 /** `troupe ls [PREFIX]`: files, newest first. */
 import type { StoredFile } from "../../client/answers.ts";
 import { approximateSize } from "../../config/size.ts";
+import { JsonList } from "../json-list.ts";
 import { readCount } from "../option-values.ts";
 import type { Definition } from "../session.ts";
 import { type Column, printable, table } from "../table.ts";
@@ -30,18 +31,16 @@ export const listCommand: Definition = (program, act) => {
     .addHelpText("after", "\nExamples:\n  troupe ls\n  troupe ls holidays/ --limit 20\n  troupe ls --json\n")
     .action(
       act<ListOptions>(async ({ client, context, json }, [prefix], { app, user, limit = Number.POSITIVE_INFINITY }) => {
-        const kept: StoredFile[] = [];
+        const list = json ? new JsonList(context.terminal, "files") : undefined;
         let count = 0;
-        let cursor: string | undefined;
-        do {
-          const page = await client.files({ prefix, app, user, cursor }, context.signal);
-          const files = page.files.slice(0, limit - count);
-          if (json) kept.push(...files);
+        for await (const page of client.allFiles({ prefix, app, user }, context.signal)) {
+          const files = page.slice(0, limit - count);
+          if (list !== undefined) await list.add(files);
           else if (files.length > 0) context.terminal.out(table(COLUMNS, files.map(rowOf), count === 0));
           count += files.length;
-          cursor = page.cursor;
-        } while (cursor !== undefined && count < limit);
-        if (json) context.terminal.out(`${JSON.stringify({ files: kept })}\n`);
+          if (count >= limit) break;
+        }
+        if (list !== undefined) await list.end();
         else if (count === 0) context.terminal.err(noneSentence(prefix, app !== undefined || user !== undefined));
       }),
     );

@@ -19,11 +19,11 @@ interface Player {
 /** Longer than any film, and over by tomorrow. */
 const LINK_SECONDS = 24 * 3600;
 
-/** In the order in which they are tried, with what makes them end after the file. */
+/** In the order in which they are tried, with what makes them end after the file, and where they know it what ends their options. */
 const PLAYERS: readonly { readonly name: string; readonly argv: readonly string[]; readonly platform?: string }[] = [
-  { name: "mpv", argv: [] },
+  { name: "mpv", argv: ["--"] },
   { name: "vlc", argv: ["--play-and-exit"] },
-  { name: "ffplay", argv: ["-autoexit"] },
+  { name: "ffplay", argv: ["-autoexit", "--"] },
   { name: "iina", argv: [], platform: "darwin" },
   { name: "open", argv: [], platform: "darwin" },
 ];

@@ -11,8 +11,9 @@ import { uploadAll } from "../upload/run.ts";
 const EXAMPLES = `
 Prints the URL of each file on stdout, one a line; with --json one object a line. '-' is stdin.
 
-The same command again, after whatever broke it off, goes on by itself and sends only the chunks that are missing; --fresh begins
-anew. What it has to remember for that is in $TROUPE_STATE_DIR, $XDG_STATE_HOME/troupe or the system's place for such things.
+The same command again, after whatever broke it off, goes on by itself and sends only the chunks that are missing; after it had
+finished, it sends nothing and prints the URL once more. So it does where the newest file of that name has the same size and BLAKE3.
+--fresh begins anew in any case, and makes a new file. What it has to remember for that is in $TROUPE_STATE_DIR, $XDG_STATE_HOME/troupe or the system's place for such things.
 
 A folder is uploaded with all it holds, hidden files too: photos/ becomes photos/a/b.jpg and so on, with and without the slash;
 --name puts another name in place of the folder's. Symbolic links and special files are skipped, and that is said; empty folders
@@ -43,7 +44,7 @@ export const uploadCommand: Definition = (program, act) => {
     .option("--bwlimit <rate>", "send at most so much a second: 2MiB, 500K, off", readBandwidth)
     .option("--checksum", "know each file's BLAKE3 before it is sent, and send only what the server does not have")
     .option("--dry-run", "say what would be sent, and send nothing")
-    .option("--fresh", "begin anew, also what an earlier run of this command has begun")
+    .option("--fresh", "begin anew what was begun before, and send what is there already as a new file")
     .option("--resume <id>", "go on with this upload of the same file, wherever it was begun")
     .addHelpText("after", EXAMPLES)
     .action(

@@ -6,6 +6,7 @@ import { approximateSize } from "../../config/size.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { checkIdentity } from "../../core/identity.ts";
 import { ENDED_STATES, type UploadState } from "../../core/shapes.ts";
+import { JsonList } from "../json-list.ts";
 import type { Definition, Session } from "../session.ts";
 import { type Column, printable, table } from "../table.ts";
 import { shortTime } from "../time-text.ts";
@@ -46,21 +47,17 @@ export const uploadsCommand: Definition = (program, act) => {
 /** @param state `receiving` stands for every state that is not an end; without one, all are listed */
 async function list({ client, context, json }: Session, state: UploadState | undefined): Promise<void> {
   const all = state !== "receiving";
-  const kept: UploadSummary[] = [];
+  const kept = json ? new JsonList(context.terminal, "uploads") : undefined;
   let count = 0;
-  let cursor: string | undefined;
-  do {
-    const page = await client.uploads({ state, cursor }, context.signal);
-    if (json) {
-      kept.push(...page.uploads);
-    } else if (page.uploads.length > 0) {
-      const sized = all ? await Promise.all(page.uploads.map((upload) => withSize(client, upload, context.signal))) : page.uploads;
+  for await (const uploads of client.allUploads(state, context.signal)) {
+    if (kept !== undefined) await kept.add(uploads);
+    else if (uploads.length > 0) {
+      const sized = all ? await Promise.all(uploads.map((upload) => withSize(client, upload, context.signal))) : uploads;
       context.terminal.out(table(all ? COLUMNS_ALL : COLUMNS, all ? sized.map(rowOfAll) : sized.map(rowOf), count === 0));
     }
-    count += page.uploads.length;
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  if (json) context.terminal.out(`${JSON.stringify({ uploads: kept })}\n`);
+    count += uploads.length;
+  }
+  if (kept !== undefined) await kept.end();
   else if (count === 0)
     context.terminal.err(
       state === undefined

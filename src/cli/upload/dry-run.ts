@@ -4,6 +4,7 @@ import { isOver } from "../../client/taking-up.ts";
 import { approximateSize } from "../../config/size.ts";
 import { isEnded } from "../../core/shapes.ts";
 import type { ExitCode } from "../exit-code.ts";
+import { harmless } from "../harmless-terminal.ts";
 import type { Session } from "../session.ts";
 import { printable } from "../table.ts";
 import { begunFileOf, sameNamed, type UploadRun } from "./one-file.ts";
@@ -40,7 +41,7 @@ export async function tellPlan(session: Session, words: readonly string[], optio
     const word = isFile ? source.word : "-";
     const line = json ? `${JSON.stringify(record)}\n` : `${decision.action.padEnd(ACTION_COLUMNS)}  ${size}  ${printable(word)}\n`;
     // A folder may have millions of files, and whoever reads may be slow.
-    await context.terminal.outBytes(Buffer.from(line));
+    await context.terminal.outBytes(Buffer.from(harmless(line)));
     if (decision.action === "there") tally.there += 1;
     else count += 1;
     wantedBytes += (decision.action === "there" ? 0 : (sizeBytes ?? 0)) - (decision.action === "continues" ? decision.receivedBytes : 0);

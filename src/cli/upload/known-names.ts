@@ -1,4 +1,4 @@
-/** The server's files whose names begin like a folder's: what a folder that is uploaded again need not send. */
+/** What the server has under the names of a folder, or under one name: what is uploaded again need not be sent. */
 import type { StoredFile } from "../../client/answers.ts";
 import type { TroupeClient } from "../../client/troupe-client.ts";
 import { CLIENT_NAMES_MAX, PAGE_ITEMS_MAX } from "../../core/limits.ts";
@@ -9,7 +9,7 @@ export class KnownNames {
   readonly #client: TroupeClient;
   readonly #labels: Labels;
   readonly #signal: AbortSignal;
-  #folderName: string | undefined;
+  #prefix: string | undefined;
   #loading: Promise<ReadonlyMap<string, StoredFile>> = Promise.resolve(new Map());
 
   constructor(client: TroupeClient, labels: Labels, signal: AbortSignal) {
@@ -18,25 +18,37 @@ export class KnownNames {
     this.#signal = signal;
   }
 
-  /** The newest file of that name. One folder's names are held at a time, and no more than a bound of them: the rest counts as unknown. */
-  async find(folderName: string, name: string): Promise<StoredFile | undefined> {
-    if (folderName !== this.#folderName) {
-      this.#folderName = folderName;
-      this.#loading = this.#load(folderName);
+  /**
+   * The newest file of that name, of a folder when it is one of a folder's. One folder's names are held at a time, and no more than a
+   * bound of them: the rest counts as unknown.
+   */
+  async find(folderName: string | undefined, name: string): Promise<StoredFile | undefined> {
+    if (folderName === undefined) return (await this.#load(name, PAGE_ITEMS_MAX)).get(name);
+    const prefix = `${folderName}/`;
+    if (prefix !== this.#prefix) {
+      this.#prefix = prefix;
+      this.#loading = this.#load(prefix, CLIENT_NAMES_MAX);
     }
-    return (await this.#loading).get(name);
+    const loading = this.#loading;
+    try {
+      return (await loading).get(name);
+    } catch (error) {
+      // Whoever asks again shall not hear the same.
+      if (this.#loading === loading) this.#prefix = undefined;
+      throw error;
+    }
   }
 
-  async #load(folderName: string): Promise<ReadonlyMap<string, StoredFile>> {
+  async #load(prefix: string, countMax: number): Promise<ReadonlyMap<string, StoredFile>> {
     const files = new Map<string, StoredFile>();
-    let cursor: string | undefined;
-    do {
-      const wanted = { ...this.#labels, prefix: `${folderName}/`, limit: PAGE_ITEMS_MAX, cursor };
-      const page = await this.#client.files(wanted, this.#signal);
+    let count = 0;
+    for await (const page of this.#client.allFiles({ ...this.#labels, prefix, limit: PAGE_ITEMS_MAX }, this.#signal)) {
       // The newest come first.
-      for (const file of page.files) if (!files.has(file.name)) files.set(file.name, file);
-      cursor = page.cursor;
-    } while (cursor !== undefined && files.size < CLIENT_NAMES_MAX);
+      for (const file of page) if (!files.has(file.name)) files.set(file.name, file);
+      count += page.length;
+      // Of what is listed, not of what is kept: many may have one name.
+      if (count >= countMax) break;
+    }
     return files;
   }
 }

@@ -3,6 +3,7 @@
  *
  * O1: a record that cannot be kept costs only the convenience: it is said, and the upload goes on.
  */
+import { again, STARTING_POLICY } from "../../client/again.ts";
 import type { StoredFile } from "../../client/answers.ts";
 import type { BegunFile, BegunUploads } from "../../client/begun-uploads.ts";
 import type { Pace } from "../../client/pace.ts";
@@ -79,16 +80,14 @@ export async function sendFile(run: UploadRun, source: FileSource): Promise<File
   const shownFile = run.shown.begin(source);
   const kept = new KeptUpload(run, source, shownFile);
   try {
-    const begun = await kept.find();
-    const same = begun === undefined ? await sameNamed(run, source) : undefined;
-    const file = await upload(run, source, shownFile, kept, begun, same);
+    const stored = await upload(run, source, shownFile, kept);
     await kept.forget();
-    return { kind: "stored", file, isThere: file === same, sentBytes: shownFile.sentBytes };
+    shownFile.end(true);
+    return { kind: "stored", ...stored, sentBytes: shownFile.sentBytes };
   } catch (error) {
     if (error instanceof TroupeError && OVER.has(error.code)) await kept.forget();
+    shownFile.end(!run.session.context.signal.aborted);
     return { kind: "unfinished", error, sentBytes: shownFile.sentBytes, uploadId: kept.uploadId, isKept: kept.isKept };
-  } finally {
-    shownFile.end();
   }
 }
 
@@ -97,20 +96,23 @@ export function begunFileOf({ session, options }: UploadRun, { path, name, sizeB
   return { gateway: session.gateway, owner: session.owner, app, user, name, path, sizeBytes, modifiedMs };
 }
 
-/** Of a folder's file, what the server has under its name, if that may be the same. */
-export async function sameNamed({ names }: UploadRun, { folderName, name, sizeBytes }: FileSource): Promise<StoredFile | undefined> {
-  const file = folderName === undefined ? undefined : await names.find(folderName, name);
+/** What the server has under the file's name, if that may be the same; with `--fresh` nobody asks. */
+export async function sameNamed(
+  { names, options }: UploadRun,
+  { folderName, name, sizeBytes }: FileSource,
+): Promise<StoredFile | undefined> {
+  const file = options.fresh === true ? undefined : await names.find(folderName, name);
   return file?.size === sizeBytes ? file : undefined;
 }
 
 async function upload(
-  { session, options, slots, pace }: UploadRun,
-  { word, path, name, sizeBytes }: FileSource,
+  run: UploadRun,
+  source: FileSource,
   shownFile: ShownFile,
   kept: KeptUpload,
-  begun: string | undefined,
-  same: StoredFile | undefined,
-): Promise<StoredFile> {
+): Promise<Pick<StoredOutcome, "file" | "isThere">> {
+  const { session, options, slots, pace } = run;
+  const { word, path, name, sizeBytes } = source;
   const { client, context, json } = session;
   const { disk, clock, random, hasher, signal } = context;
   const { app, user, chunk, resume, checksum } = options;
@@ -120,36 +122,37 @@ async function upload(
       `With --chunk ${sizeText(chunk)}, ${word} has more than ${CHUNK_COUNT_MAX} chunks; give a larger one.`,
     );
   const waiting = new Waiting(clock, (text) => shownFile.say(text));
+  const ports = { disk, clock, random, hasher, onPause: (error: unknown, leftMs: number) => waiting.tell(error, leftMs) };
+  const begun = await kept.find();
+  const isAnew = begun === undefined && resume === undefined;
+  const same = isAnew ? await again(STARTING_POLICY, ports, signal, () => sameNamed(run, source)) : undefined;
   try {
-    return await uploadFile(
-      client,
-      { disk, clock, random, hasher, onPause: (error, leftMs) => waiting.tell(error, leftMs) },
-      {
-        path,
-        name,
-        app,
-        user,
-        chunkBytes: chunk,
-        resume,
-        begun,
-        same,
-        isDigestFirst: checksum,
-        slots,
-        pace,
-        signal,
-        onUpload: async (opened) => {
-          await kept.keep(opened);
-          if (opened.isContinued && !json)
-            shownFile.say(
-              `continues upload ${opened.uploadId}: ${approximateSize(opened.receivedBytes)} of ${approximateSize(sizeBytes)} are there.`,
-            );
-        },
-        onAnew: ({ code, detail }) => {
-          if (!json) shownFile.say(`upload ${begun}, begun before, ${ENDINGS[code] ?? `ended (${detail})`}: begins anew.`);
-        },
-        onProgress: (progress) => shownFile.update(progress),
+    const file = await uploadFile(client, ports, {
+      path,
+      name,
+      app,
+      user,
+      chunkBytes: chunk,
+      resume,
+      begun,
+      same,
+      isDigestFirst: checksum,
+      slots,
+      pace,
+      signal,
+      onUpload: async (opened) => {
+        await kept.keep(opened);
+        if (opened.isContinued && !json)
+          shownFile.say(
+            `continues upload ${opened.uploadId}: ${approximateSize(opened.receivedBytes)} of ${approximateSize(sizeBytes)} are there.`,
+          );
       },
-    );
+      onAnew: ({ code, detail }) => {
+        if (!json) shownFile.say(`upload ${begun}, begun before, ${ENDINGS[code] ?? `ended (${printable(detail)})`}: begins anew.`);
+      },
+      onProgress: (progress) => shownFile.update(progress),
+    });
+    return { file, isThere: file === same };
   } catch (error) {
     if (!(error instanceof TroupeError) || error.code !== "DISK_FULL") throw error;
     const detail = `The server has no room for ${word}, which has ${approximateSize(sizeBytes)}.`;

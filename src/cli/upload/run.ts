@@ -19,7 +19,7 @@ import { KnownNames } from "./known-names.ts";
 import { type FileOutcome, LABEL_DEFAULT, sendFile, type UploadRun } from "./one-file.ts";
 import type { UploadOptions } from "./options.ts";
 import { type Shown, ShownMany, ShownOne } from "./shown.ts";
-import { countSources, type Source, sourcesOf } from "./sources.ts";
+import { countSources, isFolder, type Source, sourcesOf } from "./sources.ts";
 import { Tally } from "./tally.ts";
 import { failureOfMany, failureOfOne, failureRecord, resumeLine, verdictOn } from "./telling.ts";
 
@@ -44,7 +44,7 @@ export async function uploadAll(session: Session, words: readonly string[], opti
   const { context, json } = session;
   const { disk, workingDirectory, clock, terminal, signal } = context;
   const open = (): AsyncGenerator<Source> => sourcesOf(disk, workingDirectory, words, options.name);
-  const isMany = words.length > 1 || (await isFolder(open()));
+  const isMany = words.length > 1 || (await isFolder(disk, workingDirectory, words[0] as string));
   if (isMany && options.resume !== undefined) throw new TroupeError("BAD_REQUEST", "--resume is for one file.");
   const shown = isMany ? new ShownMany(context) : new ShownOne(context);
   const tally = new Tally();
@@ -62,11 +62,6 @@ export async function uploadAll(session: Session, words: readonly string[], opti
     terminal.err(json ? `${tally.json(elapsedMs)}\n` : `${uploads.closing()}${tally.sentence(elapsedMs)}\n`);
   }
   return tally.exitCode;
-}
-
-async function isFolder(sources: AsyncGenerator<Source>): Promise<boolean> {
-  for await (const source of sources) return source.kind !== "input" && !(source.kind === "file" && source.folderName === undefined);
-  return false;
 }
 
 class Uploads {
@@ -136,7 +131,7 @@ class Uploads {
       case "input":
         try {
           const file = await sendInput(this.#run, source.name);
-          return await this.#stored({ kind: "stored", file, isThere: false, sentBytes: file.size });
+          return await this.#stored({ kind: "stored", file, isThere: false, sentBytes: file.size }, "-");
         } catch (error) {
           return this.#failed("-", { error, uploadId: undefined, isKept: false });
         }
@@ -147,16 +142,18 @@ class Uploads {
           if (!this.#isMany) shown.end();
           return this.#failed(source.word, outcome);
         }
-        return await this.#stored(outcome);
+        return await this.#stored(outcome, source.word);
       }
     }
   }
 
-  async #stored({ file, isThere, sentBytes }: FileOutcome & { kind: "stored" }): Promise<string> {
-    const { session } = this.#run;
+  async #stored({ file, isThere, sentBytes }: FileOutcome & { kind: "stored" }, word: string): Promise<string> {
+    const { session, shown } = this.#run;
     this.#tally.sentBytes += sentBytes;
     if (isThere) this.#tally.there += 1;
     else this.#tally.uploaded += 1;
+    if (isThere && !this.#isMany && !session.json)
+      shown.line(`${printable(word)}: already there, nothing was sent; --fresh sends it as a new file.`);
     return session.json ? `${JSON.stringify(isThere ? { ...file, there: true } : file)}\n` : `${await session.addressOf(file)}\n`;
   }
 
@@ -167,7 +164,8 @@ class Uploads {
     // R3: those that were under way beside the first one meet what has been told.
     const isTold = this.#isOver && (isStopped || verdict.isForAll);
     this.#isOver ||= isStopped || verdict.isForAll;
-    this.#tally.fail(verdict.exitCode);
+    if (isStopped || isTold) this.#tally.stop(verdict.exitCode);
+    else this.#tally.fail(verdict.exitCode);
     const failure = { word, error, uploadId, isKept };
     if (session.json) shown.line(failureRecord(failure));
     else if (!this.#isMany) {

@@ -17,12 +17,14 @@ export interface Shown {
 }
 
 export interface ShownFile {
+  /** After Ctrl-C nothing moves any more: what has left has left, also of a chunk that is broken off. */
   update(progress: TransferProgress): void;
   /** A line about it. */
   say(text: string): void;
   /** Bytes that have left for it. */
   readonly sentBytes: number;
-  end(): void;
+  /** @param isOver nothing more will come of it: it is stored, or has failed, and was not stopped */
+  end(isOver: boolean): void;
 }
 
 const wordOf = ({ state }: TransferProgress): string | undefined => (state === "receiving" || state === "init" ? undefined : state);
@@ -36,10 +38,11 @@ export class ShownOne implements Shown {
   }
 
   begin({ word, path }: FileSource): ShownFile {
-    const { terminal, clock } = this.#context;
+    const { terminal, clock, signal } = this.#context;
     const sent = new SentBytes();
     return {
       update: (progress) => {
+        if (signal.aborted) return;
         sent.add(progress.doneBytes);
         this.#display ??= new TransferDisplay(terminal, clock, basename(path), progress.totalBytes);
         this.#display.update(progress.doneBytes, wordOf(progress));
@@ -83,6 +86,7 @@ export class ShownMany implements Shown {
   }
 
   begin({ word, sizeBytes }: FileSource): ShownFile {
+    const { signal } = this.#context;
     const sent = new SentBytes();
     let shownBytes = 0;
     const move = (toBytes: number): void => {
@@ -92,6 +96,7 @@ export class ShownMany implements Shown {
     };
     return {
       update: ({ doneBytes }) => {
+        if (signal.aborted) return;
         const foundBytes = sent.add(doneBytes);
         this.#display.found(foundBytes);
         move(doneBytes);
@@ -101,7 +106,8 @@ export class ShownMany implements Shown {
         return sent.bytes;
       },
       // What did not have to be sent is done as well; what failed will not come.
-      end: () => {
+      end: (isOver) => {
+        if (!isOver) return;
         this.#display.found(sizeBytes - shownBytes);
         move(sizeBytes);
       },

@@ -56,6 +56,17 @@ export async function* sourcesOf(
   }
 }
 
+/** What cannot be looked at is none, and its reason comes as a source. */
+export async function isFolder(disk: Disk, workingDirectory: string, word: string): Promise<boolean> {
+  if (word === "-") return false;
+  try {
+    return (await disk.status(resolve(workingDirectory, word)))?.kind === "directory";
+  } catch (error) {
+    if (!(error instanceof TroupeError)) throw error;
+    return false;
+  }
+}
+
 async function* folderSources(disk: Disk, word: string, path: string, folderName: string): AsyncGenerator<Source> {
   const fault = nameFault(folderName);
   if (fault !== undefined) {

@@ -13,27 +13,38 @@ export class Tally {
   /** Begun, and stopped by Ctrl-C or by what every file would meet. */
   stopped = 0;
   sentBytes = 0;
-  /** Of the first that failed. */
+  /** Of the first that failed or was stopped. */
   exitCode: ExitCode = EXIT.done;
 
   fail(exitCode: ExitCode): void {
     this.failed += 1;
+    this.#endWith(exitCode);
+  }
+
+  stop(exitCode: ExitCode): void {
+    this.stopped += 1;
+    this.#endWith(exitCode);
+  }
+
+  #endWith(exitCode: ExitCode): void {
     if (this.exitCode === EXIT.done) this.exitCode = exitCode;
   }
 
   sentence(elapsedMs: number): string {
-    const { uploaded, there, skipped, emptyFolders, failed } = this;
+    const { uploaded, there, skipped, emptyFolders, failed, stopped } = this;
     const parts = [`${files(uploaded)} uploaded, ${approximateSize(this.sentBytes)} sent in ${approximateDuration(elapsedMs)}`];
     if (there > 0) parts.push(`${there} already there`);
     if (skipped > 0) parts.push(`${skipped} skipped`);
     if (emptyFolders > 0) parts.push(`${emptyFolders} empty ${emptyFolders === 1 ? "folder" : "folders"} left out`);
     if (failed > 0) parts.push(`${failed} failed`);
+    if (stopped > 0) parts.push(`${stopped} stopped`);
     return `${parts.join("; ")}.`;
   }
 
   json(elapsedMs: number): string {
-    const { uploaded, there, skipped, emptyFolders, failed, sentBytes } = this;
-    return JSON.stringify({ summary: { uploaded, there, skipped, emptyFolders, failed, sentBytes, elapsedMs: Math.round(elapsedMs) } });
+    const { uploaded, there, skipped, emptyFolders, failed, stopped, sentBytes } = this;
+    const summary = { uploaded, there, skipped, emptyFolders, failed, stopped, sentBytes, elapsedMs: Math.round(elapsedMs) };
+    return JSON.stringify({ summary });
   }
 }
 

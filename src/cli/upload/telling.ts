@@ -34,13 +34,13 @@ export function failureRecord({ word, error, uploadId }: Failure): string {
 
 /** Of one of several files: one line with its name. */
 export function failureOfMany({ gateway }: Session, { word, error }: Failure): string {
-  return printable(failureLine(named(error, word), gateway));
+  return failureLine(named(error, word), gateway);
 }
 
 /** Of the only file: what happened, and how to go on or give up. */
 export function failureOfOne(session: Session, { word, error, uploadId, isKept }: Failure): string {
   const { context, gateway, program, gatewayFlag } = session;
-  const said = context.signal.aborted ? `Stopped: ${printable(word)} is not uploaded.` : printable(failureLine(error, gateway));
+  const said = context.signal.aborted ? `Stopped: ${printable(word)} is not uploaded.` : failureLine(error, gateway);
   if (uploadId === undefined || !isKept) return said;
   const lines = [said, "  to go on    the same command again sends only what is missing"];
   // Then nobody can cancel it either.

@@ -66,6 +66,19 @@ describe("an upload in the catalog", () => {
     await expect(rig.as("ann").registerUpload(plan("a"))).rejects.toMatchObject({ code: "IDEMPOTENCY_CONFLICT" });
   });
 
+  test("F22: is found by the key it was created with, by its owner, until the key expires", async () => {
+    await using rig = await CatalogRig.open();
+    const operation = { key: "k", requestDigest: requestDigest("a") };
+    const { uploadId } = await rig.as("ann").registerUpload(rig.plan("a.mp4", { operation }));
+    expect(await rig.as("ann").createdUpload({ operation })).toMatchObject({ upload: { uploadId, owner: "ann", host: "n1" } });
+    expect(await rig.as("bob").createdUpload({ operation })).toEqual({});
+    expect(await rig.as("ann").createdUpload({ operation: { ...operation, key: "another" } })).toEqual({});
+    const otherwise = { operation: { ...operation, requestDigest: requestDigest("b") } };
+    await expect(rig.as("ann").createdUpload(otherwise)).rejects.toMatchObject({ code: "IDEMPOTENCY_CONFLICT" });
+    rig.clock.jumpWall(OUTCOME_KEPT_MS);
+    for (const asked of [{ operation }, otherwise]) expect(await rig.as("ann").createdUpload(asked)).toEqual({});
+  });
+
   test("F22: the first ending stays, and the same again is fine", async () => {
     await using rig = await CatalogRig.open();
     const plan = rig.plan("a.mp4");
@@ -146,6 +159,19 @@ describe("a commit", () => {
     expect(await rig.as("ann").upload({ uploadId })).toMatchObject({ state: "merged", digests });
     expect(await rig.as("ann").file({ fileId: plan.fileId })).toEqual(file);
     await expect(rig.as("ann").endUpload({ uploadId, epoch: 1, state: "cancelled" })).rejects.toMatchObject({ code: "UPLOAD_MERGED" });
+  });
+
+  test("tells the size that its upload was created without, in its record and in lists", async () => {
+    await using rig = await CatalogRig.open();
+    const { uploadId, epoch } = await rig.as("ann").registerUpload(rig.plan("a.mp4"));
+    expect(await rig.as("ann").upload({ uploadId })).not.toHaveProperty("sizeBytes");
+    const { sizeBytes, digests } = contentOf("film");
+    await rig.as("ann").commitFile({ uploadId, epoch, sizeBytes, digests, blob: blobOf(7) });
+    expect(await rig.as("ann").upload({ uploadId })).toMatchObject({ state: "merged", sizeBytes });
+    expect((await rig.as("ann").uploads({})).uploads).toMatchObject([{ uploadId, sizeBytes }]);
+    // A row that was written without it.
+    await rig.database.transact(({ query }) => query.updateTable("t_upload").set({ size_bytes: null }).execute());
+    expect(await rig.as("ann").upload({ uploadId })).toMatchObject({ state: "merged", sizeBytes });
   });
 
   test("F22: repeated, it gives the first answer, also when the file is a duplicate, was renamed or is gone", async () => {

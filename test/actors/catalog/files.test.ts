@@ -58,6 +58,32 @@ describe("a file", () => {
     expect(rig.events.map(({ subject }) => subject.split(".").at(-1))).toEqual(["created", "renamed"]);
   });
 
+  test("is not renamed to a name that another file has, of the same owner and user, which would hide it", async () => {
+    await using rig = await CatalogRig.open();
+    const ann = rig.as("ann");
+    const { file } = await rig.upload("ann", "a.mp4", "x", 1);
+    const { file: other } = await rig.upload("ann", "b.mp4", "y", 2);
+    await rig.upload("bob", "c.mp4", "z", 3);
+    const { fileId } = file;
+    await rig.clock.advance(5_000);
+    await expect(ann.renameFile({ fileId, name: "b.mp4" })).rejects.toMatchObject({ code: "NAME_TAKEN" });
+    expect(await ann.file({ fileId })).toEqual(file);
+    // Its own, somebody else's, and one that has become free.
+    expect(await ann.renameFile({ fileId, name: "a.mp4" })).toMatchObject({ name: "a.mp4" });
+    expect(await ann.renameFile({ fileId, name: "c.mp4" })).toMatchObject({ name: "c.mp4" });
+    await ann.deleteFile({ fileId: other.fileId });
+    expect(await ann.renameFile({ fileId, name: "b.mp4" })).toMatchObject({ name: "b.mp4" });
+    await rig.clock.advance(1_000);
+    expect(rig.events.filter(({ subject }) => subject.endsWith(".renamed"))).toHaveLength(3);
+  });
+
+  test("of which there are several of one name, each may be renamed to that name again", async () => {
+    await using rig = await CatalogRig.open();
+    const { file } = await rig.upload("ann", "a.mp4", "x", 1);
+    await rig.upload("ann", "a.mp4", "y", 2);
+    expect(await rig.as("ann").renameFile({ fileId: file.fileId, name: "a.mp4" })).toMatchObject({ name: "a.mp4" });
+  });
+
   test("F17: an old name that a slow lookup put into the cache is gone from it in time, though no tombstone stopped it", async () => {
     let lease: CacheLease | undefined;
     const deaf = (cache: Cache): Cache => ({

@@ -202,6 +202,54 @@ describe("of two catalogs at once", () => {
     });
   });
 
+  test("two files renamed to one name at once: one gets it, and nobody waits for ever", async () => {
+    let nameCount = 0;
+    await meet(async () => {
+      const files = [await storedFile(newContent()), await storedFile(newContent())] as const;
+      const name = `new ${nameCount++}.mp4`;
+      const rename = (fileId: string) => (database: CatalogDatabase) => renameFile(portsOf(database), ANN, { fileId, name });
+      return {
+        first: rename(files[0].fileId),
+        second: rename(files[1].fileId),
+        check: (...outcomes) => {
+          expect(codes(...outcomes)).toEqual(["NAME_TAKEN"]);
+          expect(values(...outcomes)).toMatchObject([{ name }]);
+        },
+      };
+    });
+  });
+
+  test("two files that take each other's name at once never both lose their own", async () => {
+    let nameCount = 0;
+    await meet(async () => {
+      const files = [await storedFile(newContent()), await storedFile(newContent())] as const;
+      const names = [`left ${nameCount}.mp4`, `right ${nameCount++}.mp4`] as const;
+      for (const index of [0, 1] as const) await renameFile(quiet(), ANN, { fileId: files[index].fileId, name: names[index] });
+      return {
+        first: (database) => renameFile(portsOf(database), ANN, { fileId: files[0].fileId, name: names[1] }),
+        second: (database) => renameFile(portsOf(database), ANN, { fileId: files[1].fileId, name: names[0] }),
+        check: (...outcomes) => expect(codes(...outcomes)).toEqual(["NAME_TAKEN", "NAME_TAKEN"]),
+      };
+    });
+  });
+
+  test("a file renamed to the name of one that is being deleted gets it, or hears that it is taken", async () => {
+    let nameCount = 0;
+    await meet<unknown, unknown>(async () => {
+      const files = [await storedFile(newContent()), await storedFile(newContent())] as const;
+      const name = `gone ${nameCount++}.mp4`;
+      await renameFile(quiet(), ANN, { fileId: files[1].fileId, name });
+      return {
+        first: (database) => renameFile(portsOf(database), ANN, { fileId: files[0].fileId, name }),
+        second: files[1].remove,
+        check: (renamed, removed) => {
+          expect(codes(removed)).toEqual([]);
+          expect([[], ["NAME_TAKEN"]]).toContainEqual(codes(renamed));
+        },
+      };
+    });
+  });
+
   test("F2: an upload claimed by two hosts has two epochs, and belongs to the one with the higher", async () => {
     await meet(async () => {
       const { uploadId } = await registerUpload(quiet(), ANN, plan());

@@ -243,10 +243,15 @@ describe("a commit of content that was proven", () => {
     await using rig = await CatalogRig.open();
     const { file } = await rig.upload("ann", "a.mp4", "film", 7);
     await rig.upload("ann", "b.mp4", "other", 8);
+    await rig.upload("ann", "c.mp4", "mask", 9);
     const upload = await begun(rig, "film");
+    const before = await kept(rig);
     const commit = (more: object) => rig.as().commitKnown({ ...upload, blobId: 7, ...more });
     await expect(commit({ epoch: 2 })).rejects.toMatchObject({ code: "EPOCH_STALE" });
-    await expect(commit({ blobId: 8 })).rejects.toMatchObject({ code: "BLOB_NOT_FOUND" });
+    // `blob` 9 has the size that was claimed, and another digest.
+    expect([contentOf("mask").sizeBytes === contentOf("film").sizeBytes, await kept(rig)]).toEqual([true, before]);
+    for (const blobId of [8, 9]) await expect(commit({ blobId })).rejects.toMatchObject({ code: "BLOB_NOT_FOUND" });
+    expect(await kept(rig)).toEqual(before);
     await expect(commit({ uploadId: "nobody" })).rejects.toMatchObject({ code: "UPLOAD_NOT_FOUND" });
     await rig.as("ann").deleteFile({ fileId: file.fileId });
     await expect(commit({})).rejects.toMatchObject({ code: "BLOB_NOT_FOUND" });

@@ -47,6 +47,8 @@ it("F24: a record loses no file when many refer to its blob at once", async () =
   await using troupe = await startTroupe({ root: directory.path });
   const files = await Promise.all(Array.from({ length: 12 }, (_, index) => uploadFile(troupe, someBytes(100), { name: `n${index}` })));
   const { blob } = await troupe.catalog.file({ fileId: files[0]?.fileId as string }, AS_LOCAL);
-  const record = await readRecord(new NodeDisk(), join(directory.path, "blobs", `${blob.path}.record`));
-  expect(new Set(record?.files.map(({ fileId }) => fileId))).toEqual(new Set(files.map(({ fileId }) => fileId)));
+  const recorded = async () => (await readRecord(new NodeDisk(), join(directory.path, "blobs", `${blob.path}.record`)))?.files;
+  // A file is in the record soon after it is there: the catalog tells the node by its outbox.
+  const fileIds = files.map(({ fileId }) => fileId).sort();
+  await expect.poll(async () => (await recorded())?.map(({ fileId }) => fileId).sort()).toEqual(fileIds);
 });

@@ -239,6 +239,26 @@ describe("bodies that go on within a chunk", () => {
     expect((await mergedBytes(troupe, uploadId)).equals(bytes)).toBe(true);
   });
 
+  it.each([false, true])("F1: are a file without the last of them, which was taken back; after a restart: %s", async (restarts) => {
+    await using directory = await temporaryDirectory();
+    const before = await startTroupe({ root: directory.path });
+    const bytes = someBytes(CHUNK);
+    const { uploadId } = await createUpload(before, { chunkBytes: CHUNK });
+    await goOn(before, uploadId, 0, bytes);
+    await goOn(before, uploadId, CHUNK, someBytes(100));
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      yield someBytes(50);
+      throw BROKEN;
+    }
+    const { signal } = new AbortController();
+    // A whole body takes the place of what had come, and does not come whole.
+    await expect(before.node.storeChunk({ uploadId, index: 1, bytes: broken(), digests: [], signal })).rejects.toThrow(BROKEN);
+    if (restarts) await before.stop();
+    await using troupe = restarts ? await startTroupe({ root: directory.path }) : before;
+    expect(await statusOf(troupe, uploadId)).toMatchObject({ offsetBytes: CHUNK, state: "receiving" });
+    expect((await mergedBytes(troupe, uploadId)).equals(bytes)).toBe(true);
+  });
+
   it("F3: keep what was answered when the disk is full, and go on when there is room", async () => {
     await using directory = await temporaryDirectory();
     const disk = new FaultyDisk(new NodeDisk());

@@ -50,6 +50,22 @@ async function stateOf(troupe: Troupe, uploadId: string): Promise<UploadState> {
   return (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state;
 }
 
+/** What another process would find now. */
+async function recordedIdleMs(root: string, uploadId: string): Promise<number> {
+  const disk = new NodeDisk();
+  const { journal, idleMs } = await openSessionJournal(disk, new InlineHasher(disk), join(root, "uploads", uploadId), 1024 ** 3);
+  await journal.close();
+  return idleMs;
+}
+
+async function* streamOf(...steps: readonly (Uint8Array | Promise<void> | Error)[]): AsyncGenerator<Uint8Array> {
+  for (const step of steps) {
+    if (step instanceof Error) throw step;
+    if (step instanceof Uint8Array) yield step;
+    else await step;
+  }
+}
+
 async function expectState(troupe: Troupe, uploadId: string, state: UploadState): Promise<void> {
   await expect.poll(() => stateOf(troupe, uploadId)).toBe(state);
 }
@@ -101,13 +117,7 @@ describe("an idle upload", () => {
     staged(async ({ clock, root, start }) => {
       const troupe = await start();
       const { uploadId } = await createUpload(troupe, { sizeBytes: CHUNK });
-      const recordedMs = async (): Promise<number> => {
-        // What another process would find now.
-        const disk = new NodeDisk();
-        const recorded = await openSessionJournal(disk, new InlineHasher(disk), join(root, "uploads", uploadId), 1024 ** 3);
-        await recorded.journal.close();
-        return recorded.idleMs;
-      };
+      const recordedMs = (): Promise<number> => recordedIdleMs(root, uploadId);
       for (let idleMs = 10 * RECORDED_MS; idleMs <= 20 * RECORDED_MS; idleMs += 10 * RECORDED_MS) {
         await clock.advance(10 * RECORDED_MS);
         await expect.poll(recordedMs).toBeGreaterThanOrEqual(idleMs - RECORDED_MS);
@@ -115,6 +125,50 @@ describe("an idle upload", () => {
       // A chunk says by itself that it is not idle any more.
       await sendChunk(troupe, uploadId, 0, someBytes(CHUNK));
       expect(await recordedMs()).toBe(0);
+    }));
+
+  it("F1: is not idle after a kill when something came just before that left no chunk", () =>
+    staged(async ({ clock, root, disk, start }) => {
+      const troupe = await start();
+      const { uploadId, epoch } = await createUpload(troupe, { sizeBytes: 2 * CHUNK, chunkBytes: CHUNK });
+      const send = (fromBytes: number | undefined, bytes: AsyncIterable<Uint8Array>) =>
+        troupe.node.storeChunk({ uploadId, index: 0, fromBytes, bytes, digests: [], signal: new AbortController().signal });
+      const recordedMs = (): Promise<number> => recordedIdleMs(root, uploadId);
+      const idle = async (): Promise<void> => {
+        await clock.advance(EXPIRY_MS - 15_000);
+        await expect.poll(recordedMs).toBeGreaterThanOrEqual(EXPIRY_MS - 15_000 - RECORDED_MS);
+      };
+      const { status, merge } = troupe.upload(uploadId);
+      for (const come of [
+        // A body that goes on, and has nothing to say.
+        () => send(0, streamOf()),
+        () => send(undefined, streamOf(someBytes(10), new Error("the line broke"))).catch(() => undefined),
+        () => merge({ epoch }, AS_LOCAL).catch(() => undefined),
+      ]) {
+        await idle();
+        await come();
+        await expect.poll(recordedMs).toBe(0);
+        expect((await status({}, AS_LOCAL)).expiresMs).toBeGreaterThan(clock.wallMs() + EXPIRY_MS - 1_000);
+      }
+      // While a body arrives that says nothing for long.
+      await idle();
+      const gate = Promise.withResolvers<void>();
+      const held = send(undefined, streamOf(someBytes(10), gate.promise));
+      held.catch(() => undefined);
+      await expect.poll(recordedMs).toBe(0);
+      gate.reject(new Error("the line broke"));
+      await expect(held).rejects.toThrow();
+      // What a full disk did not take is recorded when there is room.
+      await idle();
+      disk.intercept = (call, path) => {
+        if (call === "write" && path.endsWith("/journal")) throw diskFull(path);
+      };
+      await merge({ epoch }, AS_LOCAL).catch(() => undefined);
+      await clock.advance(10);
+      expect(await recordedMs()).toBeGreaterThan(0);
+      disk.intercept = () => {};
+      await merge({ epoch }, AS_LOCAL).catch(() => undefined);
+      await expect.poll(recordedMs).toBeLessThan(RECORDED_MS);
     }));
 
   it("is not idle after a restart when something came that left no chunk", () =>

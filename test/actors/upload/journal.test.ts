@@ -2,7 +2,7 @@ import { readFile, truncate, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Journal, type JournalEntry, type ReadEntry } from "../../../src/actors/upload/journal.ts";
+import { encodeEntry, JOURNAL_FORMAT_VERSION, Journal, type JournalEntry, type ReadEntry } from "../../../src/actors/upload/journal.ts";
 import { readSessionJournal } from "../../../src/actors/upload/session-journal.ts";
 import { NodeDisk } from "../../../src/store/node-disk.ts";
 import { diskFailed, diskFull, FaultyDisk } from "../../support/faulty-disk.ts";
@@ -167,6 +167,51 @@ describe("an upload's journal", () => {
     await journal.append({ kind: "plan", formatVersion: 99, plan: PLAN, owner: "alice" });
     await journal.close();
     await expect(test.reopen()).rejects.toMatchObject({ code: "FORMAT_TOO_NEW" });
+  });
+
+  it("of an earlier version says its own before anything is added, which a program of the earlier one refuses", async () => {
+    await using test = await fixture();
+    const older = { kind: "plan", formatVersion: JOURNAL_FORMAT_VERSION - 1, plan: PLAN, owner: "alice" } as const;
+    const whole = (index: number) =>
+      ({ kind: "chunk", index, lengthBytes: PLAN.chunkBytes, leafDigests: Buffer.alloc(16, index) }) as const;
+    await writeFile(test.path, Buffer.concat([encodeEntry(older, test.hasher), encodeEntry(whole(3), test.hasher)]));
+    const untouched = await readFile(test.path);
+    await (await test.reopen()).journal.close();
+    expect(await readFile(test.path)).toEqual(untouched);
+    const { journal } = await test.reopen();
+    test.disk.intercept = (call, path) => {
+      if (call === "sync") throw diskFull(path);
+    };
+    await expect(journal.append(whole(4))).rejects.toMatchObject({ code: "DISK_FULL" });
+    test.disk.intercept = () => {};
+    const offset = await journal.append(whole(5));
+    expect(Buffer.from(await journal.readLeafDigests(offset))).toEqual(Buffer.alloc(16, 5));
+    await journal.append({ kind: "idle", idleMs: 7 });
+    await journal.close();
+    const { journal: again, entries } = await test.reopen();
+    expect(entries.map(({ entry }) => ("formatVersion" in entry ? entry.formatVersion : entry.kind))).toEqual([
+      JOURNAL_FORMAT_VERSION - 1,
+      "chunk",
+      JOURNAL_FORMAT_VERSION,
+      "chunk",
+      "idle",
+    ]);
+    await again.close();
+    const recorded = await readSessionJournal(test.disk, test.hasher, dirname(test.path), 1e12);
+    expect(recorded).toMatchObject({ plan: PLAN, owner: "alice", idleMs: 7, received: new Set([3, 5]) });
+  });
+
+  it("of an earlier version says its own also before its last entry", async () => {
+    await using test = await fixture();
+    await writeFile(test.path, encodeEntry({ kind: "plan", formatVersion: 1, plan: PLAN, owner: "alice" }, test.hasher));
+    await (await test.reopen()).journal.close({ kind: "idle", idleMs: 5 });
+    const { journal, entries } = await test.reopen();
+    expect(entries.map(({ entry }) => ("formatVersion" in entry ? entry.formatVersion : entry.kind))).toEqual([
+      1,
+      JOURNAL_FORMAT_VERSION,
+      "idle",
+    ]);
+    await journal.close();
   });
 
   it("is rebuilt empty from an empty file", async () => {

@@ -14,7 +14,7 @@ import type { Database } from "../../../src/core/ports/database.ts";
 import type { Principal } from "../../../src/core/principal.ts";
 import type { Challenge } from "../../../src/core/shapes.ts";
 import { NodeDisk } from "../../../src/store/node-disk.ts";
-import { FaultyDisk } from "../../support/faulty-disk.ts";
+import { diskFailed, diskFull, FaultyDisk } from "../../support/faulty-disk.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { createUpload, sendChunk, someBytes, startTroupe, type Troupe, uploadFile } from "../../support/troupe.ts";
@@ -271,6 +271,43 @@ describe("possession of content", () => {
     expect(await readdir(join(directory.path, "uploads"))).toEqual([]);
     expect(await troupe.storage.status({})).toMatchObject({ uploadCount: 0, reservedBytes: 0 });
   });
+
+  it.each([false, true])(
+    "F3: proven after a merge that broke off leaves nothing among the blobs, though it is refused at first: %s",
+    async (isRefused) => {
+      await using directory = await temporaryDirectory();
+      const disk = new FaultyDisk(new NodeDisk());
+      const blobs = async (): Promise<string[]> => (await readdir(join(directory.path, "blobs"), { recursive: true })).sort();
+      const bytes = someBytes(2 * LEAF_BYTES);
+      let before: string[];
+      let uploadId: string;
+      {
+        await using troupe = await startTroupe({ root: directory.path, disk, clock: new VirtualClock() });
+        await uploadFile(troupe, bytes, { principal: ANN });
+        before = await blobs();
+        const upload = await begin(troupe, bytes);
+        uploadId = upload.uploadId;
+        await sendAll(troupe, uploadId, bytes);
+        let isLinked = false;
+        disk.intercept = (call, path) => {
+          if (call === "link") isLinked = true;
+          if (isLinked && call === "syncDirectory") throw diskFull(path);
+        };
+        await expect(upload.session.merge({ epoch: upload.epoch }, AS_BOB)).rejects.toMatchObject({ code: "DISK_FULL" });
+        expect((await blobs()).length).toBeGreaterThan(before.length);
+        disk.intercept = (call, path) => {
+          if (isRefused && call === "remove" && path.includes("/blobs/")) throw diskFailed(path);
+        };
+        expect((await upload.prove(upload.right())).state).toBe("merged");
+        expect((await blobs()).length > before.length).toBe(isRefused);
+        disk.intercept = () => {};
+      }
+      await using troupe = await startTroupe({ root: directory.path, disk, clock: new VirtualClock() });
+      expect(await blobs()).toEqual(before);
+      expect(await readdir(join(directory.path, "uploads"))).toEqual([]);
+      expect((await troupe.catalog.upload({ uploadId }, AS_BOB)).state).toBe("merged");
+    },
+  );
 
   it("is asked of nobody whose digest is weak, whose size is unknown, or whose file is empty", async () => {
     await using directory = await temporaryDirectory();

@@ -324,6 +324,21 @@ describe("the tus protocol", () => {
       expect((await rig.patch(at, 4, "", { "upload-length": "-4" })).status).toBe(400);
       expect((await rig.patch(at, 4, "", { "upload-length": "4" })).fields["troupe-file"]).toBeDefined();
     });
+
+    it("F22: is told with its length and offset, and takes the last bytes again, when it is a file whose session has gone", async () => {
+      const at = await rig.create({ "upload-defer-length": "1" });
+      const uploadId = at.slice("/tus/".length);
+      const { fields } = await rig.patch(at, 0, "0123", { "upload-length": "4" });
+      await expect
+        .poll(async () => (await rig.troupe.storage.uploads({ limit: 1000 })).uploads.some((upload) => upload.uploadId === uploadId))
+        .toBe(false);
+      expect(await rig.ask("HEAD", at)).toMatchObject({
+        status: 200,
+        fields: { "upload-offset": "4", "upload-length": "4", "troupe-file": fields["troupe-file"] },
+      });
+      expect(await rig.patch(at, 4, "")).toMatchObject({ status: 204, fields: { "troupe-file": fields["troupe-file"] } });
+      expect(await rig.troupe.catalog.upload({ uploadId })).toMatchObject({ state: "merged", sizeBytes: 4 });
+    });
   });
 
   describe("checksum", () => {
@@ -434,6 +449,21 @@ describe("the tus protocol", () => {
         "upload-offset": "10",
       });
       for (const at of parts) await expect.poll(async () => (await rig.ask("HEAD", at)).status).toBe(410);
+    });
+
+    it("F22: repeated with one idempotency key is the same upload, also when the parts are gone", async () => {
+      const parts = [await part("0123"), await part("45")];
+      const headers = { "upload-concat": `final;${parts.join(" ")}`, "idempotency-key": "put-together" };
+      const first = await rig.ask("POST", "/tus/", { headers });
+      for (const at of parts) await expect.poll(async () => (await rig.ask("HEAD", at)).status).toBe(410);
+      const again = await rig.ask("POST", "/tus/", { headers });
+      const { location, "troupe-file": file } = first.fields;
+      expect([first.status, again.status, file === undefined]).toEqual([201, 201, false]);
+      expect(again.fields).toMatchObject({ location, "troupe-file": file });
+      // Without the key it is another upload, of parts that are not there any more.
+      expect((await rig.ask("POST", "/tus/", { headers: { "upload-concat": headers["upload-concat"] } })).status).toBe(410);
+      const otherwise = { ...headers, "upload-concat": `final;${[...parts].reverse().join(" ")}` };
+      expect(await rig.ask("POST", "/tus/", { headers: otherwise })).toMatchObject({ status: 409, code: "IDEMPOTENCY_CONFLICT" });
     });
 
     it("a part says that it is one, with or without a length, and never becomes a file by itself", async () => {
