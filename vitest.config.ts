@@ -5,6 +5,7 @@
  * Programs that tests start take names of files and addresses as the locale says: in a shell without one, wget asks for another address
  * than the one in a link, and Chromium cannot read a file whose name is not ASCII. So they have one, whoever starts the tests.
  */
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -18,6 +19,8 @@ export default defineConfig({
     env: { LC_ALL: "C.UTF-8" },
     // Long, for a machine that is busy; nothing waits once it has come.
     expect: { poll: { timeout: 15_000 } },
+    // Tests wait for other processes more than they compute; left to itself, a machine of two cores runs one file at a time.
+    maxWorkers: Math.max(2, availableParallelism()),
     coverage: { provider: "v8", include: ["src/**"], reportsDirectory: "coverage" },
   },
 });

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { DIGEST_ALGORITHMS, DIGEST_BYTES, isDigestHex, parseContentDigest } from "../../src/core/digest.ts";
 import { TroupeError } from "../../src/core/errors.ts";
 import { digestClaim } from "../../src/core/shapes.ts";
+import { anyText } from "../support/any-text.ts";
 
 const NAMES = { "sha-256": "sha256", "sha-512": "sha512", md5: "md5", blake3: "blake3" } as const;
 type Name = keyof typeof NAMES;
@@ -87,10 +88,7 @@ describe("a Content-Digest field", () => {
 
   it("fuzz: whatever is sent, the answer is digests of the right form or BAD_DIGEST", () => {
     const pieces = fc.array(
-      fc.oneof(
-        fc.string({ unit: "binary", maxLength: 20 }),
-        fc.constantFrom("sha-256", "md5", "=", ":", ",", " ", "AAAA", "==", "AAAAAAAAAAAAAAAAAAAAAA=="),
-      ),
+      fc.oneof(anyText({ maxLength: 20 }), fc.constantFrom("sha-256", "md5", "=", ":", ",", " ", "AAAA", "==", "AAAAAAAAAAAAAAAAAAAAAA==")),
       { maxLength: 20 },
     );
     fc.assert(
