@@ -21,7 +21,7 @@ import { decodeFrame, encodeFrame, type Frame } from "../../src/data-plane/frame
 import { TokenMint } from "../../src/data-plane/token.ts";
 import { SystemClock } from "../../src/store/system-clock.ts";
 import { chunkOf, codeOf, collectUntilError, describeDataPlane, failureOf, stillFor, until } from "../contract/data-plane.ts";
-import { startTestNats, type TestNats } from "../support/nats-server.ts";
+import { startTestNats, type TestNats, untilUnheard } from "../support/nats-server.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { someBytes } from "../support/troupe.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -66,6 +66,7 @@ describeDataPlane("bus (NATS)", async ({ node, tokens, clock }) => {
     access: (token) => ({ nodeId: node.nodeId, token }),
     killNode: async () => {
       await nodeBus.disconnect();
+      await untilUnheard(bus, `troupe.v1.bytes.${node.nodeId}.frames.none`);
       await clock.advance(DATA_SILENCE_MS_MAX);
     },
     delivered: async () => {

@@ -19,7 +19,7 @@ import { NodeHttpServer } from "../../src/gateway/node-http.ts";
 import { NodeHttpClient } from "../../src/gateway/node-http-client.ts";
 import { SystemClock } from "../../src/store/system-clock.ts";
 import { chunkOf, collect, describeDataPlane, EndlessSource, failureOf, until } from "../contract/data-plane.ts";
-import { startTestNats, type TestNats } from "../support/nats-server.ts";
+import { startTestNats, type TestNats, untilUnheard } from "../support/nats-server.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { someBytes } from "../support/troupe.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -60,6 +60,7 @@ describeDataPlane("routed, to a node that cannot be connected to", async ({ node
     access: (token) => ({ nodeId: node.nodeId, url, token }),
     killNode: async () => {
       await nodeBus.disconnect();
+      await untilUnheard(bus, `troupe.v1.bytes.${node.nodeId}.frames.none`);
       await clock.advance(DATA_SILENCE_MS_MAX);
     },
     delivered: async () => {

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { freePort } from "../../src/bin/engines/engine-process.ts";
 import { introducesItself, type NatsServer, startNatsServer } from "../../src/bin/engines/nats-server.ts";
+import { isNoResponders } from "../../src/bus/client.ts";
+import type { Bus } from "../../src/core/ports/bus.ts";
 
 export interface TestNats extends NatsServer, AsyncDisposable {
   /** Stands still, from when this resolves, as a server does whose machine is overloaded: connections live, and nothing is answered. */
@@ -17,6 +19,18 @@ export interface TestNatsOptions {
   readonly configuration?: string;
   /** With monitoring pages at `monitorUrl`. */
   readonly monitored?: boolean;
+}
+
+/** Resolves when the server knows that nobody hears this subject any more: it notices a connection that has closed when it comes to it. */
+export async function untilUnheard(bus: Bus, subject: string): Promise<void> {
+  for (let tries = 0; tries < 200; tries += 1) {
+    try {
+      await bus.request(subject, new Uint8Array(), { timeoutMs: 50 });
+    } catch (error) {
+      if (isNoResponders(error)) return;
+    }
+  }
+  throw new Error(`somebody still hears ${subject}`);
 }
 
 export async function startTestNats({ configuration = "", monitored = false }: TestNatsOptions = {}): Promise<TestNats> {
