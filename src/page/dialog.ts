@@ -1,6 +1,6 @@
 /** A question or a file before the rest of the page. The browser's own element keeps the focus inside, and Escape closes it. */
 import type { ComponentChildren, VNode } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.ts";
 
 export interface DialogProps {
@@ -12,8 +12,9 @@ export interface DialogProps {
 
 export function Dialog({ label, kind, onClose, children }: DialogProps): VNode {
   const element = useRef<HTMLDialogElement>(null);
+  // While it is drawn for the first time: an effect runs later, when the focus may be elsewhere.
+  const [before] = useState(() => document.activeElement);
   useEffect(() => {
-    const before = document.activeElement;
     element.current?.showModal();
     // The element goes away without being closed, so nobody else gives the focus back.
     return () => {

@@ -31,10 +31,12 @@ export function FileTable({ page }: { readonly page: Page }): VNode {
   useEffect(() => {
     setCurrent(0);
   }, [where]);
-  const focusRow = (index: number): void => {
+  const focusRow = (index: number, isWanted = () => true): void => {
     const next = Math.max(0, Math.min(rows.length - 1, index));
     setCurrent(next);
-    requestAnimationFrame(() => body.current?.querySelectorAll<HTMLElement>("a.open")[next % ROWS_MAX]?.focus());
+    requestAnimationFrame(() => {
+      if (isWanted()) body.current?.querySelectorAll<HTMLElement>("a.open")[next % ROWS_MAX]?.focus();
+    });
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     const row = rows[current];
@@ -55,13 +57,14 @@ export function FileTable({ page }: { readonly page: Page }): VNode {
     setCurrent(index);
     body.current?.closest("table")?.scrollIntoView();
   };
-  // A row that was deleted hands the focus to the one that takes its place.
+  // A row that was deleted hands the focus to the one that takes its place, unless by then something else was clicked.
   const count = useRef(rows.length);
   useEffect(() => {
     const hadMore = count.current > rows.length;
     count.current = rows.length;
     if (current >= rows.length) setCurrent(Math.max(0, rows.length - 1));
-    if (hadMore && document.activeElement === document.body && rows.length > 0) focusRow(Math.min(current, rows.length - 1));
+    const isFree = (): boolean => document.activeElement === document.body;
+    if (hadMore && isFree() && rows.length > 0) focusRow(Math.min(current, rows.length - 1), isFree);
   }, [rows.length]);
 
   if (rows.length === 0) {
