@@ -96,8 +96,8 @@ const PROXIES: readonly (readonly [program: string, start: Start])[] = [
   ["nginx", startNginx],
 ];
 
-describe.each(PROXIES)("behind %s (skipped where that is not installed)", (program, start) => {
-  if (findProgram([program]) === undefined) return it.skip("everything", () => undefined);
+describe.each(PROXIES)("behind %s", (program, start) => {
+  if (findProgram([program]) === undefined) return it.skip(`is not tried: ${program} is not installed`, () => undefined);
   let directory: TemporaryDirectory;
   let server: ServerProcess;
   let proxy: Proxy;

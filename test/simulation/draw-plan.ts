@@ -1,0 +1,48 @@
+/** A plan from a seed: who does what, and what goes wrong. Faults and operations are drawn from streams of their own. */
+import type { Fault, FaultKind, Topology } from "./fault.ts";
+import { FAULT_KINDS } from "./fault-kinds.ts";
+import { NODES_USUAL, type Nodes, type Plan, topologyOf } from "./plan.ts";
+import { type RandomStream, RandomStreams } from "./random-streams.ts";
+import { drawOperations } from "./workload/operations.ts";
+
+/** On average. */
+const FAULT_EVERY_MS = 15_000;
+/** First everything comes up. */
+const FAULTS_FROM_MS = 4_000;
+const MINUTE_MS = 60_000;
+
+export function drawPlan(seed: number, minutes: number, nodes: Nodes = NODES_USUAL): Plan {
+  const streams = new RandomStreams(seed);
+  const topology = topologyOf(nodes);
+  return {
+    format: 1,
+    seed,
+    minutes,
+    nodes,
+    operations: drawOperations(streams, minutes, topology),
+    faults: drawFaults(streams.stream("plan", "faults"), minutes, topology),
+  };
+}
+
+function drawFaults(random: RandomStream, minutes: number, topology: Topology): Fault[] {
+  const faults: Fault[] = [];
+  for (let atMs = FAULTS_FROM_MS; ; ) {
+    // Times between events that know nothing of each other.
+    atMs += Math.round(-Math.log(1 - random.between(0, 1)) * FAULT_EVERY_MS);
+    if (atMs >= minutes * MINUTE_MS) return faults;
+    const { kind, draw } = weighted(random);
+    faults.push({ kind, atMs, ...draw(random, topology) });
+  }
+}
+
+function weighted(random: RandomStream): FaultKind {
+  let left = random.between(
+    0,
+    FAULT_KINDS.reduce((sum, { weight }) => sum + weight, 0),
+  );
+  for (const kind of FAULT_KINDS) {
+    left -= kind.weight;
+    if (left < 0) return kind;
+  }
+  return FAULT_KINDS[0] as FaultKind;
+}

@@ -1,0 +1,127 @@
+/** What happens to processes: they are killed, lose power, stand still, are stopped and started, and their wall clocks jump. */
+import type { Cluster } from "../cluster.ts";
+import type { Fault, FaultKind, Topology } from "../fault.ts";
+import type { RandomStream } from "../random-streams.ts";
+import type { Death } from "../simulated-process.ts";
+
+const serversOf = (topology: Topology): string[] => [
+  ...topology.trackers,
+  ...topology.allocators,
+  ...topology.catalogs,
+  ...topology.storages,
+  ...topology.gateways,
+];
+
+/** Storage nodes are what most is about: each second time one of them. */
+const victim = (random: RandomStream, topology: Topology): string =>
+  random.chance(0.5) ? random.pick(topology.storages) : random.pick(serversOf(topology));
+
+const nameOf = (fault: Fault): string => String(fault.with["process"]);
+const numberOf = (fault: Fault, key: string): number => Number(fault.with[key]);
+
+function dieSoon(cluster: Cluster, fault: Fault, death: Death): void {
+  const process = cluster.life(nameOf(fault));
+  cluster.holdBack(nameOf(fault));
+  process?.onDeath((how) => {
+    if (how === death) cluster.world.counts.add(`fault.${fault.kind}`);
+  });
+  process?.dieAfterEvents(numberOf(fault, "events"), death);
+}
+
+function comeBack(cluster: Cluster, fault: Fault): void {
+  // One that came to so few events that it is still alive stays so.
+  cluster.life(nameOf(fault))?.dieAfterEvents(Number.POSITIVE_INFINITY, "killed");
+  cluster.letGo(nameOf(fault));
+}
+
+/** Dies between two events, wherever it happens to be then, and stays down for `forMs`. */
+const killed: FaultKind = {
+  kind: "process.killed",
+  weight: 3,
+  draw: (random, topology) => ({
+    forMs: random.chance(0.5) ? 1_000 : random.integer(20_000),
+    // So many events after the fault's time: just then it is in the middle of something.
+    with: { process: victim(random, topology), events: random.integer(400) },
+  }),
+  begin: (cluster, fault) => dieSoon(cluster, fault, "killed"),
+  end: (cluster, fault) => comeBack(cluster, fault),
+};
+
+/** A storage node's machine loses power: what was not synced may be gone. */
+const powerCut: FaultKind = {
+  kind: "process.power",
+  weight: 3,
+  draw: (random, topology) => ({
+    forMs: 500 + random.integer(15_000),
+    with: { process: random.pick(topology.storages), events: random.integer(400) },
+  }),
+  begin: (cluster, fault) => dieSoon(cluster, fault, "power"),
+  end: (cluster, fault) => comeBack(cluster, fault),
+};
+
+/** Stands still: shorter and longer than leases and heartbeats last. */
+const paused: FaultKind = {
+  kind: "process.paused",
+  weight: 2,
+  draw: (random, topology) => ({
+    forMs: 0,
+    with: { process: victim(random, topology), pauseMs: random.chance(0.5) ? 200 + random.integer(3_000) : 3_000 + random.integer(25_000) },
+  }),
+  begin(cluster, fault) {
+    const process = cluster.life(nameOf(fault));
+    if (process === undefined) return;
+    cluster.world.counts.add("fault.process.paused");
+    process.pause(numberOf(fault, "pauseMs"));
+  },
+};
+
+/** Stopped properly, and started again later: a node leaves, and comes back. */
+const left: FaultKind = {
+  kind: "process.left",
+  weight: 1,
+  draw: (random, topology) => ({ forMs: 1_000 + random.integer(20_000), with: { process: victim(random, topology) } }),
+  begin(cluster, fault) {
+    cluster.holdBack(nameOf(fault));
+    if (cluster.life(nameOf(fault)) === undefined) return;
+    cluster.world.counts.add("fault.process.left");
+    cluster.stop(nameOf(fault));
+  },
+  end: (cluster, fault) => cluster.letGo(nameOf(fault)),
+};
+
+/** A storage node more. */
+const joined: FaultKind = {
+  kind: "process.joined",
+  weight: 0.5,
+  draw: (_random, topology) => ({ forMs: 0, with: { process: `storage${topology.storages.length + 1}` } }),
+  begin(cluster, fault) {
+    if (cluster.disks.has(nameOf(fault))) return;
+    cluster.world.counts.add("fault.process.joined");
+    cluster.join(nameOf(fault));
+  },
+};
+
+const HOUR_MS = 3_600_000;
+
+/** The wall clock of one process jumps by up to an hour, either way; forward and back again, or for good. */
+const clockJumped: FaultKind = {
+  kind: "process.clock",
+  weight: 1,
+  draw: (random, topology) => ({
+    forMs: 1_000 + random.integer(60_000),
+    with: { process: victim(random, topology), byMs: random.integer(2 * HOUR_MS) - HOUR_MS },
+  }),
+  begin(cluster, fault) {
+    const process = cluster.life(nameOf(fault));
+    if (process === undefined) return;
+    cluster.world.counts.add("fault.process.clock");
+    process.jumpWall(numberOf(fault, "byMs"));
+  },
+  end(cluster, fault) {
+    // Whoever lives now: a process begun meanwhile has a right clock already.
+    const process = cluster.life(nameOf(fault));
+    if (process !== undefined && process.wallOffsetMs !== 0) process.jumpWall(-process.wallOffsetMs);
+  },
+};
+
+export const PROCESS_FAULTS: readonly FaultKind[] = [killed, powerCut, paused, left, joined, clockJumped];

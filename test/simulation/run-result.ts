@@ -1,0 +1,13 @@
+/** What is known of a run when it is over, as JSON: it comes from another process, and is kept. */
+import type { Violation } from "./world.ts";
+
+export interface RunResult {
+  /** Of the trace: the same for the same plan and the same sources, in any process. */
+  readonly hash: string;
+  readonly violations: readonly Violation[];
+  /** How often each thing came about; see counts.ts. */
+  readonly counts: Readonly<Record<string, number>>;
+  readonly simulatedMs: number;
+  readonly eventCount: number;
+  readonly operationCount: number;
+}

@@ -1,0 +1,96 @@
+/**
+ * Plans run in a process of their own.
+ *
+ * X1: a run that does not end within its bound of real time, or takes more memory than it may, is ended from outside and is a failure like
+ *     any other: its violation's rule is `never-ends` or `process-died`.
+ * X2: after such an end the next task gets a new process.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { RunResult } from "./run-result.ts";
+import type { RunnerAnswer, RunnerTask } from "./runner-task.ts";
+
+export interface RunnerProcessOptions {
+  /** Path of the program; {@link RUNNER_PROGRAM} but for copies of it. */
+  readonly program?: string;
+  readonly boundMs: number;
+  readonly memoryMib?: number;
+}
+
+export const RUNNER_PROGRAM = fileURLToPath(new URL("runner-program.ts", import.meta.url));
+/** Rules that are broken from outside of the world: they depend on the machine, too. */
+export const FORCED_RULES: readonly string[] = ["never-ends", "process-died"];
+
+const MEMORY_MIB = 1_024;
+/** Of what a process said before it died; the end of it says why. */
+const WORDS_KEPT = 4_000;
+
+interface Process {
+  readonly child: ChildProcess;
+  /** The last it wrote to its standard error. */
+  words: string;
+}
+
+export class RunnerProcess {
+  readonly #options: RunnerProcessOptions;
+  #process: Process | undefined;
+
+  constructor(options: RunnerProcessOptions) {
+    this.#options = options;
+  }
+
+  /** One at a time. Never rejects: what goes wrong is a violation. */
+  async run(task: RunnerTask): Promise<RunResult> {
+    const process = (this.#process ??= this.#start());
+    const { child } = process;
+    const { boundMs } = this.#options;
+    const answer = Promise.withResolvers<RunnerAnswer | { readonly kind: "ended"; readonly rule: string; readonly sentence: string }>();
+    const died = (sentence: string): void => answer.resolve({ kind: "ended", rule: "process-died", sentence });
+    const onMessage = (message: unknown): void => answer.resolve(message as RunnerAnswer);
+    const onClose = (code: number | null, signal: string | null): void => died(`It ended with ${signal ?? code}: ${process.words.trim()}`);
+    const onError = (error: Error): void => died(error.message);
+    const late = setTimeout(
+      () => answer.resolve({ kind: "ended", rule: "never-ends", sentence: `It had not ended after ${boundMs / 1000} s of real time.` }),
+      boundMs,
+    );
+    child.on("message", onMessage).on("close", onClose).on("error", onError);
+    child.send(task, (error) => {
+      // A process that has ended says so itself.
+      if (error !== null && child.connected) onError(error);
+    });
+    const end = await answer.promise;
+    clearTimeout(late);
+    child.off("message", onMessage).off("close", onClose).off("error", onError);
+    if (end.kind === "result") return end.result;
+    // X2
+    await this.stop();
+    const rule = end.kind === "thrown" ? "process-died" : end.rule;
+    const violation = { rule, sentence: end.sentence, atMs: 0 };
+    return { hash: "", violations: [violation], counts: {}, simulatedMs: 0, eventCount: 0, operationCount: 0 };
+  }
+
+  /** A run under way ends with it. */
+  async stop(): Promise<void> {
+    const child = this.#process?.child;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const closed = new Promise((resolve) => child.once("close", resolve));
+    child.kill("SIGKILL");
+    await closed;
+  }
+
+  #start(): Process {
+    const { program = RUNNER_PROGRAM, memoryMib = MEMORY_MIB } = this.#options;
+    // Node's warnings about what is experimental are nothing a reader of a failure needs.
+    const execArgv = [`--max-old-space-size=${memoryMib}`, "--disable-warning=ExperimentalWarning"];
+    const child = fork(program, [], { execArgv, stdio: ["ignore", "ignore", "pipe", "ipc"], serialization: "json" });
+    const process: Process = { child, words: "" };
+    child.stderr?.on("data", (bytes: Buffer) => {
+      process.words = (process.words + bytes.toString()).slice(-WORDS_KEPT);
+    });
+    child.once("close", () => {
+      if (this.#process === process) this.#process = undefined;
+    });
+    return process;
+  }
+}
