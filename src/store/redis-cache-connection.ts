@@ -8,34 +8,32 @@
  * K3: one line when it goes, with what to do, and one when it is back. No line and no error holds a password: the driver's errors hold
  *     the commands they are about, so only their words are taken.
  */
-import { Redis } from "ioredis";
 import { TroupeError } from "../core/errors.ts";
 import { CACHE_CONNECT_MS_MAX, CACHE_PAUSE_MAX_MS, CACHE_PAUSE_MIN_MS, CACHE_QUESTIONS_MAX, CACHE_STEADY_MS } from "../core/limits.ts";
 import type { Log } from "../core/log.ts";
 import type { Clock, Timer } from "../core/ports/clock.ts";
-import { SCRIPT_OPTIONS, type ScriptedRedis } from "./redis-cache-scripts.ts";
+import type { RedisLink } from "./redis-cache-scripts.ts";
 
 export interface RedisConnectionOptions {
   /** `redis://[user:password@]host[:port][/n]`, `rediss://` for TLS */
   readonly url: string;
+  /** A connection that is not made yet. */
+  readonly open: (url: string) => RedisLink;
   readonly clock: Clock;
   readonly log: Log;
   /** How long a question may take. */
   readonly answerMsMax: number;
   /** Asks what is needed later: whoever cannot answer it is of no use. */
-  readonly probe: (redis: ScriptedRedis) => Promise<void>;
+  readonly probe: (redis: RedisLink) => Promise<void>;
 }
-
-/** What a connection that ends has to say to its end is of no use to anybody. */
-const DISCONNECT_MS = 100;
 
 export class RedisConnection {
   readonly #options: RedisConnectionOptions;
   readonly #address: string;
   /** K1: there is one only while it is of use. */
-  #usable: ScriptedRedis | undefined;
+  #usable: RedisLink | undefined;
   /** The one that is being tried, so that closing ends it too. */
-  #tried: ScriptedRedis | undefined;
+  #tried: RedisLink | undefined;
   #usableSinceMs = 0;
   #failureCount = 0;
   #isMissed = false;
@@ -55,7 +53,7 @@ export class RedisConnection {
   }
 
   /** `undefined`: there was nobody to ask, or no answer. */
-  async ask<T extends object>(question: (redis: ScriptedRedis) => Promise<T>): Promise<T | undefined> {
+  async ask<T extends object>(question: (redis: RedisLink) => Promise<T>): Promise<T | undefined> {
     const redis = this.#usable;
     if (redis === undefined || this.#questionCount >= CACHE_QUESTIONS_MAX) return undefined;
     this.#questionCount += 1;
@@ -78,8 +76,8 @@ export class RedisConnection {
   }
 
   async #attempt(): Promise<void> {
-    const { clock, probe } = this.#options;
-    const redis = open(this.#options.url);
+    const { url, open, clock, probe } = this.#options;
+    const redis = open(url);
     this.#tried = redis;
     // What `connect` rejects with says only that it did not come about.
     let why: string | undefined;
@@ -111,7 +109,7 @@ export class RedisConnection {
   }
 
   /** K2 */
-  #lose(redis: ScriptedRedis, why: string): void {
+  #lose(redis: RedisLink, why: string): void {
     if (this.#usable !== redis) return;
     this.#usable = undefined;
     redis.disconnect();
@@ -130,22 +128,6 @@ export class RedisConnection {
     this.#failureCount += 1;
     this.#timer = this.#options.clock.setTimer(delayMs, () => void this.#attempt());
   }
-}
-
-function open(url: string): ScriptedRedis {
-  const redis = new Redis(url, {
-    ...SCRIPT_OPTIONS,
-    lazyConnect: true,
-    // A connection that ended is not mended but replaced, by us.
-    retryStrategy: () => null,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    connectTimeout: CACHE_CONNECT_MS_MAX,
-    disconnectTimeout: DISCONNECT_MS,
-    protocol: 2,
-    disableClientInfo: true,
-  });
-  return redis as ScriptedRedis;
 }
 
 /** @throws {Error} with `sentence` when it takes longer */

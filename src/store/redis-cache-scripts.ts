@@ -4,10 +4,10 @@
  *
  * A tombstone is `T`. A value is `1` (this layout), when its lease was taken and when it ends (two doubles, milliseconds), and the bytes.
  */
-import type { Redis } from "ioredis";
 import { CACHE_VALUE_BYTES_MAX } from "../core/limits.ts";
 
-const TOMBSTONE = "T";
+/** What stands under a key that was changed. */
+export const TOMBSTONE = "T";
 const VALUE_LAYOUT = 0x31;
 const HEAD_BYTES = 17;
 const STORED_BYTES_MAX = HEAD_BYTES + CACHE_VALUE_BYTES_MAX;
@@ -30,18 +30,24 @@ redis.call('SET', KEYS[1], ARGV[3], 'PX', left)
 return 1`;
 
 /** In Redis's own words: what the scripts are called on a connection. */
-const SCRIPTS = {
+export const SCRIPTS = {
   troupeRead: { lua: READ, numberOfKeys: 1 },
   troupeKeep: { lua: KEEP, numberOfKeys: 1 },
 };
 
-/** The connection, with the scripts on it. */
-export interface ScriptedRedis extends Redis {
+/** What is used of a connection: the driver's, with the scripts on it. */
+export interface RedisLink {
+  /** `ready` when it can be asked. */
+  readonly status: string;
+  connect(): Promise<void>;
+  /** At once; what it was asked ends. */
+  disconnect(): void;
+  on(event: "error", listener: (error: unknown) => void): unknown;
+  once(event: "close", listener: () => void): unknown;
   troupeReadBuffer(key: Buffer): Promise<[seconds: Buffer, microseconds: Buffer, stored: Buffer]>;
   troupeKeep(key: Buffer, leaseMs: number, lifetimeMs: number, stored: Buffer): Promise<number>;
+  set(key: Buffer, value: string, unit: "PX", lifetimeMs: number): Promise<unknown>;
 }
-
-export const SCRIPT_OPTIONS = { scripts: SCRIPTS };
 
 /** What stands under a key; `nothing` also stands for what is not ours or cannot be read. */
 export type Stored =
@@ -49,13 +55,13 @@ export type Stored =
   | { readonly kind: "tombstone" | "nothing" };
 
 /** @returns the server's time at that moment, in whole milliseconds, and what is stored */
-export async function readStored(redis: ScriptedRedis, key: Buffer): Promise<{ readonly serverMs: number; readonly stored: Stored }> {
+export async function readStored(redis: RedisLink, key: Buffer): Promise<{ readonly serverMs: number; readonly stored: Stored }> {
   const [seconds, microseconds, bytes] = await redis.troupeReadBuffer(key);
   return { serverMs: Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000), stored: parseStored(bytes) };
 }
 
 /** Refused by Redis when the lease is over or a tombstone stands there. */
-export async function keepStored(redis: ScriptedRedis, key: Buffer, value: Uint8Array, leaseMs: number, lifetimeMs: number): Promise<void> {
+export async function keepStored(redis: RedisLink, key: Buffer, value: Uint8Array, leaseMs: number, lifetimeMs: number): Promise<void> {
   const stored = Buffer.allocUnsafe(HEAD_BYTES + value.length);
   stored[0] = VALUE_LAYOUT;
   stored.writeDoubleBE(leaseMs, 1);
@@ -64,7 +70,7 @@ export async function keepStored(redis: ScriptedRedis, key: Buffer, value: Uint8
   await redis.troupeKeep(key, leaseMs, lifetimeMs, stored);
 }
 
-export async function buryStored(redis: ScriptedRedis, key: Buffer, lifetimeMs: number): Promise<void> {
+export async function buryStored(redis: RedisLink, key: Buffer, lifetimeMs: number): Promise<void> {
   await redis.set(key, TOMBSTONE, "PX", lifetimeMs);
 }
 

@@ -13,12 +13,15 @@ import type { Log } from "../core/log.ts";
 import type { Cache, Cached, CacheLease } from "../core/ports/cache.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import { RedisConnection } from "./redis-cache-connection.ts";
-import { buryStored, keepStored, readStored, type ScriptedRedis } from "./redis-cache-scripts.ts";
+import { openRedis } from "./redis-cache-driver.ts";
+import { buryStored, keepStored, type RedisLink, readStored } from "./redis-cache-scripts.ts";
 import { ServerTime } from "./redis-cache-time.ts";
 
 export interface RedisCacheOptions {
   /** `redis://[user:password@]host[:port][/n]`, `rediss://` for TLS */
   readonly url: string;
+  /** Makes a connection, over the network unless given. */
+  readonly open?: (url: string) => RedisLink;
   /** Before every key, so that a Redis may serve others too; `troupe:` unless given. */
   readonly prefix?: string;
   readonly clock: Clock;
@@ -39,7 +42,7 @@ export async function connectRedis(options: RedisCacheOptions): Promise<Cache> {
   return cache;
 }
 
-class RedisCache implements Cache {
+export class RedisCache implements Cache {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #clock: Clock;
@@ -47,14 +50,15 @@ class RedisCache implements Cache {
   readonly #time = new ServerTime();
 
   constructor(options: RedisCacheOptions) {
-    const { prefix = "troupe:", clock, log, answerMsMax = CACHE_ANSWER_MS_MAX } = options;
+    const { url, open = openRedis, prefix = "troupe:", clock, log, answerMsMax = CACHE_ANSWER_MS_MAX } = options;
     assert(Buffer.byteLength(prefix) <= CACHE_PREFIX_BYTES_MAX, "a prefix is short");
     this.#prefix = prefix;
     this.#clock = clock;
     this.#log = log;
-    this.#connection = new RedisConnection({ url: options.url, clock, log, answerMsMax, probe: (redis) => this.#probe(redis) });
+    this.#connection = new RedisConnection({ url, open, clock, log, answerMsMax, probe: (redis) => this.#probe(redis) });
   }
 
+  /** Resolves when Redis can be used, or the first attempt has failed. */
   start(): Promise<void> {
     return this.#connection.start();
   }
@@ -90,7 +94,7 @@ class RedisCache implements Cache {
     this.#connection.close();
   }
 
-  async #read(redis: ScriptedRedis, key: string): ReturnType<typeof readStored> {
+  async #read(redis: RedisLink, key: string): ReturnType<typeof readStored> {
     const sentMs = this.#clock.nowMs();
     const read = await readStored(redis, this.#keyOf(key));
     if (this.#time.observe(sentMs, this.#clock.nowMs(), read.serverMs))
@@ -99,7 +103,7 @@ class RedisCache implements Cache {
   }
 
   /** A Redis that is full, a replica, or lets us only read is of no use. */
-  async #probe(redis: ScriptedRedis): Promise<void> {
+  async #probe(redis: RedisLink): Promise<void> {
     const { serverMs } = await this.#read(redis, PROBE_KEY);
     await keepStored(redis, this.#keyOf(PROBE_KEY), new Uint8Array(0), serverMs, CACHE_LIFETIME_MS);
   }

@@ -1,12 +1,14 @@
 /** What every Hasher keeps: run on the one with worker threads and on the one in this thread. */
 import { createHash } from "node:crypto";
-import { type FileHandle, open as openFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createBLAKE3 } from "hash-wasm";
 import { describe, expect, it } from "vitest";
 import type { DigestAlgorithm } from "../../src/core/digest.ts";
+import { writeFully } from "../../src/core/durable.ts";
 import { LEAF_BYTES, LEAF_DIGEST_BYTES } from "../../src/core/limits.ts";
+import type { Disk } from "../../src/core/ports/disk.ts";
 import type { Hasher } from "../../src/core/ports/hasher.ts";
+import { NodeDisk } from "../../src/store/node-disk.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
@@ -26,18 +28,48 @@ export async function otherBlake3(bytes: Uint8Array): Promise<string> {
   return (await createBLAKE3()).update(bytes).digest("hex");
 }
 
-async function writeAt(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  await handle.write(bytes, 0, bytes.length, offset);
+export interface HasherUnderTest {
+  readonly hasher: Hasher;
+  /** Where the files are that it hashes, if not on the real disk. */
+  readonly disk?: Disk;
 }
 
-export function describeHasher(name: string, open: () => Hasher): void {
+/** Writes below one directory of a disk. */
+class Directory {
+  readonly #disk: Disk;
+  readonly #path: string;
+
+  constructor(disk: Disk, path: string) {
+    this.#disk = disk;
+    this.#path = path;
+  }
+
+  at(name: string): string {
+    return join(this.#path, name);
+  }
+
+  /** Into a file that is made when it is missing. */
+  async write(name: string, bytes: Uint8Array, offset = 0): Promise<void> {
+    const isThere = (await this.#disk.status(this.at(name))) !== undefined;
+    const file = await this.#disk.open(this.at(name), isThere ? "write" : "create");
+    await writeFully(file, bytes, offset);
+    await file.close();
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#disk.remove(this.at(name));
+  }
+}
+
+export function describeHasher(name: string, open: () => HasherUnderTest): void {
   describe(`${name} as a hasher`, () => {
-    const claim = (title: string, check: (hasher: Hasher, at: (path: string) => string) => Promise<void>): void =>
+    const claim = (title: string, check: (hasher: Hasher, files: Directory) => Promise<void>): void =>
       it(title, async () => {
         await using directory = await temporaryDirectory();
-        const hasher = open();
+        const { hasher, disk = new NodeDisk() } = open();
         try {
-          await check(hasher, (path) => join(directory.path, path));
+          await disk.makeDirectory(directory.path);
+          await check(hasher, new Directory(disk, directory.path));
         } finally {
           await hasher.close();
         }
@@ -81,19 +113,17 @@ export function describeHasher(name: string, open: () => Hasher): void {
       expect(stream.digestHex()).toBe(await otherBlake3(bytes));
     });
 
-    claim("a file followed as it grows has the digests of its bytes", async (hasher, at) => {
+    claim("a file followed as it grows has the digests of its bytes", async (hasher, files) => {
       const bytes = bytesOf(1, 5 * MIB + 12_345);
-      const follower = hasher.follow(at("a"), ["sha256", "md5"]);
-      const handle = await openFile(at("a"), "w");
+      const follower = hasher.follow(files.at("a"), ["sha256", "md5"]);
       const chunkBytes = MIB + 4096;
       for (let offset = 0; offset < bytes.length; offset += chunkBytes) {
         const end = Math.min(bytes.length, offset + chunkBytes);
-        await writeAt(handle, bytes.subarray(offset, end), offset);
+        await files.write("a", bytes.subarray(offset, end), offset);
         follower.advance(end);
         follower.advance(end);
       }
       const digests = await follower.finish(bytes.length);
-      await handle.close();
       expect(digests).toEqual({
         blake3: await otherBlake3(bytes),
         sha256: createHash("sha256").update(bytes).digest("hex"),
@@ -102,48 +132,46 @@ export function describeHasher(name: string, open: () => Hasher): void {
       await follower.close();
     });
 
-    claim("finish alone hashes the whole file, and BLAKE3 need not be asked for", async (hasher, at) => {
+    claim("finish alone hashes the whole file, and BLAKE3 need not be asked for", async (hasher, files) => {
       const bytes = bytesOf(2, 2 * MIB + 1);
-      await writeFile(at("a"), bytes);
-      const digests = await hasher.follow(at("a"), []).finish(bytes.length);
+      await files.write("a", bytes);
+      const digests = await hasher.follow(files.at("a"), []).finish(bytes.length);
       expect(digests).toEqual({ blake3: await otherBlake3(bytes) });
     });
 
-    claim("only the bytes asked for count, not what lies behind them", async (hasher, at) => {
+    claim("only the bytes asked for count, not what lies behind them", async (hasher, files) => {
       const bytes = bytesOf(3, 3 * MIB);
-      await writeFile(at("a"), bytes);
-      const follower = hasher.follow(at("a"), ["blake3"]);
+      await files.write("a", bytes);
+      const follower = hasher.follow(files.at("a"), ["blake3"]);
       follower.advance(MIB);
       expect(await follower.finish(2 * MIB + 5)).toEqual({ blake3: await otherBlake3(bytes.subarray(0, 2 * MIB + 5)) });
     });
 
-    claim("bytes are not read before they are final", async (hasher, at) => {
+    claim("bytes are not read before they are final", async (hasher, files) => {
       const bytes = bytesOf(4, 2 * MIB);
-      await writeFile(at("a"), new Uint8Array(2 * MIB).fill(0xff));
-      const follower = hasher.follow(at("a"), ["blake3"]);
-      const handle = await openFile(at("a"), "r+");
-      await writeAt(handle, bytes.subarray(0, MIB), 0);
+      await files.write("a", new Uint8Array(2 * MIB).fill(0xff));
+      const follower = hasher.follow(files.at("a"), ["blake3"]);
+      await files.write("a", bytes.subarray(0, MIB));
       follower.advance(MIB);
-      await writeAt(handle, bytes.subarray(MIB), MIB);
+      await files.write("a", bytes.subarray(MIB), MIB);
       expect(await follower.finish(bytes.length)).toEqual({ blake3: await otherBlake3(bytes) });
-      await handle.close();
     });
 
-    claim("an empty file needs no file", async (hasher, at) => {
-      expect(await hasher.follow(at("missing"), ["sha1"]).finish(0)).toEqual({
+    claim("an empty file needs no file", async (hasher, files) => {
+      expect(await hasher.follow(files.at("missing"), ["sha1"]).finish(0)).toEqual({
         blake3: await otherBlake3(new Uint8Array(0)),
         sha1: createHash("sha1").digest("hex"),
       });
     });
 
-    claim("many followers at once each get their own digests", async (hasher, at) => {
+    claim("many followers at once each get their own digests", async (hasher, files) => {
       const algorithms: DigestAlgorithm[] = ["sha1"];
       await Promise.all(
         Array.from({ length: 60 }, async (_, index) => {
           const bytes = bytesOf(index, 50_000 * (index % 7) + index);
-          const path = at(`file ${index}`);
-          const follower = hasher.follow(path, algorithms);
-          await writeFile(path, bytes);
+          const name = `file ${index}`;
+          const follower = hasher.follow(files.at(name), algorithms);
+          await files.write(name, bytes);
           follower.advance(Math.floor(bytes.length / 2));
           expect(await follower.finish(bytes.length)).toEqual({
             blake3: await otherBlake3(bytes),
@@ -154,25 +182,31 @@ export function describeHasher(name: string, open: () => Hasher): void {
       );
     });
 
-    claim("a file that is not there, or is too short, is a disk failure", async (hasher, at) => {
-      await expect(hasher.follow(at("missing"), []).finish(10)).rejects.toMatchObject({ code: "DISK_FAILED", facts: { errno: "ENOENT" } });
-      await writeFile(at("short"), new Uint8Array(100));
-      await expect(hasher.follow(at("short"), []).finish(101)).rejects.toMatchObject({ code: "DISK_FAILED", facts: { errno: "EOF" } });
+    claim("a file that is not there, or is too short, is a disk failure", async (hasher, files) => {
+      await expect(hasher.follow(files.at("missing"), []).finish(10)).rejects.toMatchObject({
+        code: "DISK_FAILED",
+        facts: { errno: "ENOENT" },
+      });
+      await files.write("short", new Uint8Array(100));
+      await expect(hasher.follow(files.at("short"), []).finish(101)).rejects.toMatchObject({
+        code: "DISK_FAILED",
+        facts: { errno: "EOF" },
+      });
     });
 
-    claim("a failure while following is told by finish", async (hasher, at) => {
-      const follower = hasher.follow(at("missing"), []);
+    claim("a failure while following is told by finish", async (hasher, files) => {
+      const follower = hasher.follow(files.at("missing"), []);
       follower.advance(10);
       // Another file's digest: by then the first failure is known.
-      await writeFile(at("other"), new Uint8Array(10));
-      await hasher.follow(at("other"), []).finish(10);
+      await files.write("other", new Uint8Array(10));
+      await hasher.follow(files.at("other"), []).finish(10);
       await expect(follower.finish(20)).rejects.toMatchObject({ code: "DISK_FAILED", facts: { errno: "ENOENT" } });
       await follower.close();
     });
 
-    claim("a follower that is closed mid-way rejects its finish, and the file can go", async (hasher, at) => {
-      await writeFile(at("large"), bytesOf(5, 24 * MIB));
-      const follower = hasher.follow(at("large"), ["sha256", "sha512", "md5"]);
+    claim("a follower that is closed mid-way rejects its finish, and the file can go", async (hasher, files) => {
+      await files.write("large", bytesOf(5, 24 * MIB));
+      const follower = hasher.follow(files.at("large"), ["sha256", "sha512", "md5"]);
       follower.advance(20 * MIB);
       const finished = follower.finish(24 * MIB).then(
         () => "finished",
@@ -180,22 +214,22 @@ export function describeHasher(name: string, open: () => Hasher): void {
       );
       await follower.close();
       await follower.close();
-      await rm(at("large"));
+      await files.remove("large");
       expect(await finished).toBe("CANCELLED");
     });
 
-    claim("closing a follower that was never used, or has finished, is fine", async (hasher, at) => {
-      const unused = hasher.follow(at("a"), []);
+    claim("closing a follower that was never used, or has finished, is fine", async (hasher, files) => {
+      const unused = hasher.follow(files.at("a"), []);
       await unused.close();
       await expect(unused.finish(0)).rejects.toMatchObject({ code: "CANCELLED" });
-      const finished = hasher.follow(at("b"), []);
+      const finished = hasher.follow(files.at("b"), []);
       await finished.finish(0);
       await finished.close();
     });
 
-    claim("a shrinking offset and a second finish are programmer's errors", async (hasher, at) => {
-      await writeFile(at("a"), new Uint8Array(100));
-      const follower = hasher.follow(at("a"), []);
+    claim("a shrinking offset and a second finish are programmer's errors", async (hasher, files) => {
+      await files.write("a", new Uint8Array(100));
+      const follower = hasher.follow(files.at("a"), []);
       follower.advance(50);
       expect(() => follower.advance(49)).toThrow();
       await follower.finish(100);

@@ -34,6 +34,8 @@ export const OWNERS: readonly Token[] = [
 ];
 
 export const GATEWAY_PORT = 8080;
+/** One name of all gateways, as users know it; which of them it leads to is a client's choice. */
+export const PUBLIC_URL = "http://troupe";
 const DATA_PORT = 9000;
 export const DATA_ROOT = "/data/troupe";
 
@@ -243,7 +245,7 @@ export class Cluster {
     undo.push(() => directory.release());
     const http = this.network.client(process);
     undo.push(() => http.close());
-    const hasher = new SimulatedHasher(process, disk);
+    const hasher = new SimulatedHasher(process, disk, this.#diskOf(nodeId).faults);
     undo.push(() => hasher.close());
     const tokens = new TokenMint(clock, random);
     let dataServer: HttpHandler = unready;
@@ -273,7 +275,7 @@ export class Cluster {
     stage.undo.push(() => http.close());
     await playGateway(stage, {
       tokens: OWNERS,
-      publicUrl: this.gatewayUrl(stage.nodeId),
+      publicUrl: PUBLIC_URL,
       corsOrigins: [],
       trustProxy: false,
       nodes: [],

@@ -9,6 +9,15 @@ process.on("disconnect", () => process.exit(0));
 // The terminal tells all its processes; the one that asks decides what becomes of this one.
 process.on("SIGINT", () => undefined);
 
+// Bytes outside of the heap have no bound of their own.
+const RESIDENT_MIB_MAX = 2_048;
+setInterval(() => {
+  const residentMib = process.memoryUsage.rss() / 1024 ** 2;
+  if (residentMib <= RESIDENT_MIB_MAX) return;
+  process.stderr.write(`It has ${residentMib.toFixed(0)} MiB in memory, more than ${RESIDENT_MIB_MAX}.`);
+  process.exit(1);
+}, 500);
+
 async function run(task: RunnerTask): Promise<RunnerAnswer> {
   try {
     const plan = task.kind === "seed" ? drawPlan(task.seed, task.minutes) : task.plan;

@@ -12,9 +12,9 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const MIB = 1024 * 1024;
 
-describeHasher("BlakeHasher", () => new BlakeHasher());
-describeHasher("BlakeHasher with one worker", () => new BlakeHasher(1));
-describeHasher("InlineHasher", () => new InlineHasher(new NodeDisk()));
+describeHasher("BlakeHasher", () => ({ hasher: new BlakeHasher() }));
+describeHasher("BlakeHasher with one worker", () => ({ hasher: new BlakeHasher(1) }));
+describeHasher("InlineHasher", () => ({ hasher: new InlineHasher(new NodeDisk()) }));
 
 /** What this process has open below a directory. */
 function openBelow(directory: string): string[] {

@@ -12,10 +12,10 @@ import { leafDigest, streamHash, withBlake3 } from "../../src/store/stream-hash.
 const BLOCK_BYTES = 256 * 1024;
 
 export class InlineHasher implements Hasher {
-  readonly #disk: Disk;
+  readonly #disk: Pick<Disk, "open">;
   readonly #followers = new Set<InlineFollower>();
 
-  constructor(disk: Disk) {
+  constructor(disk: Pick<Disk, "open">) {
     this.#disk = disk;
   }
 
@@ -39,7 +39,7 @@ export class InlineHasher implements Hasher {
 }
 
 class InlineFollower implements FileFollower {
-  readonly #disk: Disk;
+  readonly #disk: Pick<Disk, "open">;
   readonly #path: string;
   readonly #hashes: readonly (readonly [DigestAlgorithm, StreamHash])[];
   readonly #gone: () => void;
@@ -51,7 +51,7 @@ class InlineFollower implements FileFollower {
   /** The catching up under way. */
   #running: Promise<void> | undefined;
 
-  constructor(disk: Disk, path: string, algorithms: readonly DigestAlgorithm[], gone: () => void) {
+  constructor(disk: Pick<Disk, "open">, path: string, algorithms: readonly DigestAlgorithm[], gone: () => void) {
     this.#disk = disk;
     this.#path = path;
     this.#hashes = algorithms.map((algorithm) => [algorithm, streamHash(algorithm)]);

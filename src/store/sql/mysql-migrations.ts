@@ -11,8 +11,8 @@ import { MIGRATION_LOCK_WAIT_MS_MAX } from "../../core/limits.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
 import type { AppliedMigration, Migration, MigrationTarget } from "./migrations.ts";
-import type { MysqlConnection } from "./mysql-connection.ts";
 import { serverNumber } from "./mysql-errors.ts";
+import type { ServerConnection } from "./server-connection.ts";
 
 const LOCK_SECONDS = MIGRATION_LOCK_WAIT_MS_MAX / 1_000;
 const TABLE = `CREATE TABLE IF NOT EXISTS t_migration (
@@ -28,11 +28,11 @@ const TABLE = `CREATE TABLE IF NOT EXISTS t_migration (
 const DONE_ALREADY = [1050, 1051, 1060, 1061, 1091];
 
 export class MysqlMigrationTarget implements MigrationTarget {
-  readonly #connection: MysqlConnection;
+  readonly #connection: ServerConnection;
   readonly #database: string;
   readonly #clock: Clock;
 
-  constructor(connection: MysqlConnection, database: string, clock: Clock) {
+  constructor(connection: ServerConnection, database: string, clock: Clock) {
     this.#connection = connection;
     this.#database = database;
     this.#clock = clock;

@@ -6,10 +6,11 @@ import type { Log } from "../../core/log.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import { migrate } from "./migrations.ts";
 import type { MysqlAddress } from "./mysql-address.ts";
-import { connectionOptions, MysqlConnection } from "./mysql-connection.ts";
+import { connectionOptions, mysqlConnection } from "./mysql-connection.ts";
 import { isLost, mysqlError, serverNumber } from "./mysql-errors.ts";
 import { MysqlMigrationTarget } from "./mysql-migrations.ts";
 import { SESSION_STATEMENTS } from "./mysql-pool.ts";
+import type { ServerConnection } from "./server-connection.ts";
 
 export interface Opening {
   readonly database: string;
@@ -27,7 +28,7 @@ const NO_ACCESS = [1044, 1045, 1698];
 /** @throws {TroupeError} `SETTING_INVALID`, `DATABASE_UNAVAILABLE`, `MIGRATION_CHANGED`, `FORMAT_TOO_NEW` */
 export async function prepareMysqlDatabase(address: MysqlAddress, opening: Opening): Promise<void> {
   const driver = await connect(address);
-  const connection = new MysqlConnection(driver, { clock: opening.clock, statementMs: MIGRATION_STATEMENT_MS_MAX, place: address.shown });
+  const connection = mysqlConnection(driver, { clock: opening.clock, statementMs: MIGRATION_STATEMENT_MS_MAX, place: address.shown });
   try {
     await checkServer(connection, address, opening.log);
     await enterDatabase(connection, address, opening.database);
@@ -89,7 +90,7 @@ function absence(error: TroupeError, { shown }: MysqlAddress): TroupeError {
   );
 }
 
-async function checkServer(connection: MysqlConnection, { shown }: MysqlAddress, log: Log): Promise<void> {
+async function checkServer(connection: ServerConnection, { shown }: MysqlAddress, log: Log): Promise<void> {
   const { rows } = await connection.execute(
     "SHOW VARIABLES WHERE Variable_name IN ('version', 'log_bin', 'binlog_format', 'innodb_flush_log_at_trx_commit')",
   );
@@ -119,7 +120,7 @@ async function checkServer(connection: MysqlConnection, { shown }: MysqlAddress,
 }
 
 /** Our names for databases need no quoting, and have been checked. */
-async function enterDatabase(connection: MysqlConnection, address: MysqlAddress, database: string): Promise<void> {
+async function enterDatabase(connection: ServerConnection, address: MysqlAddress, database: string): Promise<void> {
   try {
     try {
       await connection.command(`USE \`${database}\``);

@@ -4,8 +4,10 @@ import { TroupeError } from "../../core/errors.ts";
 import { DATABASE_IDLE_MS, DATABASE_LOCK_WAIT_MS_MAX, DATABASE_SILENCE_MS_MAX, DATABASE_STATEMENT_MS_MAX } from "../../core/limits.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { MysqlAddress } from "./mysql-address.ts";
-import { connectionOptions, MysqlConnection } from "./mysql-connection.ts";
+import { connectionOptions, mysqlConnection } from "./mysql-connection.ts";
 import { mysqlError } from "./mysql-errors.ts";
+import type { ServerConnection } from "./server-connection.ts";
+import type { ServerPool } from "./server-database.ts";
 
 /** Both servers know these; a server's own defaults are somebody else's choice. */
 export const SESSION_STATEMENTS = [
@@ -13,12 +15,12 @@ export const SESSION_STATEMENTS = [
   "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 ];
 
-export class MysqlPool {
+export class MysqlPool implements ServerPool {
   readonly #pool: Pool;
   readonly #address: MysqlAddress;
   readonly #clock: Clock;
   /** Connections of the driver's that are set up. */
-  readonly #ready = new WeakMap<PoolConnection, MysqlConnection>();
+  readonly #ready = new WeakMap<PoolConnection, ServerConnection>();
 
   constructor(address: MysqlAddress, database: string, options: { readonly clock: Clock; readonly connectionsMax: number }) {
     this.#address = address;
@@ -35,11 +37,7 @@ export class MysqlPool {
     this.#pool.on("connection", (connection) => connection.on("error", () => {}));
   }
 
-  /**
-   * Lends a connection for as long as `work` takes, which leaves it as it was: without a transaction, or destroyed.
-   * @throws {TroupeError} `DATABASE_UNAVAILABLE` with `facts.lost` when there is none to be had
-   */
-  async use<T>(work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
+  async use<T>(work: (connection: ServerConnection) => Promise<T>): Promise<T> {
     const borrowed = await this.#borrow();
     const connection = this.#ready.get(borrowed) ?? (await this.#setUp(borrowed));
     try {
@@ -73,8 +71,8 @@ export class MysqlPool {
     });
   }
 
-  async #setUp(borrowed: PoolConnection): Promise<MysqlConnection> {
-    const connection = new MysqlConnection(borrowed, {
+  async #setUp(borrowed: PoolConnection): Promise<ServerConnection> {
+    const connection = mysqlConnection(borrowed, {
       clock: this.#clock,
       statementMs: DATABASE_STATEMENT_MS_MAX,
       place: this.#address.shown,

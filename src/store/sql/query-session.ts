@@ -27,9 +27,10 @@ export interface StatementResult {
 
 export type Execute = (sql: string, parameters: readonly unknown[]) => StatementResult | Promise<StatementResult>;
 
-const DIALECTS: Readonly<Record<SqlDialect, { readonly adapter: () => DialectAdapter; readonly compiler: () => QueryCompiler }>> = {
-  sqlite: { adapter: () => new SqliteAdapter(), compiler: () => new SqliteQueryCompiler() },
-  mysql: { adapter: () => new MysqlAdapter(), compiler: () => new MysqlQueryCompiler() },
+/** One of each for all sessions: a compiler keeps nothing between two queries, and is costly to make. */
+const DIALECTS: Readonly<Record<SqlDialect, { readonly adapter: DialectAdapter; readonly compiler: QueryCompiler }>> = {
+  sqlite: { adapter: new SqliteAdapter(), compiler: new SqliteQueryCompiler() },
+  mysql: { adapter: new MysqlAdapter(), compiler: new MysqlQueryCompiler() },
 };
 
 export class QuerySession<Tables> {
@@ -38,12 +39,13 @@ export class QuerySession<Tables> {
 
   constructor(dialect: SqlDialect, execute: Execute) {
     this.#driver = new SessionDriver(execute);
+    const { adapter, compiler } = DIALECTS[dialect];
     this.query = new Kysely<Tables>({
       dialect: {
-        createAdapter: DIALECTS[dialect].adapter,
+        createAdapter: () => adapter,
         createDriver: () => this.#driver,
         createIntrospector: () => assert.fail("tables are known from migrations, and not asked for"),
-        createQueryCompiler: DIALECTS[dialect].compiler,
+        createQueryCompiler: () => compiler,
       },
     });
   }

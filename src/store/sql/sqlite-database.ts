@@ -94,7 +94,7 @@ class SqliteDatabase<Tables> implements Database<Tables> {
   }
 }
 
-class SqliteTransaction<Tables> implements Transaction<Tables> {
+export class SqliteTransaction<Tables> implements Transaction<Tables> {
   readonly query: Kysely<Tables>;
 
   constructor(query: Kysely<Tables>) {

@@ -1,0 +1,70 @@
+/** What many runs came to, in a line; and what should have come about in them and never did. */
+import type { RunResult } from "./run-result.ts";
+
+/** Names of counts that a long run must have seen. */
+export interface Expected {
+  readonly faults: readonly string[];
+  readonly transitions: readonly string[];
+}
+
+export interface CampaignSummary {
+  readonly seedCount: number;
+  readonly failedCount: number;
+  readonly simulatedMs: number;
+  readonly operationCount: number;
+  readonly eventCount: number;
+  readonly faultCount: number;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly neverFired: Expected;
+}
+
+export function summaryOf(results: readonly RunResult[], expected: Expected): CampaignSummary {
+  const counts = new Map<string, number>();
+  for (const result of results)
+    for (const [name, count] of Object.entries(result.counts)) counts.set(name, (counts.get(name) ?? 0) + count);
+  const sum = (of: (result: RunResult) => number): number => results.reduce((total, result) => total + of(result), 0);
+  const never = (names: readonly string[]): string[] => names.filter((name) => (counts.get(name) ?? 0) === 0);
+  return {
+    seedCount: results.length,
+    failedCount: results.filter(({ violations }) => violations.length > 0).length,
+    simulatedMs: sum(({ simulatedMs }) => simulatedMs),
+    operationCount: sum(({ operationCount }) => operationCount),
+    eventCount: sum(({ eventCount }) => eventCount),
+    faultCount: [...counts].reduce((total, [name, count]) => (name.startsWith("fault.") ? total + count : total), 0),
+    counts: Object.fromEntries([...counts].sort(([one], [other]) => (one < other ? -1 : 1))),
+    neverFired: { faults: never(expected.faults), transitions: never(expected.transitions) },
+  };
+}
+
+export function isCovered({ neverFired }: CampaignSummary): boolean {
+  return neverFired.faults.length === 0 && neverFired.transitions.length === 0;
+}
+
+/** @param how what only this run knows */
+export function summaryLine(
+  summary: CampaignSummary,
+  how: { readonly realMs: number; readonly knownCount: number; readonly repeatedCount: number },
+): string {
+  const { seedCount, failedCount, simulatedMs, operationCount, eventCount, faultCount, neverFired } = summary;
+  const names = (list: readonly string[]): string => (list.length === 0 ? "none" : list.join(", "));
+  return [
+    `${grouped(seedCount)} seeds (${grouped(how.knownCount)} known before, ${grouped(how.repeatedCount)} run twice)`,
+    `${durationOf(simulatedMs)} simulated in ${durationOf(how.realMs)}`,
+    `${grouped(operationCount)} operations`,
+    `${grouped(eventCount)} events`,
+    `${grouped(faultCount)} faults took effect`,
+    `faults that never did: ${names(neverFired.faults)}`,
+    `transitions that never were: ${names(neverFired.transitions)}`,
+    `failures: ${grouped(failedCount)}`,
+  ].join("; ");
+}
+
+export function grouped(count: number): string {
+  return Math.round(count).toLocaleString("en");
+}
+
+export function durationOf(ms: number): string {
+  const seconds = ms / 1000;
+  if (seconds < 120) return `${seconds.toFixed(1)} s`;
+  return seconds < 7_200 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3_600).toFixed(1)} h`;
+}

@@ -1,0 +1,77 @@
+/**
+ * `npm run sim`: many seeds, or one of them, or a plan that was written down. See docs/SIMULATION.md.
+ *
+ * Exit codes: 0 when nothing was found, 1 when something was, 2 for a command that cannot be carried out, 130 when it was interrupted.
+ */
+import { availableParallelism } from "node:os";
+import process from "node:process";
+import { Command, InvalidArgumentError } from "commander";
+import { drawPlan } from "./draw-plan.ts";
+import { runPlanCommand } from "./plan-command.ts";
+import { readPlanFile } from "./plan-file.ts";
+import { runSeedsCommand } from "./seeds-command.ts";
+
+export interface SimOptions {
+  readonly seeds?: number;
+  readonly seed?: number;
+  readonly plan?: string;
+  readonly from: number;
+  readonly minutes: number;
+  readonly workers: number;
+  readonly keepGoing: boolean;
+  readonly trace: boolean;
+  readonly shrink: boolean;
+  readonly runs: number;
+  readonly boundSeconds?: number;
+}
+
+/** Real time for a simulated minute, on a machine that has much else to do; past it a seed is taken not to end. */
+const BOUND_SECONDS_A_MINUTE = 60;
+const BOUND_SECONDS_MIN = 120;
+
+const program = new Command("sim")
+  .description("Runs the whole cluster in one thread, under seeds.")
+  .option("--seeds <count>", "run so many seeds", wholeNumber)
+  .option("--from <seed>", "the first of them", wholeNumber, 1)
+  .option("--seed <seed>", "run one seed", wholeNumber)
+  .option("--plan <file>", "run a plan that was written down")
+  .option("--minutes <minutes>", "simulated time in which things are done and go wrong", positive, 2)
+  .option("--workers <count>", "processes at a time", wholeNumber, availableParallelism())
+  .option("--keep-going", "do not end with the first failure", false)
+  .option("--trace", "print what happens in one seed or plan", false)
+  .option("--shrink", "make the plan that fails small, and keep it as a regression", false)
+  .option("--runs <count>", "runs that making it small may take", wholeNumber, 400)
+  .option("--bound-seconds <seconds>", "real time after which a run is taken not to end", positive)
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+program.parse();
+const options = program.opts<SimOptions>();
+const ways = [options.seeds, options.seed, options.plan].filter((way) => way !== undefined);
+if (ways.length !== 1) program.error("error: one of --seeds, --seed and --plan says what to run");
+if (options.trace && options.seeds !== undefined) program.error("error: --trace is for one seed (--seed) or plan (--plan)");
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const boundMs = (options.boundSeconds ?? Math.max(BOUND_SECONDS_MIN, options.minutes * BOUND_SECONDS_A_MINUTE)) * 1000;
+  if (options.seeds !== undefined) return await runSeedsCommand({ ...options, seeds: options.seeds, boundMs });
+  try {
+    const { plan } = options.plan === undefined ? { plan: drawPlan(options.seed as number, options.minutes) } : readPlanFile(options.plan);
+    return await runPlanCommand({ ...options, plan, boundMs });
+  } catch (error) {
+    process.stderr.write(`sim: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 2;
+  }
+}
+
+function wholeNumber(text: string): number {
+  const count = Number(text);
+  if (!/^\d{1,9}$/.test(text) || count < 1) throw new InvalidArgumentError("It is a whole number from 1.");
+  return count;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,6}(?:\.\d{1,3})?$/.test(text) || value <= 0) throw new InvalidArgumentError("It is a number above 0.");
+  return value;
+}

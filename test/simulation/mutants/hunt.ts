@@ -1,0 +1,75 @@
+/**
+ * Looks for seeds that show a planted bug.
+ *
+ * B1: a bug is caught by a seed that breaks a rule with it and breaks none without it.
+ * B2: a program that does not even begin to run is not a bug that was caught.
+ */
+import { RunnerProcess } from "../runner-process.ts";
+import type { Mutant } from "./mutant.ts";
+import { SourceCopy } from "./source-copy.ts";
+
+export type Caught =
+  | { readonly kind: "caught"; readonly seed: number; readonly rule: string; readonly sentence: string }
+  | { readonly kind: "escaped"; readonly seedCount: number }
+  /** The sources have changed, or the changed program does not run. */
+  | { readonly kind: "unfit"; readonly sentence: string };
+
+export interface HuntOptions {
+  readonly minutes: number;
+  readonly boundMs: number;
+  /** Seeds that break a rule without any bug planted (B1). */
+  readonly isSound: (seed: number) => Promise<boolean>;
+}
+
+export async function hunt({ changes, seedsMax }: Mutant, { minutes, boundMs, isSound }: HuntOptions): Promise<Caught> {
+  let copy: SourceCopy;
+  try {
+    copy = new SourceCopy(changes);
+  } catch (error) {
+    return { kind: "unfit", sentence: error instanceof Error ? error.message : String(error) };
+  }
+  const runner = new RunnerProcess({ program: copy.runnerProgram, boundMs });
+  try {
+    for (let seed = 1; seed <= seedsMax; seed += 1) {
+      const [violation] = (await runner.run({ kind: "seed", seed, minutes })).violations;
+      if (violation === undefined || !(await isSound(seed))) continue;
+      const { rule, sentence } = violation;
+      // B2
+      if (rule === "process-died") return { kind: "unfit", sentence };
+      return { kind: "caught", seed, rule, sentence };
+    }
+    return { kind: "escaped", seedCount: seedsMax };
+  } finally {
+    await runner.stop();
+    copy[Symbol.dispose]();
+  }
+}
+
+/** Runs each seed once, with the sources as they are. */
+export class SoundSeeds {
+  readonly #copy = new SourceCopy([]);
+  readonly #runner: RunnerProcess;
+  readonly #minutes: number;
+  readonly #known = new Map<number, Promise<boolean>>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(minutes: number, boundMs: number) {
+    this.#minutes = minutes;
+    this.#runner = new RunnerProcess({ program: this.#copy.runnerProgram, boundMs });
+  }
+
+  isSound(seed: number): Promise<boolean> {
+    let known = this.#known.get(seed);
+    if (known === undefined) {
+      known = this.#last.then(async () => (await this.#runner.run({ kind: "seed", seed, minutes: this.#minutes })).violations.length === 0);
+      this.#last = known;
+      this.#known.set(seed, known);
+    }
+    return known;
+  }
+
+  async stop(): Promise<void> {
+    await this.#runner.stop();
+    this.#copy[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The catalog's files compared with what clients were told.
+ *
+ * K1: a file of which a client was told is there, as it was told, unless its deletion was asked for; then it may be, until that was
+ *     acknowledged.
+ * K2: any other file came of an upload whose outcome no client knows: each of those happened once or not at all.
+ */
+import type { KnownFile } from "../workload/known-file.ts";
+import type { KnownUpload } from "../workload/known-upload.ts";
+import { type Breach, type Rows, textIn } from "./breach.ts";
+
+/** A file that the catalog has, and by which upload a client knows of it. */
+export interface FoundFile {
+  readonly fileId: string;
+  readonly owner: string;
+  readonly app: string;
+  readonly user: string;
+  readonly name: string;
+  readonly uploadId: string;
+  readonly blobId: string;
+  readonly blake3: string;
+  readonly sizeBytes: number;
+}
+
+/** What clients know, of a {@link History}. */
+export interface Known {
+  readonly files: ReadonlyMap<string, KnownFile>;
+  readonly uploadsInDoubt: readonly KnownUpload[];
+}
+
+export interface Compared {
+  readonly breaches: readonly Breach[];
+  /** With what they must hold. */
+  readonly files: readonly { readonly found: FoundFile; readonly upload: KnownUpload; readonly known: KnownFile | undefined }[];
+}
+
+const columns = "f.file_id, f.owner, f.app, f.user, f.name, u.upload_id, b.blob_id, b.digest, b.size_bytes";
+const selectFrom = (table: string): string =>
+  `SELECT ${columns} FROM ${table} f JOIN t_upload u ON u.file_id = f.file_id JOIN t_blob b ON b.blob_id = f.blob_id`;
+
+/** @param rows of the database `storage` */
+export function foundFiles(rows: Rows): FoundFile[] {
+  return rows(`${["t_file_01", "t_file_02", "t_file_03"].map(selectFrom).join(" UNION ALL ")} ORDER BY 1`).map((row) => ({
+    fileId: textIn(row["file_id"]),
+    owner: textIn(row["owner"]),
+    app: textIn(row["app"]),
+    user: textIn(row["user"]),
+    name: textIn(row["name"]),
+    uploadId: textIn(row["upload_id"]),
+    blobId: String(row["blob_id"]),
+    blake3: Buffer.from(row["digest"] as Uint8Array).toString("hex"),
+    sizeBytes: Number(row["size_bytes"]),
+  }));
+}
+
+export function compareWithKnown(found: readonly FoundFile[], known: Known, nowMs: number): Compared {
+  const breaches: Breach[] = [];
+  const breached = (rule: string, sentence: string): void => void breaches.push({ rule, sentence });
+  const files: { found: FoundFile; upload: KnownUpload; known: KnownFile | undefined }[] = [];
+  const there = new Map(found.map((file) => [file.fileId, file]));
+  for (const file of known.files.values()) {
+    const row = there.get(file.fileId);
+    if (row === undefined) {
+      if (!file.isDeleteAsked)
+        breached("file-lost", `${file.fileId} (${file.upload.name}) was acknowledged, and the catalog has no such file`);
+      continue;
+    }
+    if (file.deletedMs !== undefined) breached("deleted-file-there", `${file.fileId} was deleted, and the catalog has it`);
+    const names = file.possibleNames(nowMs);
+    if (!names.has(row.name)) breached("wrong-name", `${file.fileId} is called ${row.name}, and can only be ${[...names].join(" or ")}`);
+    compareLabels(row, file.upload, breached);
+    files.push({ found: row, upload: file.upload, known: file });
+  }
+  // K2
+  const doubts = new Set(known.uploadsInDoubt);
+  for (const row of found) {
+    if (known.files.has(row.fileId)) continue;
+    const upload = doubtOf(row, doubts);
+    if (upload === undefined) {
+      breached(
+        "file-of-nobody",
+        `${row.fileId} (${row.owner} ${row.user} ${row.name}, ${row.sizeBytes} bytes) came of no upload that is in doubt`,
+      );
+      continue;
+    }
+    doubts.delete(upload);
+    files.push({ found: row, upload, known: undefined });
+  }
+  return { breaches, files };
+}
+
+/** One whose upload is known by its ID is that one; otherwise it has to look like it. */
+function doubtOf(row: FoundFile, doubts: ReadonlySet<KnownUpload>): KnownUpload | undefined {
+  let alike: KnownUpload | undefined;
+  for (const upload of doubts) {
+    if (upload.uploadId === row.uploadId) return upload;
+    if (upload.uploadId === undefined && alike === undefined && isAlike(row, upload)) alike = upload;
+  }
+  return alike;
+}
+
+const isAlike = (row: FoundFile, { owner, app, user, name, content }: KnownUpload): boolean =>
+  row.owner === owner &&
+  row.app === app &&
+  row.user === user &&
+  row.name === name &&
+  row.sizeBytes === content.sizeBytes &&
+  row.blake3 === content.blake3;
+
+function compareLabels(row: FoundFile, upload: KnownUpload, breached: (rule: string, sentence: string) => void): void {
+  const { owner, app, user, content } = upload;
+  if (row.owner !== owner || row.app !== app || row.user !== user)
+    breached("wrong-labels", `${row.fileId} is ${row.owner}'s, of ${row.app} and ${row.user}; it was ${owner}'s, of ${app} and ${user}`);
+  if (row.sizeBytes !== content.sizeBytes || row.blake3 !== content.blake3)
+    breached(
+      "wrong-content",
+      `${row.fileId} has ${row.sizeBytes} bytes with ${row.blake3}; sent were ${content.sizeBytes} with ${content.blake3}`,
+    );
+}

@@ -1,0 +1,89 @@
+/** `npm run sim -- --seed S` and `--plan FILE`: one run, its trace in words, and the plan made small when it fails. */
+import { performance } from "node:perf_hooks";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { durationOf, grouped } from "./campaign-summary.ts";
+import type { Plan } from "./plan.ts";
+import { writeRegression } from "./plan-file.ts";
+import { ProgressLine } from "./progress-line.ts";
+import { runPlan } from "./run.ts";
+import { RunnerProcess } from "./runner-process.ts";
+import { shrink } from "./shrink.ts";
+
+interface ShrinkCommandOptions {
+  readonly workers: number;
+  /** At most so many runs. */
+  readonly runs: number;
+  readonly boundMs: number;
+}
+
+export interface PlanCommandOptions extends ShrinkCommandOptions {
+  readonly plan: Plan;
+  readonly trace: boolean;
+  readonly shrink: boolean;
+}
+
+const REGRESSIONS = fileURLToPath(new URL("regressions", import.meta.url));
+
+/** @returns the exit code */
+export async function runPlanCommand({ plan, trace, ...options }: PlanCommandOptions): Promise<number> {
+  // Whoever reads a trace may have seen enough of it.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(0);
+  });
+  const beganMs = performance.now();
+  const result = await runPlan(plan, trace ? { onTraceLine: (text) => process.stdout.write(`${text}\n`) } : {});
+  const realMs = performance.now() - beganMs;
+  const { hash, violations, simulatedMs, eventCount, operationCount } = result;
+  for (const { rule, sentence, atMs } of violations)
+    process.stdout.write(`sim: it broke ${rule} at ${(atMs / 1000).toFixed(3)} s: ${sentence}\n`);
+  process.stdout.write(
+    `sim: trace ${hash}; ${durationOf(simulatedMs)} simulated in ${durationOf(realMs)} (${(simulatedMs / realMs).toFixed(0)} s a second); ` +
+      `${grouped(operationCount)} operations; ${grouped(plan.faults.length)} faults; ${grouped(eventCount)} events; failures: ${violations.length}\n`,
+  );
+  if (trace) for (const [name, count] of Object.entries(result.counts)) process.stdout.write(`sim: ${String(count).padStart(8)} ${name}\n`);
+  const rule = violations[0]?.rule;
+  if (rule === undefined) return 0;
+  if (options.shrink) await shrinkAndKeep(plan, { ...options, rule });
+  return 1;
+}
+
+/** Writes the smallest plan that was found, and says where. */
+export async function shrinkAndKeep(plan: Plan, options: ShrinkCommandOptions & { readonly rule: string }): Promise<void> {
+  const { rule, workers, runs, boundMs } = options;
+  const line = new ProgressLine();
+  const runners = Array.from({ length: workers }, () => new RunnerProcess({ boundMs }));
+  const free = [...runners];
+  try {
+    const {
+      violation,
+      runCount,
+      plan: smallest,
+    } = await shrink(plan, {
+      rule,
+      runsMax: runs,
+      width: workers,
+      run: async (candidate) => {
+        const runner = free.pop() as RunnerProcess;
+        try {
+          return (await runner.run({ kind: "plan", plan: candidate })).violations;
+        } finally {
+          free.push(runner);
+        }
+      },
+      onSmaller: ({ faults, operations, minutes }, count) =>
+        line.show(() => `sim: after ${count} runs: ${faults.length} faults, ${operations.length} operations, ${minutes} minutes`),
+    });
+    line.clear();
+    if (violation === undefined)
+      return void process.stdout.write(`sim: the plan did not break ${rule} again, so it was not made smaller\n`);
+    // A stack below the sentence is of this checkout.
+    const showed = violation.sentence.split("\n")[0] as string;
+    const path = writeRegression(REGRESSIONS, { showed, rule, plan: smallest });
+    const { faults, operations } = smallest;
+    process.stdout.write(`sim: ${runCount} runs made it ${faults.length} faults and ${operations.length} operations: ${path}\n`);
+  } finally {
+    await Promise.all(runners.map((runner) => runner.stop()));
+  }
+}

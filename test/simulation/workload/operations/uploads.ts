@@ -1,0 +1,218 @@
+/** Uploads in chunks: as the command does them, given up and taken up again, cancelled, doubled, and of known content. */
+import { createHmac } from "node:crypto";
+import type { StoredFile } from "../../../../src/client/answers.ts";
+import type { BegunFile } from "../../../../src/client/begun-uploads.ts";
+import { uploadFile } from "../../../../src/client/uploader.ts";
+import { TroupeError } from "../../../../src/core/errors.ts";
+import { sleep } from "../../../../src/core/ports/clock.ts";
+import { PUBLIC_URL } from "../../cluster.ts";
+import { WORLD_BEGAN_MS } from "../../simulated-process.ts";
+import type { Content } from "../content.ts";
+import type { Doing } from "../doing.ts";
+import { pathOf } from "../home-disk.ts";
+import type { OperationKind } from "../operation-kind.ts";
+import { begin, create, discard, merge, send, sendAndMerge } from "./filling.ts";
+import { CHUNK_BYTES, drawChoice, drawContent, drawName, drawPopular } from "./wishes.ts";
+
+const plain: OperationKind = {
+  kind: "upload",
+  weight: 5,
+  draw: (random) => ({ ...drawContent(random), ...drawName(random) }),
+  async run(doing) {
+    const { content, labels, ports, signal } = doing;
+    await uploadFile(doing.troupe(content), ports, { path: pathOf(content), ...labels, chunkBytes: CHUNK_BYTES, signal });
+  },
+};
+
+/** Given up, or the process dies, somewhere on the way; taken up again from the record that was kept, perhaps at another gateway. */
+const resumed: OperationKind = {
+  kind: "upload.resumed",
+  weight: 1.5,
+  draw: (random) => ({
+    ...drawContent(random),
+    ...drawName(random),
+    dies: random.chance(0.5),
+    events: random.integer(60),
+    stopMs: random.integer(150),
+    restMs: random.chance(0.2) ? random.integer(20_000) : random.integer(2_000),
+  }),
+  isTakenUpAgain: true,
+  async run(doing) {
+    const { client } = doing;
+    if (doing.attempt === 1 && doing.is("dies")) {
+      // It may come to its end before that.
+      client.process.dieAfterEvents(doing.number("events"), "killed");
+      await goOn(doing, doing.signal);
+      return client.process.dieAfterEvents(Number.POSITIVE_INFINITY, "killed");
+    }
+    if (doing.attempt === 1 && (await isDoneAtOnce(doing))) return;
+    if (doing.attempt > 1) doing.client.world.counts.add("upload.taken-up.after-death");
+    await goOn(doing, doing.signal);
+  },
+};
+
+/** Until the user stops it, who comes back after a while. */
+async function isDoneAtOnce(doing: Doing): Promise<boolean> {
+  const stop = new AbortController();
+  const timer = doing.client.process.clock.setTimer(doing.number("stopMs"), () => stop.abort());
+  try {
+    await goOn(doing, AbortSignal.any([stop.signal, doing.signal]));
+    return true;
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    await doing.rest(doing.number("restMs"));
+    doing.client.world.counts.add("upload.taken-up.after-stop");
+    return false;
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** With what was begun before, if there is a record of it. */
+async function goOn(doing: Doing, signal: AbortSignal): Promise<void> {
+  const { content, labels, ports, owner } = doing;
+  const { begun } = doing.client;
+  const file: BegunFile = {
+    gateway: PUBLIC_URL,
+    owner,
+    app: "default",
+    ...labels,
+    // Two operations with one content and name are two uploads.
+    path: `${pathOf(content)}#${doing.record.id}`,
+    sizeBytes: content.sizeBytes,
+    modifiedMs: WORLD_BEGAN_MS,
+  };
+  let uploadId: string | undefined;
+  await uploadFile(doing.troupe(content), ports, {
+    path: pathOf(content),
+    ...labels,
+    chunkBytes: CHUNK_BYTES,
+    signal,
+    begun: await begun.find(file),
+    onUpload: async (upload) => {
+      uploadId = upload.uploadId;
+      await begun.keep(file, uploadId);
+    },
+  });
+  const kept = uploadId ?? (await begun.find(file));
+  if (kept !== undefined) await begun.forget(file, kept);
+}
+
+/** The end races chunks, or the merge. */
+const cancelled: OperationKind = {
+  kind: "upload.cancelled",
+  weight: 1,
+  draw: (random) => ({ ...drawContent(random), ...drawName(random), merges: random.chance(0.5), afterMs: random.integer(60) }),
+  async run(doing) {
+    const { content, signal } = doing;
+    const troupe = doing.troupe(content);
+    const upload = await begin(doing, troupe, { content, key: doing.key() });
+    const merges = doing.is("merges");
+    if (merges) await send(doing, troupe, upload, content, upload.missing);
+    const racing: Promise<StoredFile | undefined> = merges
+      ? merge(doing, troupe, upload, content)
+      : send(doing, troupe, upload, content, upload.missing).then(() => undefined);
+    const [raced, ended] = await Promise.all([
+      doing.attempted(racing),
+      doing.rest(doing.number("afterMs")).then(() => doing.attempted(doing.again(() => troupe.cancel(upload.uploadId, signal)))),
+    ]);
+    const isRefused = ended instanceof TroupeError;
+    doing.client.world.counts.add(isRefused ? `upload.cancel.${ended.code}` : "upload.cancel.done");
+    if (isRefused && ended.code !== "UPLOAD_MERGED") throw ended;
+    // The same again: the same answer.
+    await doing.attempted(doing.again(() => troupe.cancel(upload.uploadId, signal)));
+    if (!isRefused && merges && raced !== undefined && !(raced instanceof TroupeError))
+      doing.client.world.violate("cancelled-and-merged", `upload ${upload.uploadId} is cancelled, and is the file ${raced.fileId}`);
+  },
+};
+
+/** The same upload twice at once with one key; or one after the other; or the same content as two files at once. */
+const doubled: OperationKind = {
+  kind: "upload.doubled",
+  weight: 1.5,
+  draw: (random) => ({
+    ...drawContent(random),
+    ...drawName(random),
+    how: random.pick(["key", "again", "content"]),
+    laterMs: random.integer(40),
+  }),
+  async run(doing) {
+    const { content, labels, ports, signal } = doing;
+    const how = doing.text("how");
+    // Each at a gateway of its own, if there are several.
+    const [first, second] = [doing.troupe(content, doing.door.gateway()), doing.troupe(content, doing.door.gateway(1))];
+    const key = doing.key();
+    if (how === "content") {
+      const file = { path: pathOf(content), user: labels.user, chunkBytes: CHUNK_BYTES, signal };
+      await both(
+        uploadFile(first, ports, { ...file, name: labels.name }),
+        later(doing).then(() => uploadFile(second, ports, { ...file, name: `${labels.name}.copy` })),
+      );
+      return;
+    }
+    const whole = async (troupe: typeof first): Promise<string> => {
+      const upload = await begin(doing, troupe, { content, key });
+      return (await sendAndMerge(doing, troupe, upload, content)).fileId;
+    };
+    const files =
+      how === "again"
+        ? [await whole(first), await whole(second)]
+        : await both(
+            whole(first),
+            later(doing).then(() => whole(second)),
+          );
+    if (files[0] !== files[1]) doing.client.world.violate("two-files-for-one-upload", `key ${key} is ${files.join(" and ")}`);
+  },
+};
+
+const later = (doing: Doing): Promise<void> => sleep(doing.client.process.clock, doing.number("laterMs"), doing.signal);
+
+/** Both have ended before the first failure is told. */
+async function both<T>(one: Promise<T>, other: Promise<T>): Promise<[T, T]> {
+  const [first, second] = await Promise.allSettled([one, other]);
+  if (first.status === "rejected") throw first.reason;
+  if (second.status === "rejected") throw second.reason;
+  return [first.value, second.value];
+}
+
+/** Content that is known: one's own, or somebody else's with a proof; and a proof that is wrong. */
+const instant: OperationKind = {
+  kind: "upload.instant",
+  weight: 1.5,
+  draw: (random) => ({ ...drawChoice(random), ...drawPopular(random), ...drawName(random), how: random.pick(["own", "foreign", "lie"]) }),
+  async run(doing) {
+    const how = doing.text("how");
+    const content = contentOf(doing, how === "own");
+    const troupe = doing.troupe(content);
+    const digest = { algorithm: "blake3", value: content.blake3 } as const;
+    const created = await create(doing, troupe, { content, key: doing.key(), digest });
+    if (created.kind === "file") return doing.client.world.counts.add("upload.instant.at-once");
+    const { upload } = created;
+    const { challenge } = upload;
+    if (challenge !== undefined && how !== "own") {
+      const nonce = Buffer.from(challenge.nonce, "hex");
+      const hmac = createHmac("sha256", how === "lie" ? Buffer.alloc(32) : nonce);
+      for (const [offset, bytes] of challenge.ranges) hmac.update(content.span(offset, offset + bytes));
+      const said = {
+        content,
+        lies: how === "lie",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ hmac: hmac.digest("hex") }),
+      };
+      const answer = await doing.attempted(doing.ask("POST", `/api/v1/uploads/${upload.uploadId}/proof`, said));
+      if (!(answer instanceof TroupeError) && answer.status === 200) return doing.client.world.counts.add("upload.instant.proven");
+    }
+    if (how === "lie") return await discard(doing, troupe, upload);
+    await sendAndMerge(doing, troupe, upload, content);
+  },
+};
+
+/** Of a file that is there; otherwise one that many have. */
+function contentOf(doing: Doing, isOwn: boolean): Content {
+  const files = [...doing.history.files.values()].filter(
+    ({ owner, isDeleteAsked, content }) => (owner === doing.owner) === isOwn && !isDeleteAsked && content.sizeBytes > 0,
+  );
+  return files.length === 0 ? doing.content : (files[doing.number("choice") % files.length]?.content ?? doing.content);
+}
+
+export const UPLOAD_KINDS: readonly OperationKind[] = [plain, resumed, cancelled, doubled, instant];

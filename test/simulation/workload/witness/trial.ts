@@ -1,0 +1,120 @@
+/** One exchange under the eyes of the witness: what is known before, and what its answer says about it. */
+import type { TroupeError } from "../../../../src/core/errors.ts";
+import type { HttpHeaders } from "../../../../src/core/ports/http-exchange.ts";
+import { ENDED_CODES, type EndedState } from "../../../../src/core/shapes.ts";
+import { SETTINGS } from "../../cluster.ts";
+import type { World } from "../../world.ts";
+import type { Content } from "../content.ts";
+import { endWish, type History, openWish, type Wish } from "../history.ts";
+import type { KnownUpload } from "../known-upload.ts";
+
+/** What whoever sends a request knows about it, and the request does not say. */
+export interface Intent {
+  readonly operation: number;
+  readonly owner: string;
+  /** Of what is sent. */
+  readonly content?: Content | undefined;
+  /** A proof or a checksum is wrong on purpose. */
+  readonly lies?: boolean | undefined;
+}
+
+/** A request, sent. */
+export interface Asked extends Intent {
+  readonly world: World;
+  readonly history: History;
+  /** Name and life of the gateway. */
+  readonly gateway: string;
+  readonly sentMs: number;
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: HttpHeaders;
+  /** Of a body that is no stream. */
+  readonly text: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: HttpHeaders;
+  readonly text: string;
+}
+
+export interface Trial {
+  /** All of the answer has come, and it is no error. */
+  answered(answer: Answer): void;
+  /** An error that asking again would not change. @returns what is wrong with it, `undefined` when it is as it should be */
+  refused(error: TroupeError): string | undefined;
+  /** No answer, or one that leaves it open. */
+  lost(): void;
+  /** The answer has begun. */
+  opened?(answer: Omit<Answer, "text">): void;
+  /** Bytes of a file. @returns false when nobody should get to see them */
+  block?(bytes: Uint8Array): void;
+}
+
+export const NO_LOSS = (): void => undefined;
+
+/** A rule is broken. */
+export function violate({ world, method, path, gateway }: Asked, rule: string, sentence: string): void {
+  world.violate(rule, `${method} ${path} at ${gateway}: ${sentence}`);
+}
+
+/** What the disks did explains that bytes are not there, or an upload cannot go on. */
+export function isDiskHurt(world: World): boolean {
+  return Object.keys(world.counts.all()).some((name) => name.startsWith("fault.disk."));
+}
+
+/** The wish of this request, open until the answer: see the three ends. */
+export function wished(asked: Asked, list: Wish[]): Wish {
+  const wish = openWish(asked.operation, asked.gateway, asked.sentMs);
+  list.push(wish);
+  return wish;
+}
+
+export const granted = ({ world }: Asked, wish: Wish): void => endWish(wish, "acknowledged", world.nowMs);
+export const denied = ({ world }: Asked, wish: Wish): void => endWish(wish, "refused", world.nowMs);
+export const forgotten = ({ world }: Asked, wish: Wish): void => endWish(wish, "unknown", world.nowMs);
+
+/** Why this cannot be how the upload has ended. */
+export function whyNotEnded(asked: Asked, upload: KnownUpload, state: EndedState): string | undefined {
+  const { world } = asked;
+  if (upload.end !== undefined && upload.end.state !== state && upload.end.toldMs < asked.sentMs)
+    return `upload ${upload.uploadId} is ${state}, and was ${upload.end.state} before`;
+  switch (state) {
+    case "merged":
+      return upload.mayBeFile ? undefined : `upload ${upload.uploadId} is merged, and nobody asked for that`;
+    case "cancelled":
+      // A body that is a whole file, or the first of tus, takes its upload along when it fails.
+      return upload.isCancelAsked || upload.way !== "chunks"
+        ? undefined
+        : `upload ${upload.uploadId} is cancelled, and nobody asked for that`;
+    case "expired": {
+      const idleMs = world.nowMs - (upload.touchedMs ?? 0);
+      return idleMs >= SETTINGS.idleExpiryMs ? undefined : `upload ${upload.uploadId} has expired after ${Math.round(idleMs)} ms`;
+    }
+    case "failed":
+      return upload.isFalse || isDiskHurt(world) ? undefined : `upload ${upload.uploadId} failed for good, and nothing explains it`;
+  }
+}
+
+/** The upload has ended: at most once, and with a reason. */
+export function ended(asked: Asked, upload: KnownUpload, state: EndedState): void {
+  const why = whyNotEnded(asked, upload, state);
+  if (why !== undefined) violate(asked, upload.end === undefined ? "upload-ended-without-reason" : "upload-left-its-end", why);
+  upload.end ??= { state, toldMs: asked.world.nowMs };
+}
+
+const STATES_BY_CODE: Readonly<Record<string, EndedState>> = Object.fromEntries(
+  Object.entries(ENDED_CODES).map(([state, code]) => [code, state as EndedState]),
+);
+
+/** What is wrong with a refusal that any request to an upload may get; `unexplained` when it is none of those. */
+export function refusalOfUpload(asked: Asked, upload: KnownUpload | undefined, { code }: TroupeError): string | undefined | "unexplained" {
+  if (code === "UPLOAD_NOT_FOUND")
+    return upload === undefined || upload.owner !== asked.owner ? undefined : `upload ${upload.uploadId} is there and was not found`;
+  const state = STATES_BY_CODE[code];
+  if (upload === undefined || state === undefined) return "unexplained";
+  const why = whyNotEnded(asked, upload, state);
+  if (why === undefined) upload.end ??= { state, toldMs: asked.world.nowMs };
+  return why;
+}
