@@ -1,5 +1,5 @@
 /**
- * The bus inside one process: the adapter of the embedded default, of simulations and of most tests. It copies, bounds and refuses
+ * The bus inside one process: the adapter of the embedded default and of most tests. It copies, bounds and refuses
  * exactly as NATS does, so that what works here works there.
  *
  * L1: nothing is delivered inside `publish`, and no two parties share a payload's bytes.

@@ -29,13 +29,15 @@ export interface SchedulerOptions {
 }
 
 const TIE_LIMIT = 2 ** 20;
+const CANCELLED_KEPT = 256;
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
   /** A binary heap: each entry comes before its two children. */
-  readonly #heap: Entry[] = [];
+  #heap: Entry[] = [];
   #nowMs = 0;
   #sequence = 0;
+  #cancelledCount = 0;
   #eventCount = 0;
   #isRunning = false;
 
@@ -53,9 +55,9 @@ export class Scheduler {
     return this.#eventCount;
   }
 
-  /** Entries that wait, cancelled ones included. */
+  /** Events that wait for their time. */
   get waitingCount(): number {
-    return this.#heap.length;
+    return this.#heap.length - this.#cancelledCount;
   }
 
   /** @param label says in a trace what this is: short, and the same in each run of a seed */
@@ -68,7 +70,10 @@ export class Scheduler {
       label,
       run,
       cancel: () => {
+        if (entry.run === undefined) return;
         entry.run = undefined;
+        this.#cancelledCount += 1;
+        if (this.#cancelledCount > CANCELLED_KEPT && this.#cancelledCount > this.#heap.length / 2) this.#forgetCancelled();
       },
     };
     this.#push(entry);
@@ -93,7 +98,10 @@ export class Scheduler {
         if (next === undefined || next.atMs > untilMs) break;
         this.#pop();
         const { run } = next;
-        if (run === undefined) continue;
+        if (run === undefined) {
+          this.#cancelledCount -= 1;
+          continue;
+        }
         next.run = undefined;
         this.#nowMs = next.atMs;
         this.#eventCount += 1;
@@ -106,6 +114,14 @@ export class Scheduler {
     } finally {
       this.#isRunning = false;
     }
+  }
+
+  /** Most timers are cancelled long before their time. */
+  #forgetCancelled(): void {
+    const living = this.#heap.filter(({ run }) => run !== undefined);
+    this.#heap = [];
+    this.#cancelledCount = 0;
+    for (const entry of living) this.#push(entry);
   }
 
   #push(entry: Entry): void {

@@ -34,6 +34,7 @@ export class SimulatedProcess {
   #eventsLeft = Number.POSITIVE_INFINITY;
   #eventsLeftDeath: Death = "killed";
   readonly #deathListeners = new Set<(death: Death) => void>();
+  #waitingCount = 0;
 
   constructor(world: World, name: string, life: number) {
     this.world = world;
@@ -60,15 +61,27 @@ export class SimulatedProcess {
     return this.#wallOffsetMs;
   }
 
+  /** What is to come to it later, its timers among that, and was not cancelled. */
+  get waitingCount(): number {
+    return this.#waitingCount;
+  }
+
   /** Runs in this process, `delayMs` from now (P1, P2). @param label for the trace; the process's name is put before it */
   later(delayMs: number, label: string, run: () => void): ScheduledEvent {
-    let isCancelled = false;
+    let isOver = false;
+    this.#waitingCount += 1;
+    const end = (): void => {
+      if (isOver) return;
+      isOver = true;
+      this.#waitingCount -= 1;
+    };
     const inLife = (): void => {
-      if (isCancelled || !this.isAlive) return;
+      if (isOver || !this.isAlive) return;
       if (this.isPaused) {
         this.#held.push(inLife);
         return;
       }
+      end();
       this.#eventsLeft -= 1;
       if (this.#eventsLeft < 0) return this.die(this.#eventsLeftDeath);
       run();
@@ -76,7 +89,7 @@ export class SimulatedProcess {
     const event = this.world.scheduler.after(delayMs, `${this.name} ${label}`, inLife);
     return {
       cancel: () => {
-        isCancelled = true;
+        end();
         event.cancel();
       },
     };

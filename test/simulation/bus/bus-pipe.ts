@@ -57,10 +57,6 @@ export class BusPipe {
     return this.#bytes;
   }
 
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
   /** What no fault but the lane's delays and cuts befalls. */
   carry(fromMs: number, label: string, bytes: number, arrive: Arrival): void {
     if (!this.#isOpen) return;

@@ -31,6 +31,7 @@ export interface WireSubscription {
 
 /** The server, as connections see it. */
 export interface SessionServer {
+  sent(session: BusSession, message: WireMessage): void;
   route(session: BusSession, message: WireMessage, atMs: number): void;
   know(subscription: WireSubscription): void;
   forget(subscription: WireSubscription): void;
@@ -96,6 +97,7 @@ export class BusSession {
   }
 
   publish(message: WireMessage): void {
+    this.#server.sent(this, message);
     this.up.carryMessageAhead(message, (atMs) => this.#server.route(this, message, atMs));
   }
 

@@ -78,7 +78,7 @@ function directionOf(kind: TroubleKind, random: RandomStream): string {
   return kind === "no-responders" ? "out" : random.pick(DIRECTIONS);
 }
 
-const seldomOrOften = (random: RandomStream): number => (random.chance(0.5) ? random.between(0.01, 0.1) : random.between(0.1, 0.6));
+const seldomOrOften = (random: RandomStream): number => (random.chance(0.5) ? random.between(0.03, 0.2) : random.between(0.2, 0.7));
 
 /** The messages of one process take long, in their order. */
 const delay = trouble(

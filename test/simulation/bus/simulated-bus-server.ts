@@ -11,6 +11,7 @@
 import { subjectMatches } from "../../../src/bus/subject.ts";
 import { SubjectTrie } from "../../../src/bus/subject-trie.ts";
 import { BUS_DIAL_MS_MAX } from "../../../src/core/limits.ts";
+import type { BusHeaders } from "../../../src/core/ports/bus.ts";
 import type { RandomStream } from "../random-streams.ts";
 import type { Death, SimulatedProcess } from "../simulated-process.ts";
 import type { World } from "../world.ts";
@@ -40,14 +41,15 @@ export interface BusProbe {
   readonly waitingBytes: number;
 }
 
-/** A message as it reaches the server. */
-export interface HeardMessage {
+/** A message as its sender gave it to the bus. */
+export interface SentMessage {
+  /** Name and life of the sender: `storage1#2`. */
+  readonly life: string;
   readonly subject: string;
   readonly reply: string | undefined;
+  readonly headers: BusHeaders;
+  /** Not to be changed. */
   readonly payload: Uint8Array;
-  readonly from: SimulatedProcess;
-  /** How many hear it. */
-  readonly receivers: number;
 }
 
 export class SimulatedBusServer implements SessionServer {
@@ -62,7 +64,7 @@ export class SimulatedBusServer implements SessionServer {
   readonly #members = new Map<string, RandomStream>();
   /** The fewest messages that may wait for a process whose reading is slow. */
   readonly #slowReaders = new Map<string, number>();
-  readonly #listeners: ((message: HeardMessage) => void)[] = [];
+  readonly #listeners: ((message: SentMessage) => void)[] = [];
   readonly #rounds: PingRounds;
   #outages = 0;
   #standstills = 0;
@@ -85,8 +87,8 @@ export class SimulatedBusServer implements SessionServer {
     return bus;
   }
 
-  /** Told of each message that reaches the server. */
-  onMessage(listener: (message: HeardMessage) => void): void {
+  /** Told of each message when it is sent: before it is lost, doubled or late, and in the order of sending. */
+  onSent(listener: (message: SentMessage) => void): void {
     this.#listeners.push(listener);
   }
 
@@ -174,20 +176,18 @@ export class SimulatedBusServer implements SessionServer {
     this.mend(way, [way.down], READS_SLOWLY);
   }
 
+  sent({ process }: BusSession, { subject, reply, headers, payload }: WireMessage): void {
+    if (this.#listeners.length === 0) return;
+    const life = `${process.name}#${process.life}`;
+    for (const listener of this.#listeners) listener({ life, subject, reply, headers: readHeaders(headers), payload });
+  }
+
   route(session: BusSession, message: WireMessage, atMs: number): void {
     const heard = this.#receivers(session, message.subject, atMs);
     const isRefused = heard.length > 0 && message.reply !== undefined && this.#isRumoured(session, message);
     const receivers = isRefused ? [] : heard;
     for (const subscription of receivers) this.#send(session, subscription, message, atMs);
     if (receivers.length === 0 && message.reply !== undefined) this.#tellUnheard(session, message.reply, atMs);
-    for (const listener of this.#listeners)
-      listener({
-        subject: message.subject,
-        reply: message.reply,
-        payload: message.payload,
-        from: session.process,
-        receivers: receivers.length,
-      });
   }
 
   know(subscription: WireSubscription): void {
@@ -321,4 +321,8 @@ export class SimulatedBusServer implements SessionServer {
 function cutAll(way: BusWay): void {
   way.up.cut(STANDS_STILL);
   way.down.cut(STANDS_STILL);
+}
+
+function readHeaders(headers: WireMessage["headers"]): BusHeaders {
+  return headers === undefined ? {} : Object.fromEntries(Array.from(headers, ([name, [first]]) => [name, first ?? ""]));
 }

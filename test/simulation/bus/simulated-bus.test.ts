@@ -146,6 +146,20 @@ describe("the simulated bus", () => {
     expect(await inboxes()).toEqual(drawn);
   });
 
+  it("tells what is sent, by whom, also what is lost", async () => {
+    const stage = new Stage();
+    const bus = await stage.connect("one", 3);
+    const sent: unknown[] = [];
+    stage.server.onSent(({ payload, ...message }) => sent.push({ ...message, bytes: payload.length }));
+    stage.server.wayOf("one").up.add({ kind: "loss", probability: 1, leastMs: 0, mostMs: 0 });
+    bus.publish("a.b", new Uint8Array(3), { reply: "a.c", headers: { "x-one": "1" } });
+    bus.publish("a.d", EMPTY);
+    expect(sent).toEqual([
+      { life: "one#3", subject: "a.b", reply: "a.c", headers: { "x-one": "1" }, bytes: 3 },
+      { life: "one#3", subject: "a.d", reply: undefined, headers: {}, bytes: 0 },
+    ]);
+  });
+
   it("a subscription is heard from when the server knows of it", async () => {
     const stage = new Stage();
     const [one, other] = [await stage.connect("one"), await stage.connect("other")];

@@ -32,13 +32,11 @@ const patiences = new WeakMap<SimulatedProcess, Patience>();
 
 export class SimulatedBus extends NatsBus {
   readonly process: SimulatedProcess;
-  readonly name: string;
   #openRequests = 0;
 
   private constructor(process: SimulatedProcess, options: NatsOptions, link: NatsLink, inbox: NatsInbox) {
     super(options, link, inbox);
     this.process = process;
-    this.name = options.name;
   }
 
   /** @throws {TroupeError} `BUS_UNAVAILABLE` */

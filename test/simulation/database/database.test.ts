@@ -88,6 +88,16 @@ describe("a process in the middle of a transaction", () => {
     expect(rig.names()).toEqual(["late"]);
   });
 
+  test("F2: one that stood still for so long has lost its transaction also when nobody waited for it", async () => {
+    const rig = new DatabaseRig();
+    const process = rig.process();
+    const { work, goOn } = await holding(rig, process);
+    process.pause(DATABASE_SILENCE_MS_MAX + 1_000);
+    goOn();
+    expect(await failure(rig.time.until(work))).toMatchObject({ facts: { lost: true } });
+    expect(rig.names()).toEqual([]);
+  });
+
   test("F1: a transaction of which COMMIT was sent is done as a whole, and otherwise not at all, when its process is killed", async () => {
     const ends = new Set<string>();
     for (let seed = 1; seed <= 20; seed += 1) ends.add((await namesAfterKill(seed)).join());

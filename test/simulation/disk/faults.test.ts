@@ -221,6 +221,8 @@ describe("F7: what a disk did to bytes", () => {
         ["/data/troupe/uploads/u2/data", filled(LEAF + 100, 5)],
       ]);
       const end = machine.begin(kind);
+      await machine.write(`${UPLOAD}/journal`, filled(1000, 9), "synced");
+      expect(machine.simulated.damaged()).toEqual([]);
       await machine.write("/data/troupe/uploads/u2/data", filled(LEAF + 100, 5), "synced");
       end();
       expect(machine.world.counts.of(`fault.${kind}`)).toBe(1);

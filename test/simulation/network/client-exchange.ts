@@ -130,13 +130,13 @@ export class ClientExchange {
   #dial(attempt: number): void {
     const { process, dial, connectTimeoutMs } = this.#client;
     const { hostname, port, host } = this.#url;
-    const dialled = dial(hostname, port === "" ? 80 : Number(port));
+    const elapsedMs = process.world.nowMs - this.#beganMs;
+    const dialled = dial(hostname, port === "" ? 80 : Number(port), connectTimeoutMs - elapsedMs);
     if (dialled.kind === "accepted") return this.#use(new ClientConnection(this.#client, host, dialled.connection));
     if (dialled.kind === "refused") {
       process.later(dialled.afterMs, `cannot connect to ${host}`, () => this.fail(dialled.code));
       return;
     }
-    const elapsedMs = process.world.nowMs - this.#beganMs;
     const pauseMs = CONNECT_AGAIN_MS * 2 ** (attempt - 1);
     if (elapsedMs + pauseMs < connectTimeoutMs)
       process.later(pauseMs, `connects to ${host} again`, () => {

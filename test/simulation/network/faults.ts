@@ -109,8 +109,8 @@ const slow = hindering(
     forMs: shortOrLong(random, 30_000),
     with: {
       delayMs: random.chance(0.7) ? 5 + random.integer(300) : 300 + random.integer(3_000),
-      // From a poor line to a bad one, above the pace below which a body is given up.
-      bytesPerMs: random.chance(0.5) ? 8 + random.integer(100) : 100 + random.integer(5_000),
+      // From a poor line to a bad one; a segment still takes less than the time in which some of a body must come.
+      bytesPerMs: random.chance(0.5) ? 50 + random.integer(200) : 250 + random.integer(5_000),
     },
   }),
   (fault) => ({ kind: "slow", delayMs: numberOf(fault, "delayMs"), bytesPerMs: numberOf(fault, "bytesPerMs") }),

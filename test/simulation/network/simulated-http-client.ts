@@ -22,8 +22,8 @@ export type Dialled =
   | { readonly kind: "refused"; readonly afterMs: number; readonly code: "ECONNREFUSED" | "ENOTFOUND" }
   | { readonly kind: "silence" };
 
-/** Connects to `host:port`. */
-export type Dial = (host: string, port: number) => Dialled;
+/** Connects to `host:port`; what takes longer than `patienceMs` does not come about. */
+export type Dial = (host: string, port: number, patienceMs: number) => Dialled;
 
 const IDLE_CONNECTIONS_MAX = 64;
 /** A client lets an idle connection go a little before its server does. */

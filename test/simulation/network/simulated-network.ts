@@ -47,7 +47,7 @@ export class SimulatedNetwork {
 
   client(process: SimulatedProcess, options: SimulatedClientOptions = {}): HttpClient {
     const machine = this.#inhabit(process);
-    const client = new SimulatedHttpClient(process, (host, port) => this.#dial(process, host, port), options);
+    const client = new SimulatedHttpClient(process, (host, port, patienceMs) => this.#dial(process, host, port, patienceMs), options);
     machine.clients.push(client);
     return client;
   }
@@ -92,14 +92,14 @@ export class SimulatedNetwork {
     };
   }
 
-  #dial(process: SimulatedProcess, host: string, port: number): Dialled {
+  #dial(process: SimulatedProcess, host: string, port: number, patienceMs: number): Dialled {
     const forth = this.#line(process.name, host);
     const back = this.#line(host, process.name);
     const forthMs = forth.latencyMs();
     const backMs = back.latencyMs();
     const server = this.#machines.get(host);
     if (server === undefined) return { kind: "refused", afterMs: forthMs + backMs, code: "ENOTFOUND" };
-    if (forth.isDeafNow() || back.isDeafNow() || !server.isUp) return { kind: "silence" };
+    if (forth.isDeafNow() || back.isDeafNow() || !server.isUp || forthMs + backMs > patienceMs) return { kind: "silence" };
     const listening = server.listeners.get(port);
     if (server.refusals.size > 0) this.#world.counts.add("fault.network.refuse");
     if (listening === undefined || server.refusals.size > 0) return { kind: "refused", afterMs: forthMs + backMs, code: "ECONNREFUSED" };

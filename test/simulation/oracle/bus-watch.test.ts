@@ -80,6 +80,14 @@ test("two lives do not act in one epoch", () => {
   expect(heard.rules).toEqual(["two-owners"]);
 });
 
+test("an upload that was forgotten may begin anew", () => {
+  const heard = new Heard();
+  heard.tell("storage1#1", "u", 1, "receiving");
+  heard.ask("storage1#1", "catalog.endUpload", { uploadId: "u", epoch: 1, state: "cancelled", isForgotten: true }, {});
+  heard.tell("storage1#2", "u", 1, "receiving");
+  expect(heard.rules).toEqual([]);
+});
+
 test("a commit with an epoch that was given away must be refused", () => {
   const heard = new Heard();
   const record = { uploadId: "u", epoch: 2, state: "receiving" };

@@ -38,6 +38,7 @@ const UPLOAD_FACTS = "troupe.v1.evt.upload.";
 
 const ownedUpload = z.object({ uploadId: identity, epoch });
 const toldUpload = ownedUpload.extend({ state: uploadState });
+const forgotten = z.object({ uploadId: identity, isForgotten: z.literal(true) });
 const committed = ownedUpload.extend({ blob: z.object({ blobId: z.int() }) });
 
 export class BusWatch {
@@ -56,7 +57,7 @@ export class BusWatch {
       [requestSubject(ids, {}, "next"), () => (output) => this.#leased(output)],
       [requestSubject(catalog, {}, "commitFile"), (input, life) => this.#commits(input, life)],
       [requestSubject(catalog, {}, "commitKnown"), (input, life) => this.#acts(input, life)],
-      [requestSubject(catalog, {}, "endUpload"), (input, life) => this.#acts(input, life)],
+      [requestSubject(catalog, {}, "endUpload"), (input, life) => this.#ends(input, life)],
       [requestSubject(catalog, {}, "claimUpload"), () => (output) => this.#claimed(output)],
     ]);
   }
@@ -101,6 +102,12 @@ export class BusWatch {
       return { rule: "blob-id-repeated", sentence: `uploads ${other} and ${uploadId} both have the blob ID ${blob.blobId}` };
     this.#blobs.set(blob.blobId, uploadId);
     return this.#acts(input, life);
+  }
+
+  #ends(input: unknown, life: string): Answered | Breach | undefined {
+    const request = forgotten.safeParse(input);
+    // Nobody was told of it: who finds its folder may begin it anew.
+    return request.success ? () => this.#owners.forgotten(request.data.uploadId) : this.#acts(input, life);
   }
 
   #acts(input: unknown, life: string): Answered | Breach | undefined {

@@ -17,9 +17,10 @@ export interface FoundFile {
   readonly user: string;
   readonly name: string;
   readonly uploadId: string;
-  readonly blobId: string;
   readonly blake3: string;
   readonly sizeBytes: number;
+  /** Where its bytes are among a node's blobs. */
+  readonly blobPath: string;
 }
 
 /** What clients know, of a {@link History}. */
@@ -31,10 +32,20 @@ export interface Known {
 export interface Compared {
   readonly breaches: readonly Breach[];
   /** With what they must hold. */
-  readonly files: readonly { readonly found: FoundFile; readonly upload: KnownUpload; readonly known: KnownFile | undefined }[];
+  readonly files: readonly ComparedFile[];
 }
 
-const columns = "f.file_id, f.owner, f.app, f.user, f.name, u.upload_id, b.blob_id, b.digest, b.size_bytes";
+export interface ComparedFile {
+  readonly found: FoundFile;
+  /** What it came of: it must hold that one's content. */
+  readonly upload: KnownUpload;
+  /** Absent when no client was told of it. */
+  readonly known: KnownFile | undefined;
+}
+
+type IsDamaged = (file: FoundFile) => boolean;
+
+const columns = "f.file_id, f.owner, f.app, f.user, f.name, u.upload_id, b.digest, b.size_bytes, b.path";
 const selectFrom = (table: string): string =>
   `SELECT ${columns} FROM ${table} f JOIN t_upload u ON u.file_id = f.file_id JOIN t_blob b ON b.blob_id = f.blob_id`;
 
@@ -47,16 +58,17 @@ export function foundFiles(rows: Rows): FoundFile[] {
     user: textIn(row["user"]),
     name: textIn(row["name"]),
     uploadId: textIn(row["upload_id"]),
-    blobId: String(row["blob_id"]),
     blake3: Buffer.from(row["digest"] as Uint8Array).toString("hex"),
     sizeBytes: Number(row["size_bytes"]),
+    blobPath: textIn(row["path"]),
   }));
 }
 
-export function compareWithKnown(found: readonly FoundFile[], known: Known, nowMs: number): Compared {
+/** @param isDamaged bytes of the blob went wrong on its disk, perhaps before it had a digest: then that may be of others than were sent */
+export function compareWithKnown(found: readonly FoundFile[], known: Known, nowMs: number, isDamaged: IsDamaged): Compared {
   const breaches: Breach[] = [];
   const breached = (rule: string, sentence: string): void => void breaches.push({ rule, sentence });
-  const files: { found: FoundFile; upload: KnownUpload; known: KnownFile | undefined }[] = [];
+  const files: ComparedFile[] = [];
   const there = new Map(found.map((file) => [file.fileId, file]));
   for (const file of known.files.values()) {
     const row = there.get(file.fileId);
@@ -69,13 +81,18 @@ export function compareWithKnown(found: readonly FoundFile[], known: Known, nowM
     const names = file.possibleNames(nowMs);
     if (!names.has(row.name)) breached("wrong-name", `${file.fileId} is called ${row.name}, and can only be ${[...names].join(" or ")}`);
     compareLabels(row, file.upload, breached);
+    if (!isSameContent(row, file.upload, isDamaged))
+      breached(
+        "wrong-content",
+        `${row.fileId} has ${row.sizeBytes} bytes with ${row.blake3}; sent were ${file.content.sizeBytes} with ${file.content.blake3}`,
+      );
     files.push({ found: row, upload: file.upload, known: file });
   }
   // K2
   const doubts = new Set(known.uploadsInDoubt);
   for (const row of found) {
     if (known.files.has(row.fileId)) continue;
-    const upload = doubtOf(row, doubts);
+    const upload = doubtOf(row, doubts, isDamaged);
     if (upload === undefined) {
       breached(
         "file-of-nobody",
@@ -90,30 +107,24 @@ export function compareWithKnown(found: readonly FoundFile[], known: Known, nowM
 }
 
 /** One whose upload is known by its ID is that one; otherwise it has to look like it. */
-function doubtOf(row: FoundFile, doubts: ReadonlySet<KnownUpload>): KnownUpload | undefined {
+function doubtOf(row: FoundFile, doubts: ReadonlySet<KnownUpload>, isDamaged: IsDamaged): KnownUpload | undefined {
   let alike: KnownUpload | undefined;
   for (const upload of doubts) {
     if (upload.uploadId === row.uploadId) return upload;
-    if (upload.uploadId === undefined && alike === undefined && isAlike(row, upload)) alike = upload;
+    if (upload.uploadId === undefined && alike === undefined && isAlike(row, upload) && isSameContent(row, upload, isDamaged))
+      alike = upload;
   }
   return alike;
 }
 
-const isAlike = (row: FoundFile, { owner, app, user, name, content }: KnownUpload): boolean =>
-  row.owner === owner &&
-  row.app === app &&
-  row.user === user &&
-  row.name === name &&
-  row.sizeBytes === content.sizeBytes &&
-  row.blake3 === content.blake3;
+const isAlike = (row: FoundFile, { owner, app, user, name }: KnownUpload): boolean =>
+  row.owner === owner && row.app === app && row.user === user && row.name === name;
+
+const isSameContent = (row: FoundFile, { content }: KnownUpload, isDamaged: IsDamaged): boolean =>
+  row.sizeBytes === content.sizeBytes && (row.blake3 === content.blake3 || isDamaged(row));
 
 function compareLabels(row: FoundFile, upload: KnownUpload, breached: (rule: string, sentence: string) => void): void {
-  const { owner, app, user, content } = upload;
+  const { owner, app, user } = upload;
   if (row.owner !== owner || row.app !== app || row.user !== user)
     breached("wrong-labels", `${row.fileId} is ${row.owner}'s, of ${row.app} and ${row.user}; it was ${owner}'s, of ${app} and ${user}`);
-  if (row.sizeBytes !== content.sizeBytes || row.blake3 !== content.blake3)
-    breached(
-      "wrong-content",
-      `${row.fileId} has ${row.sizeBytes} bytes with ${row.blake3}; sent were ${content.sizeBytes} with ${content.blake3}`,
-    );
 }

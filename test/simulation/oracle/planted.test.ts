@@ -1,45 +1,63 @@
 /** A store with files in it, and something wrong planted in its database or on its disk: each rule finds what breaks it. */
 
 import { readFileSync } from "node:fs";
-import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
-import { AS_LOCAL, createUpload, someBytes, startTroupe, type Troupe, uploadFile } from "../../support/troupe.ts";
+import { AS_LOCAL, createUpload, someBytes, startTroupe, uploadFile } from "../../support/troupe.ts";
 import { until } from "../../support/until.ts";
 import type { Breach, Rows } from "./breach.ts";
 import { catalogBreaches } from "./catalog-rows.ts";
 import { type NodeFiles, storedBlobBreaches } from "./stored-blobs.ts";
 import { unfinishedWork } from "./unfinished-work.ts";
 
-let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
-let troupe: Troupe;
+type Directory = Awaited<ReturnType<typeof temporaryDirectory>>;
+let healthy: Directory;
+let nodeId: string;
+/** A copy of the healthy one. */
+let directory: Directory;
 let database: DatabaseSync;
 let rows: Rows;
 
-beforeEach(async () => {
-  directory = await temporaryDirectory();
-  troupe = await startTroupe({ root: directory.path, deleteGraceMs: 1 });
-  database = new DatabaseSync(join(directory.path, "database", "troupe_storage.sqlite"), { timeout: 1_000 });
-  rows = (sql) => database.prepare(sql).all();
+beforeAll(async () => {
+  healthy = await temporaryDirectory();
+  directory = healthy;
+  const troupe = await startTroupe({ root: healthy.path, deleteGraceMs: 1 });
+  nodeId = troupe.node.nodeId;
   const film = someBytes(200_000, 1);
   await uploadFile(troupe, film, { name: "film" });
   await uploadFile(troupe, film, { name: "the film again" });
   await uploadFile(troupe, someBytes(70_000, 2), { name: "song", digest: { algorithm: "sha1", value: await sha1(someBytes(70_000, 2)) } });
   const gone = await uploadFile(troupe, someBytes(10, 3), { name: "gone" });
   await troupe.catalog.deleteFile({ fileId: gone.fileId }, AS_LOCAL);
+  openDatabase();
   await until(
     async () => [...unfinishedWork(rows), ...storedBlobBreaches(rows, [await node()])],
     (breaches) => breaches.length === 0,
   );
+  database.close();
   await troupe.stop();
+});
+
+beforeEach(async () => {
+  directory = await temporaryDirectory();
+  await cp(healthy.path, directory.path, { recursive: true });
+  openDatabase();
 });
 
 afterEach(async () => {
   database.close();
   await directory[Symbol.asyncDispose]();
 });
+
+afterAll(() => healthy[Symbol.asyncDispose]());
+
+function openDatabase(): void {
+  database = new DatabaseSync(join(directory.path, "database", "troupe_storage.sqlite"), { timeout: 1_000 });
+  rows = (sql) => database.prepare(sql).all();
+}
 
 async function sha1(bytes: Uint8Array): Promise<string> {
   return Buffer.from(await crypto.subtle.digest("SHA-1", Uint8Array.from(bytes))).toString("hex");
@@ -55,8 +73,8 @@ async function node(): Promise<NodeFiles> {
     const found = await stat(path).catch(() => undefined);
     if (found !== undefined) files.set(path, found.size);
   }
-  files.delete(join(directory.path, "lock"));
-  return { nodeId: troupe.node.nodeId, root: directory.path, files, read: (path) => readFileSync(path) };
+  files.delete(join(directory.path, "owner.lock"));
+  return { nodeId, root: directory.path, files, read: (path) => readFileSync(path) };
 }
 
 const rulesOf = (breaches: readonly Breach[]): string[] => breaches.map(({ rule }) => rule);
@@ -110,7 +128,7 @@ const MISLAID: readonly (readonly [rule: string, what: string, plant: () => Prom
   ["leaves-missing", "a blob without its leaf digests", () => rm(`${pathOfBlob("song")}.leaves`)],
   ["record-missing", "a blob without its record", () => rm(`${pathOfBlob("song")}.record`)],
   ["record-incomplete", "a record that does not name a file", () => shortenRecord(`${pathOfBlob("film")}.record`)],
-  ["orphan", "a blob that nobody knows", () => writeFile(join(directory.path, "blobs", "000"), "")],
+  ["orphan", "a blob that nobody knows", () => writeFile(join(directory.path, "blobs", "stray"), "")],
   ["orphan", "leaf digests of no blob", () => writeFile(`${pathOfBlob("song")}0.leaves`, "")],
   ["temporary-file", "a mending that broke off", () => writeFile(`${pathOfBlob("song")}.mending`, "")],
   ["temporary-file", "a marker that was being written", () => writeFile(join(directory.path, "marker.json.new"), "")],
@@ -125,7 +143,7 @@ for (const [rule, what, plant] of MISLAID) {
 }
 
 test("upload-left is found on the disk, and not of an upload that is open", async () => {
-  troupe = await startTroupe({ root: directory.path });
+  const troupe = await startTroupe({ root: directory.path });
   await createUpload(troupe, { sizeBytes: 5 });
   await troupe.stop();
   expect(storedBlobBreaches(rows, [await node()])).toEqual([]);

@@ -59,6 +59,11 @@ export class UploadOwners {
     return this.#stale(uploadId, watched);
   }
 
+  /** The catalog knows nothing of it any more. */
+  forgotten(uploadId: string): undefined {
+    this.#uploads.delete(uploadId);
+  }
+
   told({ uploadId, epoch, state }: ToldState, life: string): Breach | undefined {
     const watched = this.#watched(uploadId);
     const before = watched.told;

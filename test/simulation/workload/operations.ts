@@ -12,7 +12,7 @@ import { WRONG_KINDS } from "./operations/wrong.ts";
 export const OPERATION_KINDS: readonly OperationKind[] = [...UPLOAD_KINDS, ...WHOLE_KINDS, ...TUS_KINDS, ...FILE_KINDS, ...WRONG_KINDS];
 
 /** Of one client. */
-const OPERATIONS_PER_MINUTE = 24;
+const OPERATIONS_PER_MINUTE = 22;
 const MINUTE_MS = 60_000;
 /** First the cluster comes up. */
 const FROM_MS = 6_000;

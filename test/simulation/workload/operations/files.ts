@@ -13,7 +13,7 @@ const READS = ["whole", "whole", "ranges", "ranges", "if-range", "stale", "link"
 /** Every byte that comes is compared by the witness. */
 const read: OperationKind = {
   kind: "read",
-  weight: 7,
+  weight: 9,
   draw: (random) => ({ ...drawChoice(random), how: random.pick(READS) }),
   async run(doing) {
     const how = doing.text("how") as (typeof READS)[number];

@@ -6,13 +6,16 @@ import type { OperationKind } from "../operation-kind.ts";
 import { TusUpload } from "../tus-client.ts";
 import { drawContent, drawName } from "./wishes.ts";
 
+/** More of them would be more of the same. */
+const PIECES_MAX = 12;
+
 const pieces: OperationKind = {
   kind: "tus",
   weight: 2,
   draw: (random) => ({
     ...drawContent(random),
     ...drawName(random),
-    pieceBytes: 1_000 + random.integer(random.chance(0.5) ? 64 * 1024 : 400 * 1024),
+    pieceBytes: 1_000 + random.integer(random.chance(0.3) ? 64 * 1024 : 400 * 1024),
     isChecked: random.chance(0.5),
     isDeferred: random.chance(0.2),
     withBytes: random.chance(0.3),
@@ -22,7 +25,7 @@ const pieces: OperationKind = {
   }),
   async run(doing) {
     const { content } = doing;
-    const pieceBytes = Math.max(doing.number("pieceBytes"), Math.ceil(content.sizeBytes / 40));
+    const pieceBytes = Math.max(doing.number("pieceBytes"), Math.ceil(content.sizeBytes / PIECES_MAX));
     const isChecked = doing.is("isChecked");
     const upload = await TusUpload.create(doing, {
       content,

@@ -32,7 +32,7 @@ const resumed: OperationKind = {
     ...drawContent(random),
     ...drawName(random),
     dies: random.chance(0.5),
-    events: random.integer(60),
+    events: random.integer(40),
     stopMs: random.integer(150),
     restMs: random.chance(0.2) ? random.integer(20_000) : random.integer(2_000),
   }),

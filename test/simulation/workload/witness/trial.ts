@@ -75,6 +75,9 @@ export const granted = ({ world }: Asked, wish: Wish): void => endWish(wish, "ac
 export const denied = ({ world }: Asked, wish: Wish): void => endWish(wish, "refused", world.nowMs);
 export const forgotten = ({ world }: Asked, wish: Wish): void => endWish(wish, "unknown", world.nowMs);
 
+/** Whatever keeps an upload alive does so from a moment on that is not before the request was sent. */
+const mayHaveExpired = ({ world }: Asked, { touchedMs = 0 }: KnownUpload): boolean => world.nowMs - touchedMs >= SETTINGS.idleExpiryMs;
+
 /** Why this cannot be how the upload has ended. */
 export function whyNotEnded(asked: Asked, upload: KnownUpload, state: EndedState): string | undefined {
   const { world } = asked;
@@ -88,10 +91,8 @@ export function whyNotEnded(asked: Asked, upload: KnownUpload, state: EndedState
       return upload.isCancelAsked || upload.way !== "chunks"
         ? undefined
         : `upload ${upload.uploadId} is cancelled, and nobody asked for that`;
-    case "expired": {
-      const idleMs = world.nowMs - (upload.touchedMs ?? 0);
-      return idleMs >= SETTINGS.idleExpiryMs ? undefined : `upload ${upload.uploadId} has expired after ${Math.round(idleMs)} ms`;
-    }
+    case "expired":
+      return mayHaveExpired(asked, upload) ? undefined : `upload ${upload.uploadId} has expired too early`;
     case "failed":
       return upload.isFalse || isDiskHurt(world) ? undefined : `upload ${upload.uploadId} failed for good, and nothing explains it`;
   }
@@ -110,8 +111,13 @@ const STATES_BY_CODE: Readonly<Record<string, EndedState>> = Object.fromEntries(
 
 /** What is wrong with a refusal that any request to an upload may get; `unexplained` when it is none of those. */
 export function refusalOfUpload(asked: Asked, upload: KnownUpload | undefined, { code }: TroupeError): string | undefined | "unexplained" {
-  if (code === "UPLOAD_NOT_FOUND")
-    return upload === undefined || upload.owner !== asked.owner ? undefined : `upload ${upload.uploadId} is there and was not found`;
+  if (code === "UPLOAD_NOT_FOUND") {
+    if (upload === undefined || upload.owner !== asked.owner) return undefined;
+    // Its session may end while a body is on its way to it: then the node knows nothing of it any more.
+    const isEnding = upload.isCancelAsked || upload.mayBeFile || upload.isFalse || mayHaveExpired(asked, upload);
+    if (isEnding && (upload.end === undefined || upload.end.toldMs >= asked.sentMs)) return undefined;
+    return `upload ${upload.uploadId} is known and was not found`;
+  }
   const state = STATES_BY_CODE[code];
   if (upload === undefined || state === undefined) return "unexplained";
   const why = whyNotEnded(asked, upload, state);

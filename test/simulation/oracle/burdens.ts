@@ -1,0 +1,44 @@
+/**
+ * What processes carry: everything of it has a bound, and while nothing is asked of them it is no more than a new process carries.
+ *
+ * B1: a process that has done much and is idle carries what it carries right after its next start, but for little.
+ * B2: descriptors that stay open are those of blobs that may be read again.
+ */
+import type { Breach } from "./breach.ts";
+
+export interface Burden {
+  /** `subscriptions`, `timers`: see {@link SPARE}. */
+  readonly kind: keyof typeof SPARE;
+  readonly count: number;
+}
+
+export type Burdens = ReadonlyMap<string, readonly Burden[]>;
+
+/** How much more of each may be, at a moment when a heartbeat or a sweep may be under way. */
+const SPARE = {
+  subscriptions: 0,
+  "open requests": 4,
+  "waiting messages": 4,
+  timers: 12,
+  "exchanges asked": 0,
+  "exchanges answered": 0,
+} as const;
+
+/** @param fresh of the same processes after a restart */
+export function burdenBreaches(idle: Burdens, fresh: Burdens): Breach[] {
+  return [...idle].flatMap(([name, burdens]) =>
+    burdens.flatMap(({ kind, count }) => {
+      const usual = fresh.get(name)?.find((burden) => burden.kind === kind)?.count ?? 0;
+      return count <= usual + SPARE[kind]
+        ? []
+        : [{ rule: "burden-stays", sentence: `${name} has ${count} ${kind} and nothing to do; a new process has ${usual}` }];
+    }),
+  );
+}
+
+/** B2. @param openBlobCount of blobs that the node keeps open, each with two files */
+export function openFileBreaches(nodeId: string, openFileCount: number, openBlobCount: number): Breach[] {
+  return openFileCount <= 2 * openBlobCount
+    ? []
+    : [{ rule: "files-stay-open", sentence: `${nodeId} has ${openFileCount} open files, and keeps ${openBlobCount} blobs open` }];
+}
