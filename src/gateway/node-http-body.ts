@@ -80,7 +80,8 @@ export class IncomingBody implements AsyncIterableIterator<Uint8Array> {
   #start(): void {
     this.#started = true;
     const message = this.#message;
-    if (message.destroyed && !message.complete) return this.#finish(this.#options.endedEarly());
+    // Nothing comes from it any more, neither what it had received whole nor an end.
+    if (message.destroyed) return this.#finish(this.#options.endedEarly());
     message.on("data", this.#onData);
     message.on("end", this.#onEnd);
     message.on("close", this.#onClose);

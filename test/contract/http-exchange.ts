@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { TroupeError } from "../../src/core/errors.ts";
 import { BODY_BUFFER_BYTES_MAX, SLOW_BODY_WINDOW_MS, SLOW_READER_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { HttpClient, HttpHandler, HttpListener, HttpRequest, HttpServer } from "../../src/core/ports/http-exchange.ts";
+import { DrippingSource } from "../support/dripping-source.ts";
 import { collect, collectUntilError, EndlessSource, failureOf, stillFor, until } from "./data-plane.ts";
 
 export interface HttpExchangeHarness {
@@ -203,6 +204,26 @@ export function describeHttpExchange(name: string, open: () => Promise<HttpExcha
         expect(await outcome.promise).toMatchObject({ code: "CANCELLED" });
         await aborted.promise;
       }
+    });
+
+    test("F18: a client gone once its body has arrived, before anybody read that, ends the body at once", async () => {
+      const arrived = Promise.withResolvers<void>();
+      const outcome = Promise.withResolvers<unknown>();
+      const { url } = await listen(async (request) => {
+        const gone = new Promise<void>((resolve) => request.signal.addEventListener("abort", () => resolve(), { once: true }));
+        arrived.resolve();
+        await gone;
+        outcome.resolve(await failureOf(collect(request.body)));
+        return { status: 200, headers: {} };
+      });
+      const client = new AbortController();
+      const asking = failureOf(harness.client.exchange({ method: "PUT", url, body: "four", signal: client.signal }));
+      await harness.settle();
+      await arrived.promise;
+      client.abort();
+      expect(await asking).toMatchObject({ code: "CANCELLED" });
+      await harness.settle();
+      expect(await outcome.promise).toMatchObject({ code: "CANCELLED" });
     });
 
     test("a client gone during the answer makes the stream return, also one that waits for something", async () => {
@@ -473,33 +494,4 @@ export function describeHttpExchange(name: string, open: () => Promise<HttpExcha
       expect(await failureOf(listen(async () => ({ status: 200, headers: {} }), port))).toMatchObject({ code: "SETTING_INVALID" });
     });
   });
-}
-
-/** Bytes as they are given, for a body that takes its time. */
-class DrippingSource implements AsyncIterable<Uint8Array> {
-  readonly #blocks: Uint8Array[] = [];
-  #isEnded = false;
-  #wake: () => void = () => undefined;
-
-  drip(bytes: number): void {
-    this.#blocks.push(Buffer.alloc(bytes));
-    this.#wake();
-  }
-
-  end(): void {
-    this.#isEnded = true;
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const block = this.#blocks.shift();
-      if (block !== undefined) yield block;
-      else if (this.#isEnded) return;
-      else
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-    }
-  }
 }

@@ -5,7 +5,6 @@ import { TroupeError } from "../../src/core/errors.ts";
 import { BODY_BUFFER_BYTES_MAX, LINGER_MS, SLOW_BODY_WINDOW_MS, SLOW_READER_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { HttpHandler, HttpListener, HttpRequest } from "../../src/core/ports/http-exchange.ts";
 import { NodeHttpServer, type NodeHttpServerOptions } from "../../src/gateway/node-http.ts";
-import { NodeHttpClient } from "../../src/gateway/node-http-client.ts";
 import { settle, VirtualClock } from "../support/virtual-clock.ts";
 import { recordingLog } from "./rig.ts";
 
@@ -498,92 +497,5 @@ describe("answers", () => {
     const { listener } = await stage(counting);
     const other = new NodeHttpServer({ clock: new VirtualClock(), log: recordingLog([]) });
     await expect(other.listen({ host: "127.0.0.1", port: listener.port }, counting)).rejects.toMatchObject({ code: "SETTING_INVALID" });
-  });
-});
-
-describe("the client", () => {
-  const client = (): NodeHttpClient => {
-    const made = new NodeHttpClient();
-    open.push(() => made.close());
-    return made;
-  };
-  const text = async (body: AsyncIterable<Uint8Array>): Promise<string> => {
-    let all = "";
-    for await (const block of body) all += Buffer.from(block).toString();
-    return all;
-  };
-
-  test("sends bytes and streams, and reads the answer", async () => {
-    const { listener } = await stage(counting);
-    const http = client();
-    const stream = (async function* () {
-      for (let block = 0; block < 100; block += 1) yield Buffer.alloc(50_000);
-    })();
-    for (const [body, count] of [
-      [Buffer.alloc(10), "10"],
-      ["text", "4"],
-      [stream, "5000000"],
-    ] as const) {
-      const answer = await http.exchange({ method: "PUT", url: `${listener.url}/x`, body });
-      expect([answer.status, await text(answer.body)]).toEqual([200, count]);
-    }
-  });
-
-  test("an answer that ends early is an error; nobody there is UNAVAILABLE; the signal is CANCELLED", async () => {
-    const { listener } = await stage(async ({ target }) => ({
-      status: 200,
-      headers: {},
-      body: (async function* () {
-        yield Buffer.from("some");
-        if (target === "/wait") await new Promise(() => undefined);
-        throw new Error("broken");
-      })(),
-    }));
-    const http = client();
-    await expect(text((await http.exchange({ method: "GET", url: `${listener.url}/` })).body)).rejects.toMatchObject({
-      code: "UNAVAILABLE",
-    });
-    const abort = new AbortController();
-    const waiting = await http.exchange({ method: "GET", url: `${listener.url}/wait`, signal: abort.signal });
-    const read = text(waiting.body);
-    abort.abort();
-    await expect(read).rejects.toMatchObject({ code: "CANCELLED" });
-    await expect(http.exchange({ method: "GET", url: `${listener.url}/`, signal: abort.signal })).rejects.toMatchObject({
-      code: "CANCELLED",
-    });
-    const gone = await stage(counting);
-    await gone.listener.close(0);
-    await expect(http.exchange({ method: "GET", url: gone.listener.url })).rejects.toMatchObject({ code: "UNAVAILABLE" });
-  });
-
-  test("an answer that comes before the body was sent is the answer", async () => {
-    const { listener } = await stage(async () => ({ status: 409, headers: {}, body: "no", close: true }));
-    let isReturned = false;
-    const endless = (async function* () {
-      try {
-        for (;;) {
-          await settle(1);
-          yield Buffer.alloc(64 * 1024);
-        }
-      } finally {
-        isReturned = true;
-      }
-    })();
-    const answer = await client().exchange({ method: "PUT", url: listener.url, body: endless });
-    expect([answer.status, await text(answer.body)]).toEqual([409, "no"]);
-    while (!isReturned) await settle(1);
-  });
-
-  test("a kept connection that died is replaced without the caller noticing", async () => {
-    const first = await stage(counting);
-    const http = client();
-    await text((await http.exchange({ method: "GET", url: first.listener.url })).body);
-    await first.listener.close(0);
-    const second = await new NodeHttpServer({ clock: new VirtualClock(), log: recordingLog([]) }).listen(
-      { host: "127.0.0.1", port: first.listener.port },
-      counting,
-    );
-    open.push(() => second.close(0));
-    expect((await http.exchange({ method: "PUT", url: second.url, body: "abc" })).status).toBe(200);
   });
 });

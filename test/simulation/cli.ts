@@ -50,6 +50,8 @@ const ways = [options.seeds, options.seed, options.plan].filter((way) => way !==
 if (ways.length !== 1) program.error("error: one of --seeds, --seed and --plan says what to run");
 if (options.trace && options.seeds !== undefined) program.error("error: --trace is for one seed (--seed) or plan (--plan)");
 
+// So that what was begun is ended, too.
+process.once("SIGTERM", () => process.exit(143));
 process.exitCode = await main();
 
 async function main(): Promise<number> {

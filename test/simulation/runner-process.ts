@@ -4,8 +4,10 @@
  * X1: a run that does not end within its bound of real time, or takes more memory than it may, is ended from outside and is a failure like
  *     any other: its violation's rule is `never-ends` or `process-died`.
  * X2: after such an end the next task gets a new process.
+ * X3: none outlives the process that asks, not even one that hears nothing any more.
  */
 import { type ChildProcess, fork } from "node:child_process";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { RunResult } from "./run-result.ts";
 import type { RunnerAnswer, RunnerTask } from "./runner-task.ts";
@@ -25,15 +27,21 @@ const MEMORY_MIB = 1_024;
 /** Of what a process said before it died; the end of it says why. */
 const WORDS_KEPT = 4_000;
 
-interface Process {
+interface Begun {
   readonly child: ChildProcess;
   /** The last it wrote to its standard error. */
   words: string;
 }
 
+/** X3 */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 export class RunnerProcess {
   readonly #options: RunnerProcessOptions;
-  #process: Process | undefined;
+  #begun: Begun | undefined;
 
   constructor(options: RunnerProcessOptions) {
     this.#options = options;
@@ -41,13 +49,13 @@ export class RunnerProcess {
 
   /** One at a time. Never rejects: what goes wrong is a violation. */
   async run(task: RunnerTask): Promise<RunResult> {
-    const process = (this.#process ??= this.#start());
-    const { child } = process;
+    const begun = (this.#begun ??= this.#start());
+    const { child } = begun;
     const { boundMs } = this.#options;
     const answer = Promise.withResolvers<RunnerAnswer | { readonly kind: "ended"; readonly rule: string; readonly sentence: string }>();
     const died = (sentence: string): void => answer.resolve({ kind: "ended", rule: "process-died", sentence });
     const onMessage = (message: unknown): void => answer.resolve(message as RunnerAnswer);
-    const onClose = (code: number | null, signal: string | null): void => died(`It ended with ${signal ?? code}: ${process.words.trim()}`);
+    const onClose = (code: number | null, signal: string | null): void => died(`It ended with ${signal ?? code}: ${begun.words.trim()}`);
     const onError = (error: Error): void => died(error.message);
     const late = setTimeout(
       () => answer.resolve({ kind: "ended", rule: "never-ends", sentence: `It had not ended after ${boundMs / 1000} s of real time.` }),
@@ -71,26 +79,28 @@ export class RunnerProcess {
 
   /** A run under way ends with it. */
   async stop(): Promise<void> {
-    const child = this.#process?.child;
-    this.#process = undefined;
+    const child = this.#begun?.child;
+    this.#begun = undefined;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const closed = new Promise((resolve) => child.once("close", resolve));
     child.kill("SIGKILL");
     await closed;
   }
 
-  #start(): Process {
+  #start(): Begun {
     const { program = RUNNER_PROGRAM, memoryMib = MEMORY_MIB } = this.#options;
     // Node's warnings about what is experimental are nothing a reader of a failure needs.
     const execArgv = [`--max-old-space-size=${memoryMib}`, "--disable-warning=ExperimentalWarning"];
     const child = fork(program, [], { execArgv, stdio: ["ignore", "ignore", "pipe", "ipc"], serialization: "json" });
-    const process: Process = { child, words: "" };
+    const begun: Begun = { child, words: "" };
     child.stderr?.on("data", (bytes: Buffer) => {
-      process.words = (process.words + bytes.toString()).slice(-WORDS_KEPT);
+      begun.words = (begun.words + bytes.toString()).slice(-WORDS_KEPT);
     });
+    running.add(child);
     child.once("close", () => {
-      if (this.#process === process) this.#process = undefined;
+      running.delete(child);
+      if (this.#begun === begun) this.#begun = undefined;
     });
-    return process;
+    return begun;
   }
 }

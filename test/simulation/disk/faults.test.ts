@@ -148,6 +148,15 @@ describe("F3: a full disk", () => {
     expect(machine.world.counts.of("fault.disk.full")).toBe(3);
   });
 
+  it("may say that it has room", async () => {
+    const machine = new Machine();
+    const fault = { kind: "disk.full", atMs: 0, forMs: 0, with: { isUnseen: true } };
+    machine.simulated.fill(fault, 4096);
+    expect((await machine.disk.space("/data")).freeBytes).toBe(machine.simulated.totalBytes);
+    expect(await failure(machine.write("/data/a", filled(5000, 1)))).toBe("DISK_FULL ENOSPC of write");
+    expect((await machine.read("/data/a"))?.length).toBe(4096);
+  });
+
   it("may be found out by the sync, which loses bytes", async () => {
     const machine = new Machine();
     const file = await machine.disk.open("/data/a", "create");

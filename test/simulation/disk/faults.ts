@@ -40,7 +40,9 @@ const full: FaultKind = {
     forMs: 2_000 + random.integer(20_000),
     with: {
       storage: random.pick(topology.storages),
-      leftBytes: random.chance(0.3) ? 0 : random.integer(4 * 1024 * 1024),
+      leftBytes: random.chance(0.5) ? 0 : random.integer(512 * 1024),
+      // As with quotas and thin volumes: the file system says that there is room.
+      isUnseen: random.chance(0.5),
       // Taken at first, and refused by the sync, as network file systems and quotas do.
       isLate: random.chance(0.3),
     },

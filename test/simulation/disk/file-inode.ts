@@ -32,7 +32,7 @@ export interface Stray {
 }
 
 /** Takes a piece of a write away on its way to the device. */
-export type Divert = (inode: FileInode, offset: number, bytes: Uint8Array) => Stray | undefined;
+type Divert = (inode: FileInode, offset: number, bytes: Uint8Array) => Stray | undefined;
 
 export class FileInode {
   readonly kind = "file";

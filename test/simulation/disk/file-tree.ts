@@ -15,12 +15,12 @@ const WRITE_BACK_MS = 30_000;
 /** How often it looks for what is old enough. */
 const WRITE_BACK_EVERY_MS = 5_000;
 
-export interface FoundFile {
+interface FoundFile {
   readonly path: string;
   readonly inode: FileInode;
 }
 
-export interface PowerCut {
+interface PowerCut {
   /** Names given or taken away that are as they were before. */
   readonly lostNames: number;
   /** Writes and truncations that did not survive whole. */

@@ -20,7 +20,7 @@ import { BLOCK_BYTES } from "./paged-content.ts";
 import { storedKindOf } from "./stored-kind.ts";
 
 /** Files whose bytes on the device are not those they were given. */
-export interface DamagedFile {
+interface DamagedFile {
   /** All its names now. */
   readonly paths: readonly string[];
   readonly ranges: readonly ByteRange[];
@@ -111,7 +111,9 @@ export class SimulatedDisk {
   }
 
   get space(): DiskSpace {
-    return { totalBytes: this.totalBytes, freeBytes: Math.max(0, this.#roomBytes) };
+    const unseen = this.faults.of("disk.full")?.with["isUnseen"] === true;
+    const freeBytes = unseen ? this.totalBytes - this.tree.usedBytes : this.#roomBytes;
+    return { totalBytes: this.totalBytes, freeBytes: Math.max(0, freeBytes) };
   }
 
   read(inode: FileInode, path: string, into: Uint8Array, offset: number): number {

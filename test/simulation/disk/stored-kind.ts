@@ -4,7 +4,7 @@
  */
 
 /** `data`: of an upload, or of a blob. `leaves`: their digests, without which a blob is refused. */
-export type StoredKind = "data" | "leaves" | "other";
+type StoredKind = "data" | "leaves" | "other";
 
 const UPLOAD = /\/uploads\/[\w-]+\/(data|leaves)$/;
 const BLOB = /\/blobs\/\w{3}\/\w{3}\/\w{3}\/\w+_\w{3}(\.leaves)?$/;

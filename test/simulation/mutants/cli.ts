@@ -26,6 +26,8 @@ const { only = "", minutes, workers } = program.opts<MutantsOptions>();
 const mutants = MUTANTS.filter(({ name }) => name.includes(only));
 if (mutants.length === 0) program.error(`error: no bug has ${JSON.stringify(only)} in its name`);
 
+// So that what was begun is cleared away.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 const sound = new SoundSeeds(minutes, BOUND_MS);
 const ends = new Map<string, Caught>();
 const queue = mutants.values();

@@ -6,7 +6,6 @@ import { acknowledged, fileIdIn } from "./acknowledged-file.ts";
 import {
   type Answer,
   type Asked,
-  denied,
   ended,
   forgotten,
   granted,
@@ -120,7 +119,8 @@ export function tusTermination(asked: Asked, uploadId: string): Trial {
       if (upload.fileId === undefined && !upload.mayBeFile) ended(asked, upload, "cancelled");
     },
     refused(error) {
-      if (wish !== undefined) denied(asked, wish);
+      // As with a file that is deleted: asked for once, it may be heard twice.
+      if (wish !== undefined) forgotten(asked, wish);
       if (error.code === "FILE_NOT_FOUND" && upload !== undefined) {
         const file = asked.history.files.get(upload.fileId ?? "");
         return upload.isCancelAsked || file?.isDeleteAsked === true ? undefined : "the file is gone, and nobody asked for that";
