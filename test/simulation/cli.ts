@@ -6,10 +6,8 @@
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { Command, InvalidArgumentError } from "commander";
-import { drawPlan } from "./draw-plan.ts";
-import { runPlanCommand } from "./plan-command.ts";
+import type { Plan } from "./plan.ts";
 import { readPlanFile } from "./plan-file.ts";
-import { runSeedsCommand } from "./seeds-command.ts";
 
 export interface SimOptions {
   readonly seeds?: number;
@@ -56,14 +54,25 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   const boundMs = (options.boundSeconds ?? Math.max(BOUND_SECONDS_MIN, options.minutes * BOUND_SECONDS_A_MINUTE)) * 1000;
-  if (options.seeds !== undefined) return await runSeedsCommand({ ...options, seeds: options.seeds, boundMs });
+  // The cluster is loaded once it is known what to do with it: a wrong flag is refused at once.
+  if (options.seeds !== undefined) {
+    const { runSeedsCommand } = await import("./seeds-command.ts");
+    return await runSeedsCommand({ ...options, seeds: options.seeds, boundMs });
+  }
+  let plan: Plan;
   try {
-    const { plan } = options.plan === undefined ? { plan: drawPlan(options.seed as number, options.minutes) } : readPlanFile(options.plan);
-    return await runPlanCommand({ ...options, plan, boundMs });
+    plan = options.plan === undefined ? await drawn(options.seed as number) : readPlanFile(options.plan).plan;
   } catch (error) {
     process.stderr.write(`sim: ${error instanceof Error ? error.message : String(error)}\n`);
     return 2;
   }
+  const { runPlanCommand } = await import("./plan-command.ts");
+  return await runPlanCommand({ ...options, plan, boundMs });
+}
+
+async function drawn(seed: number): Promise<Plan> {
+  const { drawPlan } = await import("./draw-plan.ts");
+  return drawPlan(seed, options.minutes);
 }
 
 function wholeNumber(text: string): number {

@@ -6,7 +6,7 @@ import process from "node:process";
 import { Cluster } from "./cluster.ts";
 import type { Fault } from "./fault.ts";
 import { faultKind } from "./fault-kinds.ts";
-import { Oracle } from "./oracle/oracle.ts";
+import { CHECKED_WITHIN_MS, Oracle } from "./oracle/oracle.ts";
 import type { Plan } from "./plan.ts";
 import type { RunResult } from "./run-result.ts";
 import type { ScheduledEvent } from "./scheduler.ts";
@@ -19,7 +19,7 @@ export interface RunOptions {
 }
 
 const MINUTE_MS = 60_000;
-/** After healing, what clients began has come to an end within this time; and what the oracle asks, too. */
+/** After healing, what clients began has come to an end within this time. */
 const FINISH_WITHIN_MS = 10 * MINUTE_MS;
 
 export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<RunResult> {
@@ -42,7 +42,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
     if (!isBroken()) {
       world.note("the world heals");
       faults.heal();
-      await within(world, "operations", () => workload.isDone, isBroken);
+      await within(world, "operations", FINISH_WITHIN_MS, () => workload.isDone, isBroken);
     }
     if (!isBroken()) {
       world.note("the oracle looks at everything");
@@ -53,7 +53,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
         },
         (error: unknown) => world.violate("oracle-failed", error instanceof Error ? (error.stack ?? error.message) : String(error)),
       );
-      await within(world, "checks", () => isChecked, isBroken);
+      await within(world, "checks", CHECKED_WITHIN_MS, () => isChecked, isBroken);
     }
     return {
       hash: world.trace.hash,
@@ -69,11 +69,10 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
 }
 
 /** Lets the world go on until something is over; that it is not in time is a violation. */
-async function within(world: World, what: string, isOver: () => boolean, isBroken: () => boolean): Promise<void> {
+async function within(world: World, what: string, withinMs: number, isOver: () => boolean, isBroken: () => boolean): Promise<void> {
   if (isOver()) return;
-  await world.scheduler.runUntil(world.nowMs + FINISH_WITHIN_MS, () => isOver() || isBroken());
-  if (!isOver() && !isBroken())
-    world.violate("does-not-finish", `${what} had not ended ${FINISH_WITHIN_MS / MINUTE_MS} minutes after healing.`);
+  await world.scheduler.runUntil(world.nowMs + withinMs, () => isOver() || isBroken());
+  if (!isOver() && !isBroken()) world.violate("does-not-finish", `${what} had not ended ${withinMs / MINUTE_MS} minutes after healing.`);
 }
 
 /** Begins faults at their times, ends them, and ends what is left when the world heals. */

@@ -14,21 +14,29 @@ export interface Burden {
 
 export type Burdens = ReadonlyMap<string, readonly Burden[]>;
 
-/** How much more of each may be, at a moment when a heartbeat or a sweep may be under way. */
+/** How much more of each an idle process may carry: it remembers a little of what it did. */
 const SPARE = {
   subscriptions: 0,
-  "open requests": 4,
-  "waiting messages": 4,
-  timers: 12,
+  "open requests": 0,
+  "waiting messages": 0,
+  timers: 8,
   "exchanges asked": 0,
   "exchanges answered": 0,
 } as const;
 
-/** @param fresh of the same processes after a restart */
-export function burdenBreaches(idle: Burdens, fresh: Burdens): Breach[] {
-  return [...idle].flatMap(([name, burdens]) =>
-    burdens.flatMap(({ kind, count }) => {
-      const usual = fresh.get(name)?.find((burden) => burden.kind === kind)?.count ?? 0;
+/**
+ * The least that was ever seen of an idle process, against the most of a new one.
+ * @param fresh the same processes after a restart
+ */
+export function burdenBreaches(idle: readonly Burdens[], fresh: readonly Burdens[]): Breach[] {
+  const names = [...(idle[0]?.keys() ?? [])];
+  const kinds = Object.keys(SPARE) as (keyof typeof SPARE)[];
+  const counts = (looks: readonly Burdens[], name: string, kind: string): number[] =>
+    looks.map((look) => look.get(name)?.find((burden) => burden.kind === kind)?.count ?? 0);
+  return names.flatMap((name) =>
+    kinds.flatMap((kind) => {
+      const count = Math.min(...counts(idle, name, kind));
+      const usual = Math.max(...counts(fresh, name, kind));
       return count <= usual + SPARE[kind]
         ? []
         : [{ rule: "burden-stays", sentence: `${name} has ${count} ${kind} and nothing to do; a new process has ${usual}` }];

@@ -10,12 +10,13 @@ import { storage } from "../../../src/actors/storage/contract.ts";
 import { client } from "../../../src/bus/client.ts";
 import { TroupeClient } from "../../../src/client/troupe-client.ts";
 import { toTroupeError } from "../../../src/core/errors.ts";
+import { KEEP_ALIVE_MS } from "../../../src/core/limits.ts";
 import { sleep } from "../../../src/core/ports/clock.ts";
 import { type Cluster, OWNERS, SETTINGS } from "../cluster.ts";
 import type { SimulatedProcess } from "../simulated-process.ts";
 import type { History } from "../workload/history.ts";
 import type { Breach } from "./breach.ts";
-import { burdenBreaches, openFileBreaches } from "./burdens.ts";
+import { type Burdens, burdenBreaches, openFileBreaches } from "./burdens.ts";
 import { BusWatch } from "./bus-watch.ts";
 import { catalogBreaches } from "./catalog-rows.ts";
 import { ClusterView } from "./cluster-view.ts";
@@ -28,9 +29,11 @@ import { hostedUnfinishedWork, unfinishedWork } from "./unfinished-work.ts";
 /** How often committed rows are looked at: what breaks a rule stays broken. */
 const ROWS_EVERY_MS = 10_000;
 const LOOK_AGAIN_MS = 500;
-/** Between two looks at what idle processes carry: a sweep or a heartbeat of one is over by the next. */
-const IDLE_LOOK_MS = 700;
-const IDLE_LOOKS_MAX = 10;
+/** What processes carry is looked at so often, over more than the time between two heartbeats. */
+const BURDEN_LOOKS = 6;
+const BURDEN_LOOK_MS = 700;
+/** Everything settles twice, and is read. */
+export const CHECKED_WITHIN_MS = 2 * settledWithinMs(SETTINGS) + KEEP_ALIVE_MS + 10 * 60_000;
 /** Of one rule at one look: the first says enough. */
 const TOLD_MAX = 3;
 
@@ -61,13 +64,16 @@ export class Oracle {
   async afterHealing(): Promise<void> {
     const view = this.#view;
     const process = this.#cluster.beginLife("oracle");
+    const clientsLeftMs = this.#cluster.world.nowMs;
     await this.#eventually(process, () => [...view.notReady(), ...hostedUnfinishedWork(view.rows, view.nodes)]);
-    const idle = view.burdens();
+    // Connections are kept so long for clients that may come back.
+    await sleep(process.clock, Math.max(0, clientsLeftMs + KEEP_ALIVE_MS + LOOK_AGAIN_MS - this.#cluster.world.nowMs));
+    const idle = await this.#watchBurdens(process);
     for (const name of this.#cluster.serverNames) this.#cluster.kill(name, "killed");
     await this.#eventually(process, () => [...view.notReady(), ...unfinishedWork(view.rows), ...storedBlobBreaches(view.rows, view.nodes)]);
     this.#tell(catalogBreaches(view.rows));
     this.#tell(view.idBreaches());
-    await this.#lookAtBurdens(process, idle);
+    this.#tell(burdenBreaches(idle, await this.#watchBurdens(process)));
     await this.#askNodes(process);
     await this.#readEverything(process);
     process.die("ended");
@@ -85,15 +91,14 @@ export class Oracle {
     }
   }
 
-  /** @param idle before the restart. The new processes may be in the middle of a heartbeat: so they are looked at more than once. */
-  async #lookAtBurdens(process: SimulatedProcess, idle: ReturnType<ClusterView["burdens"]>): Promise<void> {
-    let wrong: Breach[] = [];
-    for (let look = 0; look < IDLE_LOOKS_MAX; look += 1) {
-      wrong = burdenBreaches(idle, this.#view.burdens());
-      if (wrong.length === 0) return;
-      await sleep(process.clock, IDLE_LOOK_MS);
+  /** For a while: at any moment a heartbeat or a sweep may be under way. */
+  async #watchBurdens(process: SimulatedProcess): Promise<Burdens[]> {
+    const looks: Burdens[] = [];
+    while (looks.length < BURDEN_LOOKS) {
+      await sleep(process.clock, BURDEN_LOOK_MS);
+      looks.push(this.#view.burdens());
     }
-    this.#tell(wrong);
+    return looks;
   }
 
   /** What nodes say of themselves: nothing is reserved, nothing is suspect, nothing is left open. */

@@ -123,7 +123,12 @@ const remove: OperationKind = {
 const list: OperationKind = {
   kind: "list",
   weight: 1,
-  draw: (random) => ({ ...drawFolder(random), limit: random.pick([3, 10, 100]), isUploads: random.chance(0.2) }),
+  draw: (random) => ({
+    ...drawFolder(random),
+    isOfAll: random.chance(0.5),
+    limit: random.pick([1, 2, 5, 100]),
+    isUploads: random.chance(0.2),
+  }),
   async run(doing) {
     const { history, owner, signal } = doing;
     const troupe = doing.troupe();
@@ -131,11 +136,17 @@ const list: OperationKind = {
       for await (const _ of troupe.allUploads(undefined, signal));
       return;
     }
-    const { prefix, user, limit } = { prefix: doing.text("prefix"), user: doing.text("user"), limit: doing.number("limit") };
+    const [prefix, limit] = [doing.text("prefix"), doing.number("limit")];
+    const user = doing.is("isOfAll") ? undefined : doing.text("user");
     const beganMs = doing.nowMs;
     const sure = history.filesOf(owner).filter((file) => {
       const names = [...file.possibleNames(beganMs)];
-      return file.user === user && file.acknowledgedMs < beganMs && names.length === 1 && names[0]?.startsWith(prefix) === true;
+      return (
+        (user === undefined || file.user === user) &&
+        file.acknowledgedMs < beganMs &&
+        names.length === 1 &&
+        names[0]?.startsWith(prefix) === true
+      );
     });
     const renamesBefore = new Map(sure.map((file) => [file, file.renames.length]));
     const seen = new Map<string, number>();
@@ -147,7 +158,10 @@ const list: OperationKind = {
     for (const file of sure) {
       const isUnchanged = !file.isDeleteAsked && file.renames.length === renamesBefore.get(file);
       if (isUnchanged && !seen.has(file.fileId))
-        doing.client.world.violate("not-listed", `${file.fileId} is not in the listing of ${user}'s ${JSON.stringify(prefix)}`);
+        doing.client.world.violate(
+          "not-listed",
+          `${file.fileId} is not in the listing of ${user ?? "everybody"}'s ${JSON.stringify(prefix)}`,
+        );
     }
   },
 };

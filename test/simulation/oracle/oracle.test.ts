@@ -1,0 +1,122 @@
+/** A small cluster that did what its clients asked; then something is planted in it, and the oracle looks at everything. */
+import { expect, test } from "vitest";
+import { Cluster, DATA_ROOT } from "../cluster.ts";
+import { topologyOf } from "../plan.ts";
+import { endWish, openWish } from "../workload/history.ts";
+import type { KnownFile } from "../workload/known-file.ts";
+import { drawOperations } from "../workload/operations.ts";
+import { Workload } from "../workload/workload.ts";
+import { World } from "../world.ts";
+import { Oracle } from "./oracle.ts";
+
+const NODES = { trackers: 1, allocators: 1, catalogs: 1, storages: 2, gateways: 2, clients: 2 };
+const MINUTE_MS = 60_000;
+
+class Finished {
+  readonly world = new World(1);
+  readonly cluster = new Cluster(this.world, NODES);
+  readonly workload = new Workload(this.cluster, drawOperations(this.world.random, 0.5, topologyOf(NODES)));
+  readonly oracle = new Oracle(this.cluster, this.workload.history);
+
+  async work(): Promise<this> {
+    this.cluster.startAll();
+    this.workload.start();
+    await this.#until(() => this.workload.isDone);
+    return this;
+  }
+
+  /** Rules that are broken. */
+  async judge(): Promise<string[]> {
+    let isOver = false;
+    this.oracle.afterHealing().then(
+      () => {
+        isOver = true;
+      },
+      (error: unknown) => this.world.violate("oracle-failed", String(error)),
+    );
+    await this.#until(() => isOver);
+    expect(isOver || this.world.violations.length > 0).toBe(true);
+    return [...new Set(this.world.violations.map(({ rule }) => rule))];
+  }
+
+  sql(statement: string): void {
+    this.cluster.databases.storage.inspect((committed) => committed.rows(statement));
+  }
+
+  /** One that is there. */
+  get file(): KnownFile {
+    const found = [...this.workload.history.files.values()].find((file) => !file.isDeleteAsked && file.content.sizeBytes > 0);
+    if (found === undefined) throw new Error("some file is there");
+    return found;
+  }
+
+  async #until(isOver: () => boolean): Promise<void> {
+    await this.world.scheduler.runUntil(this.world.nowMs + 30 * MINUTE_MS, () => {
+      this.oracle.afterEvent();
+      return isOver() || this.world.violations.length > 0;
+    });
+  }
+}
+
+const finished = (): Promise<Finished> => new Finished().work();
+
+test("what a cluster without faults did breaks no rule, and every file is read back", async () => {
+  const world = await finished();
+  expect(await world.judge()).toEqual([]);
+  expect(world.world.counts.of("oracle.files-read-back")).toBeGreaterThan(5);
+});
+
+test("a file that the catalog has lost is missed", async () => {
+  const world = await finished();
+  const { fileId } = world.file;
+  for (const table of ["t_file_01", "t_file_02", "t_file_03", "t_file_id"])
+    world.sql(`DELETE FROM ${table} WHERE CAST(file_id AS TEXT) = '${fileId}'`);
+  expect(await world.judge()).toContain("references-are-rows");
+});
+
+test("rows are looked at while the world goes on", async () => {
+  const world = await finished();
+  world.sql("UPDATE t_blob SET reference_count = reference_count + 1 WHERE live IS 1");
+  await world.world.scheduler.runUntil(world.world.nowMs + 30_000, () => {
+    world.oracle.afterEvent();
+    return false;
+  });
+  expect(world.world.violations.map(({ rule }) => rule)).toContain("references-are-rows");
+});
+
+test("a file that nobody has lost but was deleted, as clients know, is one too many", async () => {
+  const world = await finished();
+  const wish = openWish(0, "gateway1#1", world.world.nowMs);
+  world.file.deletes.push(wish);
+  endWish(wish, "acknowledged", world.world.nowMs);
+  expect(await world.judge()).toEqual(["deleted-file-there"]);
+});
+
+test("bytes that no disk has any more are missed", async () => {
+  const world = await finished();
+  for (const disk of world.cluster.disks.values()) {
+    const mounted = disk.mount(world.cluster.beginLife("thief"));
+    for (const { path } of disk.files()) if (path.startsWith(`${DATA_ROOT}/blobs/`) && path.endsWith(".leaves")) void mounted.remove(path);
+  }
+  expect(await world.judge()).toContain("leaves-missing");
+});
+
+test("work that is never done is told when its time is over", async () => {
+  const world = await finished();
+  const payload = JSON.stringify({ blobId: 1, path: "000/000/000/6955B90C_001", nodeIds: ["nobody"] });
+  world.sql(`INSERT INTO t_outbox (kind, payload, attempt_count, due_time, create_time)
+    VALUES ('blob.retired', CAST('${payload}' AS BLOB), 0, 0, 0)`);
+  expect(await world.judge()).toContain("outbox-not-empty");
+});
+
+test("timers that stay are found, and subscriptions", async () => {
+  const world = await finished();
+  const gateway = world.cluster.life("gateway1");
+  for (let count = 0; count < 50; count += 1) gateway?.later(10 * 60 * MINUTE_MS, "timer", () => undefined);
+  const catalog = world.cluster.life("catalog1");
+  if (catalog === undefined) throw new Error("a catalog lives");
+  void world.cluster.bus.connect(catalog, { name: "leak" }).then((bus) => bus.subscribe("leak", () => undefined));
+  await world.world.scheduler.runUntil(world.world.nowMs + 1_000);
+  expect(await world.judge()).toEqual(["burden-stays"]);
+  expect(world.world.violations.map(({ sentence }) => sentence.split(" ")[0])).toEqual(["catalog1", "gateway1"]);
+});
