@@ -142,11 +142,13 @@ export class BlobStore {
     return changed;
   }
 
-  /** Removes a blob that nothing refers to and nobody has ever been told of. */
+  /** Removes a blob that nothing refers to. It is gone for good when this resolves: nobody may be left who would remove it once more. */
   async discard(place: BlobPlace): Promise<void> {
+    const { disk } = this.#ports;
     const path = this.#pathOf(place);
     // B1 the other way round.
-    for (const name of [path, leavesPath(path), recordPath(path)]) await this.#ports.disk.remove(name);
+    for (const name of [path, leavesPath(path), recordPath(path)]) await disk.remove(name);
+    if ((await disk.status(dirname(path))) !== undefined) await disk.syncDirectory(dirname(path));
   }
 
   /** B2. Durable when this resolves; the bytes go after the grace, also where the mark found no room on the disk. */

@@ -41,10 +41,17 @@ export async function openDataDirectory(
   try {
     const layout = layoutOf(root);
     const isNew = (await ports.disk.status(layout.marker)) === undefined;
+    // A start before this one may have made it and been killed before it was durable in its parent.
+    if (isNew) await ports.disk.syncDirectory(dirname(root)).catch(ignoreForbidden);
     const { nodeId, createdMs, startedMs } = await claimMarker(ports.disk, layout, ports, wantedNodeId);
     return { layout, nodeId, madeMs: createdMs, startedMs, isNew, release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;
   }
+}
+
+/** A parent this process may not open: then it is not this process that made the directory in it. */
+function ignoreForbidden(error: unknown): void {
+  if (!(error instanceof TroupeError) || error.facts["errno"] !== "EACCES") throw error;
 }

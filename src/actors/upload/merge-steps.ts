@@ -5,7 +5,8 @@
  *     then on the file's bytes are sealed: no chunk is added.
  * M2: disk → database: the catalog hears of a blob only when its data, leaves and record are durable under their final names.
  * M3: once the catalog has answered, the upload is a file: what is left to tidy cannot change that.
- * M4: a leaf that was written before a restart is checked again before it becomes part of a file.
+ * M4: a leaf that was written before a restart is checked again before it becomes part of a file. If the file has not the digest that was
+ *     claimed, all are, before that is said: the disk may have changed what the client sent rightly.
  */
 import { writeFully } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
@@ -108,6 +109,7 @@ export class MergeSteps {
     const claim = plan.digest;
     const actual = claim === undefined ? undefined : digests[claim.algorithm];
     if (claim !== undefined && actual !== claim.value) {
+      await this.#checkAll(sizeBytes, signal);
       throw new TroupeError("DIGEST_MISMATCH", `The file was claimed to have ${claim.algorithm} ${claim.value} and has ${actual}.`);
     }
     return digests;
@@ -250,7 +252,16 @@ export class MergeSteps {
     // It may have read the damage already.
     await this.close();
     this.#followedBytes = 0;
+    this.#verified = undefined;
     throw new DamagedChunks(damaged);
+  }
+
+  /** M4. What is sealed cannot be sent again. */
+  async #checkAll(sizeBytes: number, signal: AbortSignal): Promise<void> {
+    if (this.#commitPlan !== undefined) return;
+    const { doubtful, plan } = this.#session;
+    for (let index = 0; index * plan.chunkBytes < sizeBytes; index += 1) doubtful.add(index);
+    await this.#checkDoubtful(signal);
   }
 
   /** Gathers the leaf digests of all chunks, which the journal holds in order of arrival, in order of offset. */

@@ -1,4 +1,4 @@
-import { readdir, readFile as readPath, stat } from "node:fs/promises";
+import { readdir, readFile as readPath, stat, writeFile as writePath } from "node:fs/promises";
 import { join } from "node:path";
 import { blake3, md5, sha1, sha256 } from "hash-wasm";
 import { describe, expect, it } from "vitest";
@@ -196,6 +196,27 @@ describe("an upload session", () => {
     expect(await troupe.catalog.upload({ uploadId }, AS_LOCAL)).toMatchObject({ state: "cancelled" });
     expect((await troupe.storage.status({})).reservedBytes).toBe(0);
     await expect(sendChunk(troupe, uploadId, 0, someBytes(CHUNK))).rejects.toMatchObject({ code: "UPLOAD_NOT_FOUND" });
+  });
+
+  it("F7: does not blame the client for a digest that the disk has spoilt: what is damaged is missing again", async () => {
+    await using directory = await temporaryDirectory();
+    await using troupe = await startTroupe({ root: directory.path });
+    const bytes = someBytes(3 * CHUNK);
+    const digest = { algorithm: "sha256", value: await sha256(bytes) } as const;
+    const { uploadId, epoch } = await createUpload(troupe, { sizeBytes: bytes.length, chunkBytes: CHUNK, digest });
+    // Nobody reads a chunk for the file's digest before those ahead of it are there.
+    await sendChunk(troupe, uploadId, 1, part(bytes, 1));
+    const path = join(directory.path, "uploads", uploadId, "data");
+    const stored = await readPath(path);
+    stored[CHUNK + 7] = (stored[CHUNK + 7] as number) ^ 1;
+    await writePath(path, stored);
+    for (const index of [0, 2]) await sendChunk(troupe, uploadId, index, part(bytes, index));
+    await expect(troupe.upload(uploadId).merge({ epoch }, AS_LOCAL)).rejects.toMatchObject({ code: "UPLOAD_INCOMPLETE" });
+    expect(await troupe.upload(uploadId).status({}, AS_LOCAL)).toMatchObject({ state: "receiving", missing: [[1, 1]] });
+    await sendChunk(troupe, uploadId, 1, part(bytes, 1));
+    const { file } = await troupe.upload(uploadId).merge({ epoch }, AS_LOCAL);
+    expect(file?.digests["sha256"]).toBe(digest.value);
+    expect((await readFile(troupe, file?.fileId as string)).equals(bytes)).toBe(true);
   });
 
   it("F23: a wrong digest fails the upload for good, with nothing visible", async () => {

@@ -79,7 +79,7 @@ const UPLOAD_MUTANTS: readonly Mutant[] = [
         replace: "    if (first === undefined)",
       },
     ],
-    seedsMax: SOON,
+    seedsMax: LATER,
   },
   {
     name: "claimed-digest-not-compared",
@@ -92,18 +92,6 @@ const UPLOAD_MUTANTS: readonly Mutant[] = [
       },
     ],
     seedsMax: SOON,
-  },
-  {
-    name: "merge-without-verification",
-    wrong: "Chunks from before a restart become part of a file without being checked again.",
-    changes: [
-      {
-        file: "src/actors/upload/merge-steps.ts",
-        find: "      await this.#checkDoubtful(signal);\n",
-        replace: "",
-      },
-    ],
-    seedsMax: LATER,
   },
   {
     name: "database-before-disk",
@@ -226,6 +214,18 @@ const DISK_MUTANTS: readonly Mutant[] = [
       },
     ],
     seedsMax: LATER,
+  },
+  {
+    name: "record-left",
+    wrong: "The record beside a blob stays when the blob is removed.",
+    changes: [
+      {
+        file: "src/actors/storage/blob-store.ts",
+        find: "    for (const name of [path, leavesPath(path), recordPath(path)]) await",
+        replace: "    for (const name of [path, leavesPath(path)]) await",
+      },
+    ],
+    seedsMax: SOON,
   },
   {
     name: "leaf-not-checked",

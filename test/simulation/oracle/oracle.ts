@@ -69,6 +69,7 @@ export class Oracle {
     // Connections are kept so long for clients that may come back.
     await sleep(process.clock, Math.max(0, clientsLeftMs + KEEP_ALIVE_MS + LOOK_AGAIN_MS - this.#cluster.world.nowMs));
     const idle = await this.#watchBurdens(process);
+    await this.#askForReservations(process);
     for (const name of this.#cluster.serverNames) this.#cluster.kill(name, "killed");
     await this.#eventually(process, () => [...view.notReady(), ...unfinishedWork(view.rows), ...storedBlobBreaches(view.rows, view.nodes)]);
     this.#tell(catalogBreaches(view.rows));
@@ -99,6 +100,21 @@ export class Oracle {
       looks.push(this.#view.burdens());
     }
     return looks;
+  }
+
+  /** Where no upload is left, no space is kept for any: asked before a restart, which forgets it. */
+  async #askForReservations(process: SimulatedProcess): Promise<void> {
+    const bus = await this.#cluster.bus.connect(process, { name: "gateway/oracle" });
+    for (const nodeId of this.#cluster.disks.keys()) {
+      const status = await client(bus, storage, { nodeId })
+        .status({})
+        .catch(() => undefined);
+      // One that does not answer is asked after its restart.
+      if (status === undefined || status.uploadCount > 0 || status.reservedBytes === 0) continue;
+      const sentence = `${nodeId} hosts no upload and says that ${status.reservedBytes} bytes are reserved`;
+      this.#tell([{ rule: "node-not-at-rest", sentence }]);
+    }
+    await bus.drain();
   }
 
   /** What nodes say of themselves: nothing is reserved, nothing is suspect, nothing is left open. */
