@@ -12,7 +12,7 @@ import { gateway as gatewayContract } from "../actors/gateway/contract.ts";
 import { startIds } from "../actors/ids/actor.ts";
 import { ids } from "../actors/ids/contract.ts";
 import type { IdsTables } from "../actors/ids/tables.ts";
-import { type StorageNode, type StorageOptions, startStorage } from "../actors/storage/actor.ts";
+import { type StorageNode, type StorageOptions, type StoragePorts, startStorage } from "../actors/storage/actor.ts";
 import { storage } from "../actors/storage/contract.ts";
 import { tracker } from "../actors/tracker/contract.ts";
 import { hostTracker } from "../actors/tracker/hosted.ts";
@@ -84,6 +84,7 @@ export interface StorageRole extends Omit<StorageOptions, "createFolder" | "read
   readonly disk: Disk;
   readonly hasher: Hasher;
   readonly tokens: TokenMint;
+  readonly onStep?: StoragePorts["onStep"];
   /** To other nodes' bytes. */
   readonly http: HttpClient;
 }

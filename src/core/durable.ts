@@ -100,9 +100,12 @@ function knowledgeOf(disk: Disk): DirectoryKnowledge {
   return known;
 }
 
+/** What `replaceFile` writes to first. A failure or a death leaves it there until the file is replaced again. */
+export const temporaryPath = (path: string): string => `${path}.new`;
+
 /** A small file written whole: temporary name, sync, rename, directory sync. Readers see the old bytes or the new. */
 export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.new`;
+  const temporary = temporaryPath(path);
   await disk.remove(temporary);
   const file = await disk.open(temporary, "create");
   try {

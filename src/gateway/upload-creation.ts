@@ -10,6 +10,7 @@ import { type CallOptions, client } from "../bus/client.ts";
 import type { OutputOf } from "../bus/contract.ts";
 import type { DigestClaim } from "../core/digest.ts";
 import { type ErrorCode, TroupeError } from "../core/errors.ts";
+import { randomIdentity } from "../core/ports/random.ts";
 import type { Principal } from "../core/principal.ts";
 import type { TusPlan } from "../core/shapes.ts";
 import type { GatewayPorts } from "./ports.ts";
@@ -29,7 +30,10 @@ export interface UploadWish {
 
 export type CreatedUpload = OutputOf<typeof storage, "createUpload">;
 
-/** Nothing was begun on that node, for a reason another one need not have. */
+/**
+ * The node did not take the upload, for a reason another one need not have. One that did not answer may have begun it: then its key makes
+ * sure that another one does not begin it once more.
+ */
 const NEXT_NODE: ReadonlySet<ErrorCode> = new Set([
   "UNAVAILABLE",
   "HOST_UNAVAILABLE",
@@ -38,6 +42,7 @@ const NEXT_NODE: ReadonlySet<ErrorCode> = new Set([
   "BUSY",
   "STOPPING",
   "TOO_MANY",
+  "DEADLINE_EXCEEDED",
 ]);
 
 /** @throws {TroupeError} what the tracker or the last node asked throws */
@@ -48,8 +53,9 @@ export async function createUpload(
   options: CallOptions & { readonly principal: Principal },
 ): Promise<CreatedUpload> {
   const { idempotencyKey: _, ...plan } = wish;
-  const operation = operationOf(options.principal, wish);
-  const nodes = await placeOf(ports, wish, operation, options);
+  const nodes = await placeOf(ports, wish, operationOf(options.principal, wish), options);
+  // Without a client's key, one of this request's own: however often a message of it arrives, and wherever, it begins one upload.
+  const operation = keyedOperation(options.principal, wish, wish.idempotencyKey ?? randomIdentity(ports.random));
   let failure = new TroupeError("NO_NODES");
   for (const { nodeId } of nodes) {
     try {
@@ -59,7 +65,7 @@ export async function createUpload(
         uploads.remember({ uploadId, access, epoch, chunkBytes, owner: options.principal.owner, sizeBytes: wish.sizeBytes });
       return created;
     } catch (error) {
-      if (!(error instanceof TroupeError) || !mayAskNext(error.code, operation !== undefined)) throw error;
+      if (!(error instanceof TroupeError) || !NEXT_NODE.has(error.code)) throw error;
       ports.log.info({ nodeId, code: error.code }, "A node did not take a new upload; the next is asked.");
       failure = error;
     }
@@ -84,15 +90,14 @@ async function placeOf(
   }
 }
 
-/** A node that does not answer may have begun the upload: only a key makes sure that another one does not begin it once more. */
-function mayAskNext(code: ErrorCode, hasKey: boolean): boolean {
-  return NEXT_NODE.has(code) || (hasKey && code === "DEADLINE_EXCEEDED");
-}
-
 /** The key of a creation, if it has one, with what it stands for. */
 export function operationOf(principal: Principal, wish: UploadWish): { key: string; requestDigest: string } | undefined {
   const { idempotencyKey: key } = wish;
-  return key === undefined ? undefined : { key, requestDigest: requestDigest(principal, wish) };
+  return key === undefined ? undefined : keyedOperation(principal, wish, key);
+}
+
+function keyedOperation(principal: Principal, wish: UploadWish, key: string): { key: string; requestDigest: string } {
+  return { key, requestDigest: requestDigest(principal, wish) };
 }
 
 /** What an idempotency key stands for: every word of the request in a fixed order. */

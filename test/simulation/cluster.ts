@@ -22,6 +22,7 @@ import { SimulatedDisk } from "./disk/simulated-disk.ts";
 import { SimulatedHasher } from "./disk/simulated-hasher.ts";
 import type { Topology } from "./fault.ts";
 import { SimulatedNetwork } from "./network/simulated-network.ts";
+import { transitionCount } from "./oracle/transitions.ts";
 import { type Nodes, topologyOf } from "./plan.ts";
 import { SimulatedLog } from "./simulated-log.ts";
 import { type Death, SimulatedProcess } from "./simulated-process.ts";
@@ -262,6 +263,10 @@ export class Cluster {
       group: groupOf(nodeId),
       zone: "zone1",
       dataUrl: `http://${nodeId}:${DATA_PORT}`,
+      onStep: (_uploadId, step) => {
+        const transition = transitionCount(step);
+        if (transition !== undefined) this.world.counts.add(transition);
+      },
       onNameLost: (refusal) => {
         log.error({ err: refusal }, "Another process has this node's name.");
         this.stop(nodeId);

@@ -27,7 +27,7 @@ import type { TokenMint } from "../../data-plane/token.ts";
 import { catalog } from "../catalog/contract.ts";
 import { BLOB_KEY, ids } from "../ids/contract.ts";
 import { tracker } from "../tracker/contract.ts";
-import type { SessionNode } from "../upload/ports.ts";
+import type { SessionNode, SessionPorts } from "../upload/ports.ts";
 import { BlobAllocation } from "./blob-allocation.ts";
 import { isProven } from "./blob-proof.ts";
 import { BlobReader } from "./blob-reader.ts";
@@ -51,6 +51,8 @@ export interface StoragePorts {
   readonly dataPlane: (self: ByteService) => DataPlane;
   /** Where requests to the node and to its sessions are counted. */
   readonly requestBooks?: RequestBooks | undefined;
+  /** Told of every event of its sessions' machines. */
+  readonly onStep?: SessionPorts["onStep"];
 }
 
 export interface StorageOptions extends Omit<SessionsOptions, "layout" | "directoryMadeMs"> {

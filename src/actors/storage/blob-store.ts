@@ -6,7 +6,7 @@
  */
 import { dirname, join } from "node:path";
 import { type BlobPlace, blobIdOfPath } from "../../core/blob-path.ts";
-import { makeDurableDirectory, publish, readSmallFile, replaceFile } from "../../core/durable.ts";
+import { makeDurableDirectory, publish, readSmallFile, replaceFile, temporaryPath } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { DELETE_GRACE_MS_DEFAULT } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
@@ -147,7 +147,8 @@ export class BlobStore {
     const { disk } = this.#ports;
     const path = this.#pathOf(place);
     // B1 the other way round.
-    for (const name of [path, leavesPath(path), recordPath(path)]) await disk.remove(name);
+    const record = recordPath(path);
+    for (const name of [path, leavesPath(path), temporaryPath(record), record]) await disk.remove(name);
     if ((await disk.status(dirname(path))) !== undefined) await disk.syncDirectory(dirname(path));
   }
 

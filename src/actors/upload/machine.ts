@@ -190,6 +190,13 @@ export const SESSION_ACTIONS = [
 ] as const;
 export type SessionAction = (typeof SESSION_ACTIONS)[number];
 
+/** What one event did, for whoever watches a session. One that its state does not know leaves the snapshot as it was. */
+export interface SessionStep {
+  readonly before: SessionSnapshot;
+  readonly event: SessionEvent;
+  readonly after: SessionSnapshot;
+}
+
 export function initialSnapshot() {
   return initialTransition(sessionMachine)[0];
 }

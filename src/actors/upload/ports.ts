@@ -13,6 +13,7 @@ import type { Hasher } from "../../core/ports/hasher.ts";
 import type { Random } from "../../core/ports/random.ts";
 import type { Challenge, FileDigests, UploadState } from "../../core/shapes.ts";
 import type { catalog, FileRecord } from "../catalog/contract.ts";
+import type { SessionStep } from "./machine.ts";
 
 /** The hosting node, as a session sees it. */
 export interface SessionNode {
@@ -61,6 +62,8 @@ export interface SessionPorts {
   readonly dataPlane: DataPlane;
   /** Where requests to all sessions are counted together. */
   readonly requestBooks?: RequestBooks | undefined;
+  /** Told of every event of a session's machine, inside its turn. */
+  readonly onStep?: ((uploadId: string, step: SessionStep) => void) | undefined;
 }
 
 export interface SessionOptions {

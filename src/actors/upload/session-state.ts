@@ -14,6 +14,7 @@ import {
   type SessionContext,
   type SessionEvent,
   type SessionSnapshot,
+  type SessionStep,
   stateOf,
   step,
 } from "./machine.ts";
@@ -21,6 +22,8 @@ import {
 interface Consequences {
   entered(state: UploadState, before: UploadState): void;
   perform(action: SessionAction): void;
+  /** Told of every event, before what follows from it. */
+  stepped?(step: SessionStep): void;
 }
 
 export class SessionState {
@@ -53,6 +56,7 @@ export class SessionState {
   apply(event: SessionEvent): void {
     const before = this.word;
     const { snapshot, actions } = step(this.#snapshot, event);
+    this.#consequences.stepped?.({ before: this.#snapshot, event, after: snapshot });
     this.#snapshot = snapshot;
     const after = this.word;
     if (after !== before) this.#consequences.entered(after, before);

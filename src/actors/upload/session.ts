@@ -81,6 +81,7 @@ export class Session {
     const state = new SessionState({
       entered: (entered, before) => this.#entered(entered, before),
       perform: (action) => this.#perform(action),
+      stepped: (step) => ports.onStep?.(uploadId, step),
     });
     const status = (): UploadStatus => this.#status();
     const facts = new SessionFacts(ports, status);

@@ -1,15 +1,8 @@
 /** The transitions of the upload machine: all that there are, and the one that an event has just made. */
-import { type SessionEvent, type SessionSnapshot, sessionMachine } from "../../../src/actors/upload/machine.ts";
-
-/** A step of one session's machine. */
-export interface MachineStep {
-  readonly before: SessionSnapshot;
-  readonly event: SessionEvent;
-  readonly after: SessionSnapshot;
-}
+import { type SessionSnapshot, type SessionStep, sessionMachine } from "../../../src/actors/upload/machine.ts";
 
 /** `transition.receiving.cancel.requested.cancelled`; `undefined` for an event that its state does not know or whose guard refused it. */
-export function transitionCount({ before, event, after }: MachineStep): string | undefined {
+export function transitionCount({ before, event, after }: SessionStep): string | undefined {
   return before.can(event) ? countName(wordOf(pathOf(before.value)), event.type, wordOf(pathOf(after.value))) : undefined;
 }
 
