@@ -59,6 +59,8 @@ export class Rig implements AsyncDisposable {
   readonly plane = new MemoryDataPlane(this);
   /** Errors that nodes answer `createUpload` with, by node. */
   readonly createFaults = new Map<string, ErrorCode>();
+  /** What every `createUpload` came with, in order. */
+  readonly createKeys: (string | undefined)[] = [];
   /** What sessions answer a merge with. */
   mergeFault: ErrorCode | undefined;
   /** Answers about a session's status, true when they were made, leave only then. */
@@ -342,6 +344,7 @@ export class Rig implements AsyncDisposable {
           handlers: {
             createUpload: async (input, turn) => {
               this.calls.push(`createUpload ${nodeId}`);
+              this.createKeys.push(input.operation?.key);
               const fault = this.createFaults.get(nodeId);
               if (fault !== undefined) throw new TroupeError(fault);
               const known = input.operation === undefined ? undefined : this.operations.get(input.operation.key);

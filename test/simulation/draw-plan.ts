@@ -5,8 +5,10 @@ import { NODES_USUAL, type Nodes, type Plan, topologyOf } from "./plan.ts";
 import { type RandomStream, RandomStreams } from "./random-streams.ts";
 import { drawOperations } from "./workload/operations.ts";
 
-/** On average. */
-const FAULT_EVERY_MS = 15_000;
+/** On average, in a calm world and in stormier ones. */
+const FAULT_EVERY_MS = [30_000, 15_000, 5_000];
+/** Each world has about this part of the kinds of faults: what a frequent one hides in one is seen in another. */
+const KINDS_SHARE = 0.5;
 /** First everything comes up. */
 const FAULTS_FROM_MS = 4_000;
 const MINUTE_MS = 60_000;
@@ -25,24 +27,27 @@ export function drawPlan(seed: number, minutes: number, nodes: Nodes = NODES_USU
 }
 
 function drawFaults(random: RandomStream, minutes: number, topology: Topology): Fault[] {
+  const everyMs = random.pick(FAULT_EVERY_MS);
+  const chosen = FAULT_KINDS.filter(() => random.chance(KINDS_SHARE));
+  const kinds = chosen.length === 0 ? FAULT_KINDS : chosen;
   const faults: Fault[] = [];
   for (let atMs = FAULTS_FROM_MS; ; ) {
     // Times between events that know nothing of each other.
-    atMs += Math.round(-Math.log(1 - random.between(0, 1)) * FAULT_EVERY_MS);
+    atMs += Math.round(-Math.log(1 - random.between(0, 1)) * everyMs);
     if (atMs >= minutes * MINUTE_MS) return faults;
-    const { kind, draw } = weighted(random);
+    const { kind, draw } = weighted(random, kinds);
     faults.push({ kind, atMs, ...draw(random, topology) });
   }
 }
 
-function weighted(random: RandomStream): FaultKind {
+function weighted(random: RandomStream, kinds: readonly FaultKind[]): FaultKind {
   let left = random.between(
     0,
-    FAULT_KINDS.reduce((sum, { weight }) => sum + weight, 0),
+    kinds.reduce((sum, { weight }) => sum + weight, 0),
   );
-  for (const kind of FAULT_KINDS) {
+  for (const kind of kinds) {
     left -= kind.weight;
     if (left < 0) return kind;
   }
-  return FAULT_KINDS[0] as FaultKind;
+  return kinds[0] as FaultKind;
 }

@@ -90,7 +90,7 @@ export class RunnerProcess {
   #start(): Begun {
     const { program = RUNNER_PROGRAM, memoryMib = MEMORY_MIB } = this.#options;
     // Node's warnings about what is experimental are nothing a reader of a failure needs.
-    const execArgv = [`--max-old-space-size=${memoryMib}`, "--disable-warning=ExperimentalWarning"];
+    const execArgv = [`--max-old-space-size=${memoryMib}`, "--expose-gc", "--disable-warning=ExperimentalWarning"];
     const child = fork(program, [], { execArgv, stdio: ["ignore", "ignore", "pipe", "ipc"], serialization: "json" });
     const begun: Begun = { child, words: "" };
     child.stderr?.on("data", (bytes: Buffer) => {

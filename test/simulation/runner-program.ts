@@ -21,7 +21,10 @@ setInterval(() => {
 async function run(task: RunnerTask): Promise<RunnerAnswer> {
   try {
     const plan = task.kind === "seed" ? drawPlan(task.seed, task.minutes) : task.plan;
-    return { kind: "result", result: await runPlan(plan, {}) };
+    const result = await runPlan(plan, {});
+    // Disks and databases of a world that is over are outside of the heap, whose collector does not feel them.
+    globalThis.gc?.();
+    return { kind: "result", result };
   } catch (error) {
     return { kind: "thrown", sentence: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }

@@ -3,7 +3,7 @@ import type { Mutant } from "./mutant.ts";
 
 /** Most show at once; some need a fault at the right moment. */
 const SOON = 5;
-const LATER = 40;
+const LATER = 100;
 
 const UPLOAD_MUTANTS: readonly Mutant[] = [
   {
