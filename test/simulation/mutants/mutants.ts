@@ -114,8 +114,13 @@ const UPLOAD_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "folder-left",
-    wrong: "The folder of an upload that has ended stays on the disk.",
+    wrong: "The folder of an upload that has ended stays on the disk, also at the next start.",
     changes: [
+      {
+        file: "src/actors/storage/sessions.ts",
+        find: "await node.discardUnlessKnown(recorded.commitPlan);\n      await disk.remove(folder);\n",
+        replace: "await node.discardUnlessKnown(recorded.commitPlan);\n",
+      },
       {
         file: "src/actors/upload/session-ending.ts",
         find: "    if (isTidy) await ports.disk.remove(ports.node.folderOf(plan.uploadId));\n",

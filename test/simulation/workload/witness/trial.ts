@@ -64,6 +64,13 @@ export function isDiskHurt(world: World): boolean {
   return Object.keys(world.counts.all()).some((name) => name.startsWith("fault.disk."));
 }
 
+const DESTRUCTIVE = ["fault.disk.rot", "fault.disk.lost-write", "fault.disk.misdirected-write"];
+
+/** Acknowledged bytes may be others now: there is one copy of them. The oracle knows which are; until it looks, any may be. */
+export function mayBytesBeDamaged({ counts }: World): boolean {
+  return DESTRUCTIVE.some((name) => counts.of(name) > 0);
+}
+
 /** The wish of this request, open until the answer: see the three ends. */
 export function wished(asked: Asked, list: Wish[]): Wish {
   const wish = openWish(asked.operation, asked.gateway, asked.sentMs);
