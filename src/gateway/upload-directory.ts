@@ -95,6 +95,27 @@ export class UploadDirectory {
     return record;
   }
 
+  /**
+   * Why a node took no bytes for an upload: as it says, unless it only says that it does not host it. Then the upload has ended since it was
+   * found, as the catalog knows, or is about to be hosted again.
+   * @throws {TroupeError} as {@link find}
+   */
+  async whyRefused(
+    error: unknown,
+    { uploadId, access }: LiveUpload,
+    options: CallOptions & { readonly principal: Principal },
+  ): Promise<unknown> {
+    if (!(error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND")) return error;
+    this.forget(uploadId);
+    const found = await this.find(uploadId, options);
+    if (found.kind === "ended") return endedError(found.record);
+    const { nodeId } = access;
+    return new TroupeError("HOST_UNAVAILABLE", `The node ${nodeId}, which holds this upload, was not ready for it; send the bytes again.`, {
+      cause: error,
+      facts: { nodeId },
+    });
+  }
+
   async #record(uploadId: string, options: CallOptions & { readonly principal: Principal }): Promise<UploadRecord> {
     return await client(this.#ports.bus, catalog).upload({ uploadId }, options);
   }

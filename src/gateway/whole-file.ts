@@ -35,7 +35,12 @@ export async function storeWholeFile(
     if (created.state !== "merged") {
       const found = await gateway.uploads.find(uploadId, options);
       // A repeated key may name an upload that became a file before: its bytes need not be sent again.
-      if (found.kind === "live") await sendChunks(gateway, exchange, found.upload, wish.sizeBytes, bytes);
+      if (found.kind === "live") {
+        const live = found.upload;
+        await sendChunks(gateway, exchange, live, wish.sizeBytes, bytes).catch(async (error: unknown) => {
+          throw await gateway.uploads.whyRefused(error, live, options);
+        });
+      }
     }
     isMerging = true;
     return await mergedWhole(gateway, exchange, uploadId);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, test, vi } from "vitest";
 import { type ErrorCode, TroupeError } from "../../src/core/errors.ts";
 import { EVENT_HEARTBEAT_MS, EVENT_STREAMS_MAX, JSON_BODY_BYTES_MAX, WHOLE_FILE_CHUNKS_IN_FLIGHT_MAX } from "../../src/core/limits.ts";
+import type { UploadState } from "../../src/core/shapes.ts";
 import { type Ask, digestsOf, once, Rig } from "./rig.ts";
 
 const KIB64 = 64 * 1024;
@@ -136,6 +137,26 @@ describe("a resumable upload", () => {
       throw new TroupeError("HOST_UNAVAILABLE");
     };
     expect((await rig.ask("PUT", `/api/v1/uploads/${id}/chunks/1`, { body: chunkOf(1) })).json["code"]).toBe("HOST_UNAVAILABLE");
+  });
+
+  test.each<[UploadState, number, ErrorCode]>([
+    ["cancelled", 410, "UPLOAD_CANCELLED"],
+    ["merged", 409, "UPLOAD_MERGED"],
+    ["receiving", 503, "HOST_UNAVAILABLE"],
+  ])("a body on its way to a session that has gone is told that the upload is %s, and not that there is none", async (state, ...told) => {
+    await using rig = await Rig.start();
+    const id = await created(rig);
+    rig.plane.storeChunk = async (_access, { bytes, uploadId }) => {
+      for await (const _ of bytes) break;
+      const held = rig.uploads.get(uploadId);
+      if (held !== undefined) held.record = { ...held.record, state };
+      await rig.loseSession(uploadId);
+      throw new TroupeError("UPLOAD_NOT_FOUND");
+    };
+    const chunk = await rig.ask("PUT", `/api/v1/uploads/${id}/chunks/1`, { body: chunkOf(1) });
+    expect([chunk.status, chunk.json["code"]]).toEqual(told);
+    const whole = await rig.ask("PUT", "/put/film.mp4", { body: BYTES });
+    expect([whole.status, whole.json["code"]]).toEqual(told);
   });
 
   test("F21: the same chunk twice is fine, other bytes for an index are refused and the first stay", async () => {

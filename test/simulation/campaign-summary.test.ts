@@ -10,7 +10,7 @@ const result = (counts: Record<string, number>) => ({
   operationCount: 40,
 });
 const expected = { faults: ["fault.bus.loss", "fault.disk.full"], transitions: ["transition.init.session.opened.receiving"] };
-const how = { realMs: 3_000, knownCount: 1, repeatedCount: 0 };
+const how = { realMs: 3_000, knownCount: 1, repeatedCount: 0, isLong: true };
 
 test("the last line sums up all runs, and names what never came about", () => {
   const summary = summaryOf([result({ "fault.bus.loss": 2 }), result({ "fault.bus.loss": 1, "upload.merge": 4 })], expected);
@@ -19,6 +19,12 @@ test("the last line sums up all runs, and names what never came about", () => {
       "faults that never did: fault.disk.full; transitions that never were: transition.init.session.opened.receiving; failures: 0",
   );
   expect(isCovered(summary)).toBe(false);
+});
+
+test("a short run says how many kinds never came about, a long one which", () => {
+  const summary = summaryOf([result({})], { ...expected, faults: ["fault.a", "fault.b", "fault.c", "fault.d"] });
+  expect(summaryLine(summary, { ...how, isLong: false })).toContain("faults that never did: 4 kinds;");
+  expect(summaryLine(summary, how)).toContain("faults that never did: fault.a, fault.b, fault.c, fault.d;");
 });
 
 test("runs in which everything came about cover what is expected", () => {

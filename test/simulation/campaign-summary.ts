@@ -40,13 +40,17 @@ export function isCovered({ neverFired }: CampaignSummary): boolean {
   return neverFired.faults.length === 0 && neverFired.transitions.length === 0;
 }
 
+const NAMES_SHOWN = 3;
+
 /** @param how what only this run knows */
 export function summaryLine(
   summary: CampaignSummary,
-  how: { readonly realMs: number; readonly knownCount: number; readonly repeatedCount: number },
+  how: { readonly realMs: number; readonly knownCount: number; readonly repeatedCount: number; readonly isLong: boolean },
 ): string {
   const { seedCount, failedCount, simulatedMs, operationCount, eventCount, faultCount, neverFired } = summary;
-  const names = (list: readonly string[]): string => (list.length === 0 ? "none" : list.join(", "));
+  // A short run sees little, which says nothing; then a long list would hide the rest.
+  const names = (list: readonly string[]): string =>
+    list.length === 0 ? "none" : how.isLong || list.length <= NAMES_SHOWN ? list.join(", ") : `${list.length} kinds`;
   return [
     `${grouped(seedCount)} seeds (${grouped(how.knownCount)} known before, ${grouped(how.repeatedCount)} run twice)`,
     `${durationOf(simulatedMs)} simulated in ${durationOf(how.realMs)}`,

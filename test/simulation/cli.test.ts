@@ -23,6 +23,8 @@ describe("npm run sim", () => {
     [["--seeds", "0"], "It is a whole number from 1."],
     [["--seed", "x"], "It is a whole number from 1."],
     [["--seed", "1", "--minutes", "-2"], "It is a number above 0."],
+    [["--seed", "1", "--minutes", "999999"], "It is at most 1000"],
+    [["--seeds", "1", "--workers", "999999999"], "It is at most 256."],
     [["--seeds", "3", "--trace"], "--trace is for one seed"],
     [["--sed", "3"], "unknown option '--sed'"],
     [["--plan", "nowhere.json"], "nowhere.json cannot be read as a plan"],
@@ -39,7 +41,15 @@ describe("npm run sim", () => {
     writeFileSync(path, JSON.stringify({ format: 1, seed: 1, minutes: 0.1, nodes, operations: [], faults: [] }));
     const { stdout, code } = await sim("--plan", path, "--trace");
     expect(stdout).toMatch(/^0\.000 tracker1 begins its life 1$/m);
-    expect(stdout).toMatch(/^sim: trace [0-9a-f]{16}; .* 0 operations; 0 faults; .* failures: 0$/m);
+    expect(stdout.trim().split("\n").at(-1)).toMatch(/^sim: trace [0-9a-f]{16}; .* 0 operations; 0 faults; .* failures: 0$/);
     expect(code).toBe(0);
+  });
+
+  test("a reader that has seen enough of a trace ends it in silence", async () => {
+    const argv = ["--disable-warning=ExperimentalWarning", PROGRAM, "--seed", "1", "--minutes", "0.05", "--trace"];
+    const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.once("data", () => child.stdout.destroy());
+    const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+    expect([stderr, code]).toEqual(["", 141]);
   });
 });

@@ -1,13 +1,14 @@
 /**
  * `npm run sim`: many seeds, or one of them, or a plan that was written down. See docs/SIMULATION.md.
  *
- * Exit codes: 0 when nothing was found, 1 when something was, 2 for a command that cannot be carried out, 130 when it was interrupted.
+ * Exit codes: 0 when nothing was found, 1 when something was, 2 for a command that cannot be carried out, 130 when it was interrupted,
+ * 141 when whoever read its output had enough.
  */
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { Command, InvalidArgumentError } from "commander";
 import type { Plan } from "./plan.ts";
-import { readPlanFile } from "./plan-file.ts";
+import { Refusal } from "./refusal.ts";
 
 export interface SimOptions {
   readonly seeds?: number;
@@ -27,14 +28,18 @@ export interface SimOptions {
 const BOUND_SECONDS_A_MINUTE = 60;
 const BOUND_SECONDS_MIN = 120;
 
+/** More than a run can hold, or a machine has cores. */
+const MINUTES_MAX = 1_000;
+const WORKERS_MAX = 256;
+
 const program = new Command("sim")
   .description("Runs the whole cluster in one thread, under seeds.")
   .option("--seeds <count>", "run so many seeds", wholeNumber)
   .option("--from <seed>", "the first of them", wholeNumber, 1)
   .option("--seed <seed>", "run one seed", wholeNumber)
   .option("--plan <file>", "run a plan that was written down")
-  .option("--minutes <minutes>", "simulated time in which things are done and go wrong", positive, 2)
-  .option("--workers <count>", "processes at a time", wholeNumber, availableParallelism())
+  .option("--minutes <minutes>", "simulated time in which things are done and go wrong", minutesOf, 2)
+  .option("--workers <count>", "processes at a time", workersOf, Math.min(availableParallelism(), WORKERS_MAX))
   .option("--keep-going", "do not end with the first failure", false)
   .option("--trace", "print what happens in one seed or plan", false)
   .option("--shrink", "make the plan that fails small, and keep it as a regression", false)
@@ -50,7 +55,19 @@ if (options.trace && options.seeds !== undefined) program.error("error: --trace 
 
 // So that what was begun is ended, too.
 process.once("SIGTERM", () => process.exit(143));
-process.exitCode = await main();
+// Whoever reads a trace may have seen enough of it.
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(141);
+  });
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof Refusal)) throw error;
+  process.stderr.write(`sim: ${error.message}\n`);
+  process.exitCode = 2;
+}
 
 async function main(): Promise<number> {
   const boundMs = (options.boundSeconds ?? Math.max(BOUND_SECONDS_MIN, options.minutes * BOUND_SECONDS_A_MINUTE)) * 1000;
@@ -59,13 +76,7 @@ async function main(): Promise<number> {
     const { runSeedsCommand } = await import("./seeds-command.ts");
     return await runSeedsCommand({ ...options, seeds: options.seeds, boundMs });
   }
-  let plan: Plan;
-  try {
-    plan = options.plan === undefined ? await drawn(options.seed as number) : readPlanFile(options.plan).plan;
-  } catch (error) {
-    process.stderr.write(`sim: ${error instanceof Error ? error.message : String(error)}\n`);
-    return 2;
-  }
+  const plan = options.plan === undefined ? await drawn(options.seed as number) : await written(options.plan);
   const { runPlanCommand } = await import("./plan-command.ts");
   return await runPlanCommand({ ...options, plan, boundMs });
 }
@@ -73,6 +84,11 @@ async function main(): Promise<number> {
 async function drawn(seed: number): Promise<Plan> {
   const { drawPlan } = await import("./draw-plan.ts");
   return drawPlan(seed, options.minutes);
+}
+
+async function written(path: string): Promise<Plan> {
+  const { readPlanFile } = await import("./plan-file.ts");
+  return readPlanFile(path).plan;
 }
 
 function wholeNumber(text: string): number {
@@ -85,4 +101,16 @@ function positive(text: string): number {
   const value = Number(text);
   if (!/^\d{1,6}(?:\.\d{1,3})?$/.test(text) || value <= 0) throw new InvalidArgumentError("It is a number above 0.");
   return value;
+}
+
+function minutesOf(text: string): number {
+  const minutes = positive(text);
+  if (minutes > MINUTES_MAX) throw new InvalidArgumentError(`It is at most ${MINUTES_MAX}; more seeds find more than longer ones.`);
+  return minutes;
+}
+
+function workersOf(text: string): number {
+  const count = wholeNumber(text);
+  if (count > WORKERS_MAX) throw new InvalidArgumentError(`It is at most ${WORKERS_MAX}.`);
+  return count;
 }

@@ -74,7 +74,8 @@ export class Cluster {
   readonly network: SimulatedNetwork;
   readonly #disks = new Map<string, SimulatedDisk>();
   readonly #running = new Map<string, Running>();
-  readonly #lives = new Map<string, number>();
+  /** The last life of each, clients among them. */
+  readonly #processes = new Map<string, SimulatedProcess>();
   /** Those a fault keeps from being started again. */
   readonly #heldBack = new Map<string, number>();
   readonly #lifeListeners: ((process: SimulatedProcess) => void)[] = [];
@@ -102,7 +103,7 @@ export class Cluster {
 
   /** The life a process has now. */
   life(name: string): SimulatedProcess | undefined {
-    const process = this.#running.get(name)?.process;
+    const process = this.#processes.get(name);
     return process?.isAlive === true ? process : undefined;
   }
 
@@ -121,9 +122,9 @@ export class Cluster {
 
   /** Begins the next life of a process: a client's, or one of {@link start}'s. */
   beginLife(name: string): SimulatedProcess {
-    const life = (this.#lives.get(name) ?? 0) + 1;
-    this.#lives.set(name, life);
+    const life = (this.#processes.get(name)?.life ?? 0) + 1;
     const process = new SimulatedProcess(this.world, name, life);
+    this.#processes.set(name, process);
     for (const listener of this.#lifeListeners) listener(process);
     return process;
   }
@@ -133,9 +134,9 @@ export class Cluster {
     for (const name of this.serverNames) this.start(name);
   }
 
-  /** Starts a server process unless it runs, or a fault keeps it down. */
+  /** Starts a server process unless it runs, or a fault keeps it down. Clients come back by themselves. */
   start(name: string): void {
-    if (this.life(name) !== undefined || this.#heldBack.has(name)) return;
+    if (this.life(name) !== undefined || this.#heldBack.has(name) || this.topology.clients.includes(name)) return;
     const process = this.beginLife(name);
     const running: Running = { process, undo: [], isReady: false };
     this.#running.set(name, running);
@@ -260,7 +261,7 @@ export class Cluster {
       hasher,
       tokens,
       http,
-      group: groupOf(nodeId),
+      group: groupOf(nodeId, this.topology.storages.length),
       zone: "zone1",
       dataUrl: `http://${nodeId}:${DATA_PORT}`,
       onStep: (_uploadId, step) => {
@@ -302,9 +303,13 @@ export class Cluster {
   }
 }
 
-/** Two nodes a group. */
-function groupOf(nodeId: string): string {
-  const number = Number(/\d+$/.exec(nodeId)?.[0] ?? 1);
+/**
+ * Two nodes a group; who joins later belongs to one of those there are: users stay with the group they have, and one in a group of its own
+ * would never get anything.
+ * @param storageCount how many nodes there are at the beginning
+ */
+function groupOf(nodeId: string, storageCount: number): string {
+  const number = ((Number(/\d+$/.exec(nodeId)?.[0] ?? 1) - 1) % storageCount) + 1;
   return `group${String(Math.ceil(number / 2)).padStart(3, "0")}`;
 }
 

@@ -13,7 +13,8 @@ const KINDS_SHARE = 0.5;
 const FAULTS_FROM_MS = 4_000;
 const MINUTE_MS = 60_000;
 
-export function drawPlan(seed: number, minutes: number, nodes: Nodes = NODES_USUAL): Plan {
+/** @param trouble the only kinds of faults there are; otherwise each seed has a part of all */
+export function drawPlan(seed: number, minutes: number, nodes: Nodes = NODES_USUAL, trouble?: readonly string[]): Plan {
   const streams = new RandomStreams(seed);
   const topology = topologyOf(nodes);
   return {
@@ -22,13 +23,13 @@ export function drawPlan(seed: number, minutes: number, nodes: Nodes = NODES_USU
     minutes,
     nodes,
     operations: drawOperations(streams, minutes, topology),
-    faults: drawFaults(streams.stream("plan", "faults"), minutes, topology),
+    faults: drawFaults(streams.stream("plan", "faults"), minutes, topology, trouble),
   };
 }
 
-function drawFaults(random: RandomStream, minutes: number, topology: Topology): Fault[] {
+function drawFaults(random: RandomStream, minutes: number, topology: Topology, trouble: readonly string[] | undefined): Fault[] {
   const everyMs = random.pick(FAULT_EVERY_MS);
-  const chosen = FAULT_KINDS.filter(() => random.chance(KINDS_SHARE));
+  const chosen = FAULT_KINDS.filter(({ kind }) => (trouble === undefined ? random.chance(KINDS_SHARE) : trouble.includes(kind)));
   const kinds = chosen.length === 0 ? FAULT_KINDS : chosen;
   const faults: Fault[] = [];
   for (let atMs = FAULTS_FROM_MS; ; ) {

@@ -27,34 +27,39 @@ const REGRESSIONS = fileURLToPath(new URL("regressions", import.meta.url));
 
 /** @returns the exit code */
 export async function runPlanCommand({ plan, trace, ...options }: PlanCommandOptions): Promise<number> {
-  // Whoever reads a trace may have seen enough of it.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    process.exit(0);
-  });
   const beganMs = performance.now();
-  const result = await runPlan(plan, trace ? { onTraceLine: (text) => process.stdout.write(`${text}\n`) } : {});
+  const result = await runPlan(plan, trace ? { onTraceLine: (text) => process.stdout.write(`${text}\n`) } : {}).catch((error: Error) => {
+    process.stderr.write(`sim: the simulation itself failed, or the plan names in "with" what is not there: ${error.stack}\n`);
+    return undefined;
+  });
+  if (result === undefined) return 1;
   const realMs = performance.now() - beganMs;
   const { hash, violations, simulatedMs, eventCount, operationCount } = result;
+  if (trace) for (const [name, count] of Object.entries(result.counts)) process.stdout.write(`sim: ${String(count).padStart(8)} ${name}\n`);
   for (const { rule, sentence, atMs } of violations)
     process.stdout.write(`sim: it broke ${rule} at ${(atMs / 1000).toFixed(3)} s: ${sentence}\n`);
   process.stdout.write(
     `sim: trace ${hash}; ${durationOf(simulatedMs)} simulated in ${durationOf(realMs)} (${(simulatedMs / realMs).toFixed(0)} s a second); ` +
       `${grouped(operationCount)} operations; ${grouped(plan.faults.length)} faults; ${grouped(eventCount)} events; failures: ${violations.length}\n`,
   );
-  if (trace) for (const [name, count] of Object.entries(result.counts)) process.stdout.write(`sim: ${String(count).padStart(8)} ${name}\n`);
   const rule = violations[0]?.rule;
   if (rule === undefined) return 0;
   if (options.shrink) await shrinkAndKeep(plan, { ...options, rule });
   return 1;
 }
 
-/** Writes the smallest plan that was found, and says where. */
+/** Writes the smallest plan that was found, and says where; Ctrl-C keeps the smallest so far. */
 export async function shrinkAndKeep(plan: Plan, options: ShrinkCommandOptions & { readonly rule: string }): Promise<void> {
   const { rule, workers, runs, boundMs } = options;
   const line = new ProgressLine();
   const runners = Array.from({ length: workers }, () => new RunnerProcess({ boundMs }));
   const free = [...runners];
+  const interrupted = new AbortController();
+  const onInterrupt = (): void => {
+    interrupted.abort();
+    for (const runner of runners) void runner.stop();
+  };
+  process.once("SIGINT", onInterrupt);
   try {
     const {
       violation,
@@ -64,6 +69,7 @@ export async function shrinkAndKeep(plan: Plan, options: ShrinkCommandOptions & 
       rule,
       runsMax: runs,
       width: workers,
+      signal: interrupted.signal,
       run: async (candidate) => {
         const runner = free.pop() as RunnerProcess;
         try {
@@ -76,14 +82,17 @@ export async function shrinkAndKeep(plan: Plan, options: ShrinkCommandOptions & 
         line.show(() => `sim: after ${count} runs: ${faults.length} faults, ${operations.length} operations, ${minutes} minutes`),
     });
     line.clear();
-    if (violation === undefined)
-      return void process.stdout.write(`sim: the plan did not break ${rule} again, so it was not made smaller\n`);
+    if (violation === undefined) {
+      const why = interrupted.signal.aborted ? "interrupted before the plan had run again" : `the plan did not break ${rule} again`;
+      return void process.stdout.write(`sim: ${why}, so it was not made smaller\n`);
+    }
     // A stack below the sentence is of this checkout.
     const showed = violation.sentence.split("\n")[0] as string;
     const path = writeRegression(REGRESSIONS, { showed, rule, plan: smallest });
     const { faults, operations } = smallest;
     process.stdout.write(`sim: ${runCount} runs made it ${faults.length} faults and ${operations.length} operations: ${path}\n`);
   } finally {
+    process.off("SIGINT", onInterrupt);
     await Promise.all(runners.map((runner) => runner.stop()));
   }
 }

@@ -64,4 +64,21 @@ test("what is no plan is refused with the place that is wrong", async () => {
   expect(() => readPlanFile(path)).toThrow(/plan\.json cannot be read as a plan/);
   writeFileSync(path, JSON.stringify({ ...plan, nodes: { ...NODES_USUAL, clients: 0 } }));
   expect(() => readPlanFile(path)).toThrow(/plan\.json is no plan: nodes\.clients/);
+  writeFileSync(path, '{"name":"something else"}');
+  expect(() => readPlanFile(path)).toThrow(/neither "format", as a plan, nor "plan", as a regression/);
+});
+
+const fault = { kind: "bus.loss", atMs: 5, forMs: 10, with: {} };
+const operation = { client: "client1", atMs: 5, kind: "list", with: {} };
+test.each([
+  [{ faults: [{ ...fault, kind: "bus.gone" }] }, 'there is no fault of the kind "bus.gone"'],
+  [{ operations: [{ ...operation, kind: "dance" }] }, 'there is no operation of the kind "dance"'],
+  [{ operations: [{ ...operation, client: "client99" }] }, 'there is no client "client99"'],
+  [{ faults: [{ ...fault, atMs: -1 }] }, "faults.0.atMs"],
+  [{ minutes: 1e9 }, "minutes"],
+])("a plan with %j is refused before it runs", async (part, words) => {
+  await using folder = await temporaryDirectory();
+  const path = join(folder.path, "plan.json");
+  writeFileSync(path, JSON.stringify({ ...plan, ...part }));
+  expect(() => readPlanFile(path)).toThrow(words);
 });

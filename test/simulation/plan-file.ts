@@ -2,18 +2,22 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import type { Plan } from "./plan.ts";
+import { FAULT_KINDS } from "./fault-kinds.ts";
+import { type Plan, topologyOf } from "./plan.ts";
+import { Refusal } from "./refusal.ts";
+import { OPERATION_KINDS } from "./workload/operations.ts";
 
 const values = z.record(z.string(), z.union([z.number(), z.string(), z.boolean()]));
-const count = z.int().min(1);
+const count = z.int().min(1).max(100);
+const timeMs = z.number().min(0);
 
 const planShape = z.strictObject({
   format: z.literal(1),
   seed: z.int(),
-  minutes: z.number().positive(),
+  minutes: z.number().positive().max(1_000),
   nodes: z.strictObject({ trackers: count, allocators: count, catalogs: count, storages: count, gateways: count, clients: count }),
-  operations: z.array(z.strictObject({ client: z.string(), atMs: z.number(), kind: z.string(), with: values })),
-  faults: z.array(z.strictObject({ kind: z.string(), atMs: z.number(), forMs: z.number(), with: values })),
+  operations: z.array(z.strictObject({ client: z.string(), atMs: timeMs, kind: z.string(), with: values })),
+  faults: z.array(z.strictObject({ kind: z.string(), atMs: timeMs, forMs: timeMs, with: values })),
 });
 
 const regressionShape = z.strictObject({
@@ -30,21 +34,37 @@ export interface Regression {
   readonly plan: Plan;
 }
 
-/** A plan alone has shown nothing yet. @throws {Error} a sentence that names the file and what is wrong in it */
+/** A plan alone has shown nothing yet. @throws {Refusal} a sentence that names the file and what is wrong in it */
 export function readPlanFile(path: string): { readonly plan: Plan } & Partial<Regression> {
   let json: unknown;
   try {
     json = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new Error(`${path} cannot be read as a plan: ${(error as Error).message}`);
+    throw new Refusal(`${path} cannot be read as a plan: ${(error as Error).message}`);
   }
-  const isPlan = typeof json === "object" && json !== null && "format" in json;
+  const has = (key: string): boolean => typeof json === "object" && json !== null && key in json;
+  const isPlan = has("format");
+  if (!isPlan && !has("plan")) throw new Refusal(`${path} is no plan: it has neither "format", as a plan, nor "plan", as a regression`);
   const checked = isPlan ? planShape.safeParse(json) : regressionShape.safeParse(json);
   if (!checked.success) {
     const wrong = checked.error.issues.slice(0, 3).map(({ path: place, message }) => `${place.join(".") || "the whole"}: ${message}`);
-    throw new Error(`${path} is no plan: ${wrong.join("; ")}`);
+    throw new Refusal(`${path} is no plan: ${wrong.join("; ")}`);
   }
-  return "plan" in checked.data ? checked.data : { plan: checked.data };
+  const read = "plan" in checked.data ? checked.data : { plan: checked.data };
+  const unknown = unknownIn(read.plan);
+  if (unknown !== undefined) throw new Refusal(`${path} is no plan any more: there is no ${unknown}; correct it, or take it out`);
+  return read;
+}
+
+/** What a plan names and nobody knows. */
+function unknownIn({ nodes, operations, faults }: Plan): string | undefined {
+  const { clients } = topologyOf(nodes);
+  const fault = faults.find((one) => !FAULT_KINDS.some(({ kind }) => kind === one.kind));
+  if (fault !== undefined) return `fault of the kind ${JSON.stringify(fault.kind)}`;
+  const operation = operations.find((one) => !OPERATION_KINDS.some(({ kind }) => kind === one.kind));
+  if (operation !== undefined) return `operation of the kind ${JSON.stringify(operation.kind)}`;
+  const lost = operations.find(({ client }) => !clients.includes(client));
+  return lost && `client ${JSON.stringify(lost.client)} among its nodes`;
 }
 
 /** @returns the path of the file */

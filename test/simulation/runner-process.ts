@@ -4,7 +4,8 @@
  * X1: a run that does not end within its bound of real time, or takes more memory than it may, is ended from outside and is a failure like
  *     any other: its violation's rule is `never-ends` or `process-died`.
  * X2: after such an end the next task gets a new process.
- * X3: none outlives the process that asks, not even one that hears nothing any more.
+ * X3: a process runs so many plans and no more: what each leaves in memory until somebody collects it does not add up.
+ * X4: none outlives the process that asks, not even one that hears nothing any more.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import process from "node:process";
@@ -24,16 +25,19 @@ export const RUNNER_PROGRAM = fileURLToPath(new URL("runner-program.ts", import.
 export const FORCED_RULES: readonly string[] = ["never-ends", "process-died"];
 
 const MEMORY_MIB = 1_024;
+/** X3 */
+const RUNS_MAX = 40;
 /** Of what a process said before it died; the end of it says why. */
 const WORDS_KEPT = 4_000;
 
 interface Begun {
   readonly child: ChildProcess;
+  runCount: number;
   /** The last it wrote to its standard error. */
   words: string;
 }
 
-/** X3 */
+/** X4 */
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
@@ -55,7 +59,8 @@ export class RunnerProcess {
     const answer = Promise.withResolvers<RunnerAnswer | { readonly kind: "ended"; readonly rule: string; readonly sentence: string }>();
     const died = (sentence: string): void => answer.resolve({ kind: "ended", rule: "process-died", sentence });
     const onMessage = (message: unknown): void => answer.resolve(message as RunnerAnswer);
-    const onClose = (code: number | null, signal: string | null): void => died(`It ended with ${signal ?? code}: ${begun.words.trim()}`);
+    const onClose = (code: number | null, signal: string | null): void =>
+      died(`It ended with ${signal ?? code}${begun.words.trim() === "" ? "." : `: ${begun.words.trim()}`}`);
     const onError = (error: Error): void => died(error.message);
     const late = setTimeout(
       () => answer.resolve({ kind: "ended", rule: "never-ends", sentence: `It had not ended after ${boundMs / 1000} s of real time.` }),
@@ -69,9 +74,10 @@ export class RunnerProcess {
     const end = await answer.promise;
     clearTimeout(late);
     child.off("message", onMessage).off("close", onClose).off("error", onError);
+    begun.runCount += 1;
+    // X2, X3
+    if (end.kind !== "result" || begun.runCount >= RUNS_MAX) await this.stop();
     if (end.kind === "result") return end.result;
-    // X2
-    await this.stop();
     const rule = end.kind === "thrown" ? "process-died" : end.rule;
     const violation = { rule, sentence: end.sentence, atMs: 0 };
     return { hash: "", violations: [violation], counts: {}, simulatedMs: 0, eventCount: 0, operationCount: 0 };
@@ -92,7 +98,7 @@ export class RunnerProcess {
     // Node's warnings about what is experimental are nothing a reader of a failure needs.
     const execArgv = [`--max-old-space-size=${memoryMib}`, "--expose-gc", "--disable-warning=ExperimentalWarning"];
     const child = fork(program, [], { execArgv, stdio: ["ignore", "ignore", "pipe", "ipc"], serialization: "json" });
-    const begun: Begun = { child, words: "" };
+    const begun: Begun = { child, runCount: 0, words: "" };
     child.stderr?.on("data", (bytes: Buffer) => {
       begun.words = (begun.words + bytes.toString()).slice(-WORDS_KEPT);
     });

@@ -6,6 +6,8 @@ import type { RunnerAnswer, RunnerTask } from "./runner-task.ts";
 
 process.on("message", (task: RunnerTask) => void run(task).then((answer) => process.send?.(answer)));
 process.on("disconnect", () => process.exit(0));
+// Whoever asks may have died while this was loaded.
+if (!process.connected) process.exit(0);
 // The terminal tells all its processes; the one that asks decides what becomes of this one.
 process.on("SIGINT", () => undefined);
 
@@ -20,7 +22,7 @@ setInterval(() => {
 
 async function run(task: RunnerTask): Promise<RunnerAnswer> {
   try {
-    const plan = task.kind === "seed" ? drawPlan(task.seed, task.minutes) : task.plan;
+    const plan = task.kind === "seed" ? drawPlan(task.seed, task.minutes, undefined, task.trouble) : task.plan;
     const result = await runPlan(plan, {});
     // Disks and databases of a world that is over are outside of the heap, whose collector does not feel them.
     globalThis.gc?.();

@@ -1,7 +1,10 @@
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { RUNNER_PROGRAM } from "./runner-process.ts";
 import { runSeeds, type SeedCampaignOptions } from "./seed-campaign.ts";
 import { SeedRecords } from "./seed-records.ts";
 
@@ -53,6 +56,27 @@ describe("a campaign of seeds", () => {
     await campaign(folder.path, "answer(result(seed))", { count: 2 });
     await campaign(folder.path, "answer(result(seed))", { count: 2 });
     expect(seedsRun(folder.path)).toEqual([1, 2]);
+  });
+
+  test.each(['{"seed":2,"minutes":1}', '{"seed":2,"minutes":1,"violations":"none"}', "null", "42"])(
+    "a line that is no record, %s, is passed over",
+    async (line) => {
+      await using folder = await temporaryDirectory();
+      await campaign(folder.path, "answer(result(seed))", { count: 1 });
+      appendFileSync(join(folder.path, "state", "records.jsonl"), `${line}\n`);
+      expect((await campaign(folder.path, "answer(result(seed))", { count: 2 })).records).toHaveLength(2);
+      expect(seedsRun(folder.path)).toEqual([1, 2]);
+    },
+  );
+
+  test("what cannot be kept ends it, in a sentence", async () => {
+    await using folder = await temporaryDirectory();
+    const path = join(folder.path, "state", "records.jsonl");
+    const records = SeedRecords.open(path, 1);
+    mkdirSync(path);
+    const never = "if (seed === 1) answer(result(seed)); else for (;;);";
+    await expect(campaign(folder.path, never, { records })).rejects.toThrow(/cannot be kept in .*records\.jsonl .*make room/);
+    expect(() => SeedRecords.open(path, 1)).toThrow(/cannot be kept/);
   });
 
   test("it ends with the first failure, and leaves what is under way", async () => {
@@ -111,6 +135,23 @@ describe("a campaign of seeds", () => {
     await using other = await temporaryDirectory();
     const differs = await campaign(other.path, "answer({ ...result(seed), hash: String(process.pid) })", { from: 100, count: 1 });
     expect(differs.rules).toEqual([[100, "same-seed-other-trace"]]);
+  });
+
+  test("a process runs a bounded number of seeds", async () => {
+    await using folder = await temporaryDirectory();
+    const { records } = await campaign(folder.path, "answer({ ...result(seed), hash: String(process.pid) })", { count: 49, workers: 1 });
+    const counts = Map.groupBy(records, ({ hash }) => hash);
+    expect([...counts.values()].map((runs) => runs.length)).toEqual([40, 9]);
+  });
+
+  test("a process whose asker died while it was loaded ends", async () => {
+    const child = fork(RUNNER_PROGRAM, [], { stdio: ["ignore", "ignore", "ignore", "ipc"] });
+    child.disconnect();
+    try {
+      expect(await once(child, "exit")).toEqual([0, null]);
+    } finally {
+      child.kill("SIGKILL");
+    }
   });
 
   test("an interruption keeps what is done", async () => {

@@ -92,11 +92,15 @@ export async function runSeeds(options: SeedCampaignOptions): Promise<SeedCampai
     if (runner !== undefined) await stopped(runner);
   };
   signal?.addEventListener("abort", end);
-  const lanes = Promise.all(Array.from({ length: workers }, lane));
-  await Promise.race([lanes, ended.promise]);
-  isOver = true;
-  await Promise.all([...runners].map(stopped));
+  const lanes = Promise.all(Array.from({ length: Math.min(workers, count) }, lane));
+  try {
+    await Promise.race([lanes, ended.promise]);
+  } finally {
+    // Also when what was found out cannot be kept.
+    isOver = true;
+    await Promise.all([...runners].map(stopped));
+    signal?.removeEventListener("abort", end);
+  }
   await lanes;
-  signal?.removeEventListener("abort", end);
   return { records: [...records.values()].sort((one, other) => one.seed - other.seed), repeatedCount };
 }

@@ -2,10 +2,12 @@
  * What is known of seeds, kept in a file while the sources stay as they are: a line of JSON for each seed that has been run.
  *
  * K1: a seed that was ended from outside is not kept: that says as much about the machine.
- * K2: lines are appended whole. One that was cut off by a death is no line, and its seed is run again.
+ * K2: lines are appended whole. One that was cut off by a death, or was written by something else, is no line, and its seed is run again.
  */
-import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { z } from "zod";
+import { Refusal } from "./refusal.ts";
 import type { RunResult } from "./run-result.ts";
 import { FORCED_RULES } from "./runner-process.ts";
 import { sourcesDigest } from "./sources-digest.ts";
@@ -15,6 +17,18 @@ export interface SeedRecord extends RunResult {
   readonly minutes: number;
   readonly realMs: number;
 }
+
+const recordShape: z.ZodType<SeedRecord> = z.object({
+  seed: z.int(),
+  minutes: z.number(),
+  realMs: z.number(),
+  hash: z.string(),
+  violations: z.array(z.object({ rule: z.string(), sentence: z.string(), atMs: z.number() })),
+  counts: z.record(z.string(), z.number()),
+  simulatedMs: z.number(),
+  eventCount: z.number(),
+  operationCount: z.number(),
+});
 
 export class SeedRecords {
   readonly #path: string;
@@ -31,9 +45,10 @@ export class SeedRecords {
     return SeedRecords.open(join(root, ".sim", `${sourcesDigest(root)}-${minutes}m.jsonl`), minutes);
   }
 
+  /** @throws {Refusal} when there can be no such file */
   static open(path: string, minutes: number): SeedRecords {
     const records = new SeedRecords(path, minutes);
-    mkdirSync(dirname(path), { recursive: true });
+    kept(path, () => mkdirSync(dirname(path), { recursive: true }));
     for (const line of linesOf(path)) {
       const record = recordOf(line);
       if (record?.minutes === minutes) records.#records.set(record.seed, record);
@@ -45,31 +60,37 @@ export class SeedRecords {
     return this.#records.get(seed);
   }
 
+  /** @throws {Refusal} when it cannot be kept */
   add(seed: number, result: RunResult, realMs: number): SeedRecord {
     const record: SeedRecord = { seed, minutes: this.#minutes, realMs: Math.round(realMs), ...result };
     this.#records.set(seed, record);
     // K1
     if (!result.violations.some(({ rule }) => FORCED_RULES.includes(rule))) {
       // A line before it may have been cut off (K2).
-      appendFileSync(this.#path, `\n${JSON.stringify(record)}\n`);
+      kept(this.#path, () => appendFileSync(this.#path, `\n${JSON.stringify(record)}\n`));
     }
     return record;
   }
 }
 
 function linesOf(path: string): string[] {
+  if (!existsSync(path)) return [];
+  return kept(path, () => readFileSync(path, "utf8").split("\n"));
+}
+
+function kept<Result>(path: string, work: () => Result): Result {
   try {
-    return readFileSync(path, "utf8").split("\n");
+    return work();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
+    const why = (error as Error).message;
+    throw new Refusal(`what is known of seeds cannot be kept in ${path} (${why}); make room there, or move away what is in its place`);
   }
 }
 
 /** K2 */
 function recordOf(line: string): SeedRecord | undefined {
   try {
-    return JSON.parse(line) as SeedRecord;
+    return recordShape.safeParse(JSON.parse(line)).data;
   } catch {
     return undefined;
   }

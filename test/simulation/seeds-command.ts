@@ -64,14 +64,23 @@ export async function runSeedsCommand(options: SeedsCommandOptions): Promise<num
   const failed = records.find(({ violations }) => violations.length > 0);
   if (failed !== undefined && options.shrink && !interrupted.signal.aborted)
     await shrinkAndKeep(drawPlan(failed.seed, minutes), { ...options, rule: failed.violations[0]?.rule as string });
-  process.stdout.write(`sim: ${summaryLine(summary, { realMs: performance.now() - beganMs, knownCount: now.known, repeatedCount })}\n`);
+  const isLong = records.length * minutes >= LONG_RUN_MINUTES;
+  if (interrupted.signal.aborted)
+    process.stdout.write(
+      `sim: interrupted after ${grouped(records.length)} of ${grouped(seeds)} seeds; the same command goes on from there\n`,
+    );
+  else if (isLong && !isCovered(summary))
+    process.stdout.write(
+      `sim: from ${LONG_RUN_MINUTES} simulated minutes on each fault and transition has to come about, and some never did\n`,
+    );
+  const how = { realMs: performance.now() - beganMs, knownCount: now.known, repeatedCount, isLong };
+  process.stdout.write(`sim: ${summaryLine(summary, how)}\n`);
   if (interrupted.signal.aborted) return 130;
-  if (failed !== undefined) return 1;
-  return records.length * minutes >= LONG_RUN_MINUTES && !isCovered(summary) ? 1 : 0;
+  return failed !== undefined || (isLong && !isCovered(summary)) ? 1 : 0;
 }
 
 function tellFailure({ seed, minutes, violations }: SeedRecord): void {
   for (const { rule, sentence, atMs } of violations)
     process.stdout.write(`sim: seed ${seed} broke ${rule} at ${(atMs / 1000).toFixed(3)} s: ${sentence}\n`);
-  process.stdout.write(`sim: see it with: npm run sim -- --seed ${seed} --minutes ${minutes} --trace\n`);
+  process.stdout.write(`sim: see it with: npm run sim -- --seed ${seed} --minutes ${minutes} --trace (--shrink makes it small)\n`);
 }

@@ -56,6 +56,18 @@ describe("shrinking a plan", () => {
     expect(three).toEqual(one);
   });
 
+  test("an interruption leaves the smallest plan so far, and no run after it counts", async () => {
+    const interrupted = new AbortController();
+    const run = async (plan: Plan) => {
+      // What is ended from outside breaks rules, too.
+      if (plan.faults.length === 0) interrupted.abort();
+      return broken;
+    };
+    const options = { run, rule: RULE, runsMax: 100, signal: interrupted.signal };
+    const { plan, violation } = await shrink(planOf(4, 4), options);
+    expect([plan.faults.length, violation]).toEqual([4, broken[0]]);
+  });
+
   test("what breaks another rule does not stand for the failure", async () => {
     const run = async (plan: Plan) => (plan.faults.length === 5 ? broken : [{ rule: "other", sentence: "Another.", atMs: 1 }]);
     const { plan } = await shrink(planOf(5, 4), { run, rule: RULE, runsMax: 500 });

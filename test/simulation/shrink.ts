@@ -19,6 +19,8 @@ export interface ShrinkOptions {
   readonly runsMax: number;
   /** How many runs may be under way. */
   readonly width?: number;
+  /** Whoever waits has had enough: the smallest plan so far stands, and what is under way counts for nothing. */
+  readonly signal?: AbortSignal;
   readonly onSmaller?: (plan: Plan, runCount: number) => void;
 }
 
@@ -70,7 +72,8 @@ export class Search {
   }
 
   get isSpent(): boolean {
-    return this.#runCount >= this.#options.runsMax;
+    const { runsMax, signal } = this.#options;
+    return this.#runCount >= runsMax || signal?.aborted === true;
   }
 
   accept(plan: Plan, violation: Violation): void {
@@ -109,6 +112,8 @@ export class Search {
   }
 
   async #violationOf(plan: Plan): Promise<Violation | undefined> {
-    return (await this.#options.run(plan)).find(({ rule }) => rule === this.#options.rule);
+    const violations = await this.#options.run(plan);
+    if (this.#options.signal?.aborted) return undefined;
+    return violations.find(({ rule }) => rule === this.#options.rule);
   }
 }

@@ -102,7 +102,7 @@ class Node implements StorageNode {
   readonly #catalog: Client<typeof catalog>;
   #actor: HostedActor | undefined;
   #suspect: string | undefined;
-  /** Found on the disk at the start; later ones the allocator knows itself. */
+  /** Found on the disk at the start, of a blob or of an upload that is to become one; later ones the allocator knows itself. */
   #highestBlobId: number | undefined;
   #isStopping = false;
 
@@ -151,7 +151,7 @@ class Node implements StorageNode {
     const { bus } = this.#ports;
     const hasName = await this.#membership.takeName();
     await this.#blobs.recover();
-    const highest = await this.#blobs.highestBlobId();
+    const highest = highestOf([await this.#blobs.highestBlobId(), await this.#sessions.readRecorded()]);
     this.#highestBlobId = highest;
     if (highest !== undefined) await this.#answered("an ID allocator", () => this.#raise(highest));
     const committing = await this.#sessions.recover(hasName);
@@ -349,4 +349,8 @@ class Node implements StorageNode {
       "The disk did not do what it promised; this node takes no uploads until it is restarted. Reads go on.",
     );
   }
+}
+
+function highestOf(blobIds: readonly (number | undefined)[]): number | undefined {
+  return blobIds.reduce((a, b) => (a === undefined || (b !== undefined && b > a) ? b : a), undefined);
 }

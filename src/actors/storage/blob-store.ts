@@ -104,10 +104,12 @@ export class BlobStore {
       [synced.leavesPath, leavesPath(finalPath)],
       [synced.dataPath, finalPath],
     ] as const) {
-      const between = `${to}.mending`;
+      const between = mendingPath(to);
       await disk.remove(between);
       await disk.link(from, between);
       await disk.rename(between, to);
+      // Two names of one file are both left as they are by a rename: this is done for the second time.
+      await disk.remove(between);
     }
     await disk.syncDirectory(dirname(finalPath));
   }
@@ -146,9 +148,12 @@ export class BlobStore {
   async discard(place: BlobPlace): Promise<void> {
     const { disk } = this.#ports;
     const path = this.#pathOf(place);
+    const leaves = leavesPath(path);
     // B1 the other way round.
-    const record = recordPath(path);
-    for (const name of [path, leavesPath(path), temporaryPath(record), record]) await disk.remove(name);
+    for (const name of [mendingPath(path), path, mendingPath(leaves), leaves]) await disk.remove(name);
+    await this.#ofRecord(place, async (record) => {
+      for (const name of [temporaryPath(record), record]) await disk.remove(name);
+    });
     if ((await disk.status(dirname(path))) !== undefined) await disk.syncDirectory(dirname(path));
   }
 
@@ -232,6 +237,9 @@ export class BlobStore {
     this.#marked.delete(place.blobId);
   }
 }
+
+/** What takes the place of a blob's file in a moment; a failure or a death may leave it. */
+const mendingPath = (path: string): string => `${path}.mending`;
 
 function retiredPlace(name: string, bytes: Uint8Array): BlobPlace | undefined {
   try {

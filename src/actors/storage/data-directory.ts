@@ -51,7 +51,7 @@ export async function openDataDirectory(
   }
 }
 
-/** A parent this process may not open: then it is not this process that made the directory in it. */
+/** A parent that this process may not read cannot be synced by it; whoever may, made the directory before. */
 function ignoreForbidden(error: unknown): void {
-  if (!(error instanceof TroupeError) || error.facts["errno"] !== "EACCES") throw error;
+  if (!(error instanceof TroupeError) || !["EACCES", "EPERM"].includes(String(error.facts["errno"]))) throw error;
 }

@@ -6,6 +6,8 @@
  *     rest goes on with a new epoch, also what the catalog has lost: absence is never a delete.
  * N3: no owner takes all: neither of the uploads a node hosts nor of the chunks that arrive.
  * N4: an operation that was done has its first answer, also where it could not be done again: its parts are gone, the disk is full.
+ * N5: what uploads have recorded as their blobs' IDs is known before any upload goes on, so that the node can say so to the allocators: they
+ *     give none of them out again, also when their database was lost before the blobs were there.
  */
 import { type Client, client, isNoResponders } from "../../bus/client.ts";
 import type { InputOf, OutputOf } from "../../bus/contract.ts";
@@ -69,6 +71,8 @@ export class Sessions {
   readonly #hosted = new Map<string, Hosted>();
   /** Uploads hosted, or being created. */
   readonly #places = new Shares(SESSIONS_PER_NODE_MAX);
+  /** What folders were found to hold at the start, until their uploads are taken up. */
+  readonly #recorded = new Map<string, RecordedUpload>();
   /** Blobs that uploads which were taken up again had published, or were about to. */
   readonly #committing = new Set<number>();
   /** Chunk bodies on their way in. */
@@ -147,21 +151,36 @@ export class Sessions {
   }
 
   /**
+   * Reads what there is to recover, before anything of it goes on (N5). What cannot be read is told of when it is taken up.
+   * @returns the highest blob ID that an upload has recorded for its commit
+   */
+  async readRecorded(): Promise<number | undefined> {
+    const { disk, node } = this.#ports;
+    let highest: number | undefined;
+    await this.#ofEach(await disk.readDirectory(this.#options.layout.uploads), async (uploadId) => {
+      const recorded = await this.#options.readFolder(node.folderOf(uploadId)).catch(() => undefined);
+      if (recorded === undefined) return;
+      const { plan, owner, commitPlan } = recorded;
+      this.#recorded.set(uploadId, { plan, owner, commitPlan });
+      if (commitPlan !== undefined) highest = Math.max(commitPlan.blobId, highest ?? 0);
+    });
+    return highest;
+  }
+
+  /**
    * Resolves when every upload in the data directory is hosted again or gone (N2).
    * @param hasName trackers know this node as the one of its name: only then may it say that an upload it does not have is lost
    * @returns blobs whose commit may not have happened when the node ended
    */
   async recover(hasName: boolean): Promise<ReadonlySet<number>> {
     const { disk, log } = this.#ports;
-    const names = (await disk.readDirectory(this.#options.layout.uploads)).map((entry) => entry.name);
+    const entries = await disk.readDirectory(this.#options.layout.uploads);
+    for (const { name } of entries)
+      if (!isIdentity(name)) log.warn({ name }, "The uploads folder holds something that is no upload; it is left alone.");
     let recovered = 0;
-    const next = async (): Promise<void> => {
-      for (let name = names.pop(); name !== undefined; name = names.pop()) {
-        if (!isIdentity(name)) log.warn({ name }, "The uploads folder holds something that is no upload; it is left alone.");
-        else if (await this.#recover(name)) recovered += 1;
-      }
-    };
-    await Promise.all(Array.from({ length: RECOVER_AT_ONCE }, next));
+    await this.#ofEach(entries, async (uploadId) => {
+      if (await this.#recover(uploadId)) recovered += 1;
+    });
     if (hasName) {
       await this.#endLost().catch((error: unknown) =>
         log.warn({ err: error }, "Uploads whose folders are gone could not be looked for; the next start does."),
@@ -311,6 +330,15 @@ export class Sessions {
     this.#places.add(owner);
   }
 
+  /** Some at a time. */
+  async #ofEach(entries: readonly { readonly name: string }[], work: (uploadId: string) => Promise<void>): Promise<void> {
+    const names = entries.map(({ name }) => name).filter(isIdentity);
+    const next = async (): Promise<void> => {
+      for (let name = names.pop(); name !== undefined; name = names.pop()) await work(name);
+    };
+    await Promise.all(Array.from({ length: RECOVER_AT_ONCE }, next));
+  }
+
   /** Once, at the start; what the catalog cannot answer now is found out later, and the node serves meanwhile. */
   async #recover(uploadId: string): Promise<boolean> {
     try {
@@ -344,11 +372,15 @@ export class Sessions {
     const { disk, log, node } = this.#ports;
     const folder = node.folderOf(uploadId);
     let isEmpty = false;
-    const recorded = await this.#options.readFolder(folder).catch((error: unknown) => {
-      if (!isUnreadable(error)) throw error;
-      isEmpty = isWithoutEntries(error);
-      return undefined;
-    });
+    const read = this.#recorded.get(uploadId);
+    this.#recorded.delete(uploadId);
+    const recorded =
+      read ??
+      (await this.#options.readFolder(folder).catch((error: unknown) => {
+        if (!isUnreadable(error)) throw error;
+        isEmpty = isWithoutEntries(error);
+        return undefined;
+      }));
     if (recorded?.commitPlan !== undefined) this.#committing.add(recorded.commitPlan.blobId);
     const claimed = await this.#claim(uploadId);
     if (claimed !== undefined && isEnded(claimed.state)) {

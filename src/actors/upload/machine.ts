@@ -7,6 +7,7 @@
  * U2: a final state is never left.
  * U4: while content that was proven to be the client's is being committed, bodies may still be ending; they change nothing but counts.
  * U3: every command has an answer in every state; what a state does not allow is a code from the table of errors ({@link refusal}).
+ * U5: with one copy there is nothing to replicate: that is passed before any message is heard, and nothing can go wrong in it.
  */
 import { assign, initialTransition, setup, transition } from "xstate";
 import type { ErrorCode } from "../../core/errors.ts";
@@ -99,7 +100,6 @@ export const sessionMachine = setup({
     init: {
       on: {
         "session.opened": { target: "chunks", actions: "takeOpening" },
-        "session.broken": { target: "failed", actions: "rememberError" },
       },
     },
     chunks: {
@@ -136,10 +136,8 @@ export const sessionMachine = setup({
         replicating: {
           entry: "startReplicating",
           on: {
+            // U5
             "file.replicated": { target: "committing", actions: "takeCopies" },
-            "merge.interrupted": { target: "#upload.chunks", actions: "rememberError" },
-            "cancel.requested": { target: "#upload.cancelled", guard: "isNotCommitting" },
-            "session.broken": { target: "#upload.failed", actions: "rememberError" },
           },
         },
         committing: {
@@ -236,9 +234,9 @@ export function refusal(snapshot: SessionSnapshot, command: SessionCommand): Err
     case "receiving":
       return command === "cancel" && snapshot.context.isCommitUncertain ? "UPLOAD_COMMITTING" : undefined;
     case "verifying":
-    case "replicating":
       if (command === "storeChunk") return "UPLOAD_BUSY";
       return command === "cancel" && snapshot.context.isCommitUncertain ? "UPLOAD_COMMITTING" : undefined;
+    case "replicating":
     case "committing":
       if (command === "storeChunk") return "UPLOAD_BUSY";
       return command === "cancel" ? "UPLOAD_COMMITTING" : undefined;

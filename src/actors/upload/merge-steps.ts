@@ -8,6 +8,7 @@
  * M4: a leaf that was written before a restart is checked again before it becomes part of a file. If the file has not the digest that was
  *     claimed, all are, before that is said: the disk may have changed what the client sent rightly.
  */
+import assert from "node:assert/strict";
 import { writeFully } from "../../core/durable.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { READ_BLOCK_BYTES } from "../../core/limits.ts";
@@ -256,9 +257,9 @@ export class MergeSteps {
     throw new DamagedChunks(damaged);
   }
 
-  /** M4. What is sealed cannot be sent again. */
+  /** M4. Reads the file once more; once an upload, because without damage it fails for good. What is sealed had its digest. */
   async #checkAll(sizeBytes: number, signal: AbortSignal): Promise<void> {
-    if (this.#commitPlan !== undefined) return;
+    assert(this.#commitPlan === undefined, "a sealed file has the digest that was claimed");
     const { doubtful, plan } = this.#session;
     for (let index = 0; index * plan.chunkBytes < sizeBytes; index += 1) doubtful.add(index);
     await this.#checkDoubtful(signal);

@@ -181,7 +181,8 @@ async function storeChunk(gateway: Gateway, exchange: Exchange, index: number, d
     } catch (error) {
       if (isRememberedWrongly(error) || isEndedCode(error)) gateway.uploads.forget(uploadId);
       // A body that has been read in part is the client's to send again.
-      if (attempt > 1 || isTouched || !isRememberedWrongly(error)) throw isGrantRefused(error) ? startedAnew(found.upload, error) : error;
+      if (attempt > 1 || isTouched || !isRememberedWrongly(error))
+        throw isGrantRefused(error) ? startedAnew(found.upload, error) : await gateway.uploads.whyRefused(error, found.upload, options);
     }
   }
 }

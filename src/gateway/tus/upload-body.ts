@@ -7,7 +7,7 @@
 import { TroupeError } from "../../core/errors.ts";
 import { storeBody } from "../body-chunks.ts";
 import { ChunkedBody } from "../chunked-body.ts";
-import { declaredLength, type Exchange } from "../exchange.ts";
+import { callOptions, declaredLength, type Exchange } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
 import { uploadBytesMax } from "./protocol.ts";
 import { isComplete, type TusUpload } from "./tus-upload.ts";
@@ -42,7 +42,8 @@ export async function receiveBody(
     });
   } catch (error) {
     gateway.uploads.forget(upload.uploadId);
-    if (!(error instanceof TroupeError && error.code === "FORBIDDEN")) throw error;
+    if (!(error instanceof TroupeError && error.code === "FORBIDDEN"))
+      throw await gateway.uploads.whyRefused(error, upload.live, { ...callOptions(exchange), principal: exchange.principal });
     // Not the client is forbidden something, but this gateway: its grant is older than the node, or has run out.
     throw new TroupeError("HOST_UNAVAILABLE", "The node that holds this upload has to be asked anew; ask for the offset and go on.", {
       cause: error,

@@ -54,6 +54,37 @@ describe("after a power cut", () => {
     }
   });
 
+  it("F7: a blob that was mended leaves nothing beside it once it is removed, wherever the mending was cut off, also the second time", async () => {
+    for (let events = 0; events < 24; events += 1) {
+      const machine = new Machine(events);
+      const first = await start(machine);
+      await publish(machine, first);
+      const folder = `${ROOT}/uploads/upload1`;
+      const synced = { dataPath: `${folder}/data`, leavesPath: `${folder}/leaves` };
+      machine.process.dieAfterEvents(events, "killed");
+      // Cut off, it never ends.
+      void first.replace(PLACE, synced, RECORD);
+      await machine.time.pass(1_000);
+      machine.dies("killed");
+      const store = await start(machine);
+      await store.replace(PLACE, synced, RECORD);
+      const mended = machine.simulated.files().map(({ path }) => path);
+      expect(
+        mended.filter((path) => path.endsWith(".mending")),
+        `mended after event ${events}`,
+      ).toEqual([]);
+      machine.process.dieAfterEvents(events, "killed");
+      void store.replace(PLACE, synced, RECORD);
+      await machine.time.pass(1_000);
+      machine.dies("killed");
+      await (await start(machine)).discard(PLACE);
+      expect(
+        machine.simulated.files().filter(({ path }) => path.includes("/blobs/")),
+        `removed after event ${events}`,
+      ).toEqual([]);
+    }
+  });
+
   it("F25: a blob that was removed is gone for good, with all that was beside it", async () => {
     for (const seed of SEEDS) {
       const machine = new Machine(seed);

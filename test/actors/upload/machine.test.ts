@@ -65,7 +65,7 @@ type Row = readonly [next: UploadState, ...actions: SessionAction[]];
 
 /** Every event that a state does not name leaves it as it is. */
 const TABLE: Readonly<Record<Place, Partial<Record<SessionEventType, Row>>>> = {
-  init: { "session.opened": ["receiving"], "session.broken": ["failed", "endUpload"] },
+  init: { "session.opened": ["receiving"] },
   receiving: {
     "merge.requested": ["verifying", "startVerifying"],
     "session.broken": ["failed", "endUpload"],
@@ -82,9 +82,6 @@ const TABLE: Readonly<Record<Place, Partial<Record<SessionEventType, Row>>>> = {
   },
   replicating: {
     "file.replicated": ["committing", "startCommitting"],
-    "merge.interrupted": ["receiving"],
-    "session.broken": ["failed", "endUpload"],
-    "cancel.requested": ["cancelled", "endUpload"],
   },
   committing: {
     "file.committed": ["merged", "stopWriters", "endMerged"],
@@ -106,7 +103,7 @@ const REFUSALS: Readonly<Record<Place, Readonly<Record<SessionCommand, string | 
   init: { storeChunk: "UPLOAD_BUSY", merge: "UPLOAD_BUSY", prove: "UPLOAD_BUSY", cancel: "UPLOAD_BUSY" },
   receiving: { storeChunk: undefined, merge: undefined, prove: undefined, cancel: undefined },
   verifying: { storeChunk: "UPLOAD_BUSY", merge: undefined, prove: undefined, cancel: undefined },
-  replicating: { storeChunk: "UPLOAD_BUSY", merge: undefined, prove: undefined, cancel: undefined },
+  replicating: { storeChunk: "UPLOAD_BUSY", merge: undefined, prove: undefined, cancel: "UPLOAD_COMMITTING" },
   committing: { storeChunk: "UPLOAD_BUSY", merge: undefined, prove: undefined, cancel: "UPLOAD_COMMITTING" },
   instant: { storeChunk: "UPLOAD_BUSY", merge: undefined, prove: undefined, cancel: "UPLOAD_COMMITTING" },
   merged: { storeChunk: "UPLOAD_MERGED", merge: undefined, prove: undefined, cancel: "UPLOAD_MERGED" },

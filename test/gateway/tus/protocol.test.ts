@@ -421,6 +421,15 @@ describe("the tus protocol", () => {
       expect((await rig.ask("DELETE", "/tus/nobodys")).status).toBe(404);
     });
 
+    it("tells a body that is on its way then, too, that the upload has ended", async () => {
+      const at = await rig.create(LENGTH);
+      async function* late(): AsyncGenerator<Uint8Array, void, void> {
+        expect((await rig.ask("DELETE", at)).status).toBe(204);
+        yield Buffer.from("0123");
+      }
+      expect(await rig.patch(at, 0, late())).toMatchObject({ status: 410, code: "UPLOAD_CANCELLED" });
+    });
+
     it("of what has become a file meanwhile takes the file along", async () => {
       const at = await rig.create(LENGTH);
       const { fields } = await rig.patch(at, 0, "0123456789");

@@ -82,10 +82,14 @@ const slowness = (random: RandomStream) => ({
     : { probability: 1, delayMsMax: 20 + random.integer(500) },
 });
 
+/** Of anything; or only where blobs are published: otherwise chunks, of which there are more, take them all. */
+const syncErrors = (random: RandomStream) =>
+  random.chance(0.5) ? someOrAll(random, 5_000) : { forMs: 2_000 + random.integer(15_000), with: { probability: 1, folder: "blobs" } };
+
 export const DISK_FAULTS: readonly FaultKind[] = [
   hitting("disk.io-error-read", 0.7, (random) => someOrAll(random, 10_000)),
   hitting("disk.io-error-write", 0.5, (random) => someOrAll(random, 5_000)),
-  hitting("disk.sync-error", 0.7, (random) => someOrAll(random, 5_000)),
+  hitting("disk.sync-error", 0.7, syncErrors),
   hitting("disk.short-write", 1, (random) => ({
     forMs: 2_000 + random.integer(30_000),
     with: { probability: rounded(random.between(0.1, 0.9)) },

@@ -146,7 +146,7 @@ export class SimulatedDisk {
       this.#loseSync(inode, beforeSequence, "disk.full");
       throw failed(path, "fdatasync", "ENOSPC");
     }
-    if (this.faults.hits("disk.sync-error")) {
+    if (this.#failsSync(path)) {
       this.#loseSync(inode, beforeSequence, "disk.sync-error");
       throw failed(path, "fdatasync", "EIO");
     }
@@ -166,7 +166,7 @@ export class SimulatedDisk {
 
   syncDirectory(path: string, beforeSequence: number): void {
     const directory = this.tree.directory(path, "open");
-    if (this.faults.hits("disk.sync-error")) throw failed(path, "fsync", "EIO");
+    if (this.#failsSync(path)) throw failed(path, "fsync", "EIO");
     directory.persist(beforeSequence);
   }
 
@@ -226,6 +226,12 @@ export class SimulatedDisk {
     }
     if (taken === 0) throw failed(path, "write", "ENOSPC");
     return taken;
+  }
+
+  /** Such a fault may be one of a folder alone. */
+  #failsSync(path: string): boolean {
+    const folder = this.faults.of("disk.sync-error")?.with["folder"];
+    return (folder === undefined || path.includes(`/${folder}/`)) && this.faults.hits("disk.sync-error");
   }
 
   #loseSync(inode: FileInode, beforeSequence: number, kind: string): void {

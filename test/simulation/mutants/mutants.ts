@@ -142,18 +142,6 @@ const UPLOAD_MUTANTS: readonly Mutant[] = [
     seedsMax: SOON,
   },
   {
-    name: "merging-upload-expires",
-    wrong: "An upload whose merge was promised expires like an idle one.",
-    changes: [
-      {
-        file: "src/actors/upload/idleness.ts",
-        find: "    if (isQuiet && this.#watch.isExpired && !promise.holds) return",
-        replace: "    if (isQuiet && this.#watch.isExpired) return",
-      },
-    ],
-    seedsMax: LATER,
-  },
-  {
     name: "idle-by-the-wall-clock",
     wrong: "How long an upload is idle is counted on the wall clock, which jumps.",
     changes: [
@@ -173,6 +161,7 @@ const UPLOAD_MUTANTS: readonly Mutant[] = [
         replace: "    this.#activeMs = this.#clock.wallMs();",
       },
     ],
+    trouble: ["process.clock", "process.killed"],
     seedsMax: LATER,
   },
 ];
@@ -226,8 +215,8 @@ const DISK_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: "src/actors/storage/blob-store.ts",
-        find: "    for (const name of [path, leavesPath(path), recordPath(path)]) await",
-        replace: "    for (const name of [path, leavesPath(path)]) await",
+        find: "leavesPath(path), temporaryPath(record), record]) await",
+        replace: "leavesPath(path), temporaryPath(record)]) await",
       },
     ],
     seedsMax: SOON,
@@ -257,6 +246,7 @@ const CATALOG_MUTANTS: readonly Mutant[] = [
         replace: "  if (row.epoch < BigInt(epoch)) throw",
       },
     ],
+    trouble: ["process.paused", "process.killed", "bus.delay"],
     seedsMax: LATER,
   },
   {

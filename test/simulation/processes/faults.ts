@@ -16,6 +16,10 @@ const serversOf = (topology: Topology): string[] => [
 const victim = (random: RandomStream, topology: Topology): string =>
   random.chance(0.5) ? random.pick(topology.storages) : random.pick(serversOf(topology));
 
+/** Clients die and stand still, too, which servers are to get over. */
+const anyVictim = (random: RandomStream, topology: Topology): string =>
+  random.chance(0.2) && topology.clients.length > 0 ? random.pick(topology.clients) : victim(random, topology);
+
 const nameOf = (fault: Fault): string => String(fault.with["process"]);
 const numberOf = (fault: Fault, key: string): number => Number(fault.with[key]);
 
@@ -38,11 +42,16 @@ function comeBack(cluster: Cluster, fault: Fault): void {
 const killed: FaultKind = {
   kind: "process.killed",
   weight: 3,
-  draw: (random, topology) => ({
-    forMs: random.chance(0.5) ? 1_000 : random.integer(20_000),
-    // So many events after the fault's time: just then it is in the middle of something.
-    with: { process: victim(random, topology), events: random.integer(400) },
-  }),
+  draw(random, topology) {
+    const process = anyVictim(random, topology);
+    // A client does not come to many, and not in every moment.
+    const isClient = topology.clients.includes(process);
+    return {
+      forMs: random.chance(isClient ? 0 : 0.5) ? 1_000 : random.integer(20_000),
+      // So many events after the fault's time: just then it is in the middle of something.
+      with: { process, events: random.integer(isClient ? 40 : 400) },
+    };
+  },
   begin: (cluster, fault) => dieSoon(cluster, fault, "killed"),
   end: (cluster, fault) => comeBack(cluster, fault),
 };
@@ -65,7 +74,10 @@ const paused: FaultKind = {
   weight: 2,
   draw: (random, topology) => ({
     forMs: 0,
-    with: { process: victim(random, topology), pauseMs: random.chance(0.5) ? 200 + random.integer(3_000) : 3_000 + random.integer(25_000) },
+    with: {
+      process: anyVictim(random, topology),
+      pauseMs: random.chance(0.5) ? 200 + random.integer(3_000) : 3_000 + random.integer(25_000),
+    },
   }),
   begin(cluster, fault) {
     const process = cluster.life(nameOf(fault));

@@ -8,7 +8,6 @@ import { isRetryable, TroupeError } from "../../../src/core/errors.ts";
 import { OWNERS } from "../cluster.ts";
 import { SimulatedDisk } from "../disk/simulated-disk.ts";
 import type { Operation } from "../plan.ts";
-import type { SimulatedProcess } from "../simulated-process.ts";
 import { Doing } from "./doing.ts";
 import { History, type OperationRecord, type Outcome } from "./history.ts";
 import { HOME } from "./home-disk.ts";
@@ -46,11 +45,6 @@ export class Workload {
     return this.#clients.every(({ isDone }) => isDone);
   }
 
-  /** The life a client has now. */
-  life(name: string): SimulatedProcess | undefined {
-    return this.#clients.find((client) => client.name === name)?.process;
-  }
-
   start(): void {
     for (const client of this.#clients) client.begin();
   }
@@ -70,7 +64,6 @@ class ClientLives {
   /** The operation it is at, and for which time. */
   #position = 0;
   #attempt = 1;
-  process: SimulatedProcess | undefined;
 
   constructor(surroundings: Surroundings, history: History, name: string, operations: readonly NumberedOperation[]) {
     this.name = name;
@@ -87,9 +80,7 @@ class ClientLives {
   begin(): void {
     const { world } = this.#surroundings;
     const process = this.#surroundings.beginLife(this.name);
-    this.process = process;
     process.onDeath(() => {
-      this.process = undefined;
       this.#diedIn();
       if (!this.isDone) world.scheduler.after(RETURN_PAUSE_MS, `${this.name} returns`, () => this.begin());
     });

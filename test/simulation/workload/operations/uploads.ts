@@ -1,7 +1,8 @@
 /** Uploads in chunks: as the command does them, given up and taken up again, cancelled, doubled, and of known content. */
 import { createHmac } from "node:crypto";
-import type { StoredFile } from "../../../../src/client/answers.ts";
+import type { CreatedUpload, StoredFile } from "../../../../src/client/answers.ts";
 import type { BegunFile } from "../../../../src/client/begun-uploads.ts";
+import type { TroupeClient } from "../../../../src/client/troupe-client.ts";
 import { uploadFile } from "../../../../src/client/uploader.ts";
 import { TroupeError } from "../../../../src/core/errors.ts";
 import { sleep } from "../../../../src/core/ports/clock.ts";
@@ -179,7 +180,15 @@ async function both<T>(one: Promise<T>, other: Promise<T>): Promise<[T, T]> {
 const instant: OperationKind = {
   kind: "upload.instant",
   weight: 1.5,
-  draw: (random) => ({ ...drawChoice(random), ...drawPopular(random), ...drawName(random), how: random.pick(["own", "foreign", "lie"]) }),
+  draw: (random) => ({
+    ...drawChoice(random),
+    ...drawPopular(random),
+    ...drawName(random),
+    how: random.pick(["own", "foreign", "foreign", "lie"]),
+    sendsAlso: random.chance(0.7),
+    breaksOff: random.chance(0.5),
+    haltMs: random.integer(20),
+  }),
   async run(doing) {
     const how = doing.text("how");
     const content = contentOf(doing, how === "own");
@@ -199,13 +208,34 @@ const instant: OperationKind = {
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ hmac: hmac.digest("hex") }),
       };
-      const answer = await doing.attempted(doing.ask("POST", `/api/v1/uploads/${upload.uploadId}/proof`, said));
+      const [answer] = await Promise.all([
+        doing.attempted(doing.ask("POST", `/api/v1/uploads/${upload.uploadId}/proof`, said)),
+        doing.is("sendsAlso") ? sendHalting(doing, troupe, upload, content) : undefined,
+      ]);
       if (!(answer instanceof TroupeError) && answer.status === 200) return doing.client.world.counts.add("upload.instant.proven");
     }
     if (how === "lie") return await discard(doing, troupe, upload);
     await sendAndMerge(doing, troupe, upload, content);
   },
 };
+
+/** The first chunk, with a halt before its last byte: it comes after that, or never. */
+async function sendHalting(doing: Doing, troupe: TroupeClient, upload: CreatedUpload, content: Content): Promise<void> {
+  const bytes = content.span(0, upload.chunkBytes);
+  const stop = new AbortController();
+  async function* halting(): AsyncGenerator<Uint8Array> {
+    yield bytes.subarray(0, -1);
+    await doing.rest(doing.number("haltMs"));
+    if (doing.is("breaksOff")) stop.abort();
+    else yield bytes.subarray(-1);
+  }
+  try {
+    await troupe.chunk(upload.uploadId, 0, bytes.length, halting(), AbortSignal.any([doing.signal, stop.signal]));
+  } catch (error) {
+    // What is proven meanwhile is a file, and takes no chunk.
+    if (!(error instanceof TroupeError) && !stop.signal.aborted) throw error;
+  }
+}
 
 /** Of a file that is there; otherwise one that many have. */
 function contentOf(doing: Doing, isOwn: boolean): Content {

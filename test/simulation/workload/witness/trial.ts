@@ -120,9 +120,6 @@ const STATES_BY_CODE: Readonly<Record<string, EndedState>> = Object.fromEntries(
 export function refusalOfUpload(asked: Asked, upload: KnownUpload | undefined, { code }: TroupeError): string | undefined | "unexplained" {
   if (code === "UPLOAD_NOT_FOUND") {
     if (upload === undefined || upload.owner !== asked.owner) return undefined;
-    // Its session may end while a body is on its way to it: then the node knows nothing of it any more.
-    const isEnding = upload.isCancelAsked || upload.mayBeFile || upload.isFalse || mayHaveExpired(asked, upload);
-    if (isEnding && (upload.end === undefined || upload.end.toldMs >= asked.sentMs)) return undefined;
     return `upload ${upload.uploadId} is known and was not found`;
   }
   const state = STATES_BY_CODE[code];

@@ -1,0 +1,54 @@
+/** A node that starts after the database of IDs was lost, which forgot what it gave out. */
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { BLOB_KEY, ids } from "../../../src/actors/ids/contract.ts";
+import { client } from "../../../src/bus/client.ts";
+import { TroupeError } from "../../../src/core/errors.ts";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
+import { AS_LOCAL, createUpload, sendChunk, someBytes, startTroupe } from "../../support/troupe.ts";
+
+const BYTES = someBytes(100, 2);
+
+async function loseIds(root: string): Promise<void> {
+  const folder = join(root, "database");
+  const names = (await readdir(folder)).filter((name) => name.includes("ids"));
+  expect(names).not.toEqual([]);
+  for (const name of names) await rm(join(folder, name));
+}
+
+it("F16: an ID that an upload has recorded for its blob is not given out again, though no blob has it yet", async () => {
+  await using directory = await temporaryDirectory();
+  const root = directory.path;
+  let uploadId: string;
+  {
+    let isAway = false;
+    await using troupe = await startTroupe({
+      root,
+      wrapStorageDatabase: (database) => ({
+        read: (work) => database.read(work),
+        transact: async (work) => {
+          if (isAway) throw new TroupeError("DATABASE_UNAVAILABLE");
+          return await database.transact(work);
+        },
+        close: () => database.close(),
+      }),
+    });
+    const created = await createUpload(troupe, { sizeBytes: BYTES.length });
+    uploadId = created.uploadId;
+    await sendChunk(troupe, uploadId, 0, BYTES);
+    isAway = true;
+    await expect(troupe.upload(uploadId).merge({ epoch: created.epoch }, AS_LOCAL)).rejects.toMatchObject({
+      code: "DATABASE_UNAVAILABLE",
+    });
+  }
+  // As if it had been killed between recording the ID and giving the blob its name.
+  await rm(join(root, "blobs"), { recursive: true });
+  await loseIds(root);
+  await using troupe = await startTroupe({ root });
+  const next = await client(troupe.bus, ids).next({ key: BLOB_KEY });
+  await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("merged");
+  const { files } = await troupe.catalog.files({}, AS_LOCAL);
+  const { blob } = await troupe.catalog.file({ fileId: files[0]?.fileId as string }, AS_LOCAL);
+  expect(next.first).toBeGreaterThan(blob.blobId);
+});
