@@ -7,7 +7,7 @@ export class ActiveFaults {
   readonly #world: World;
   readonly #name: string;
   readonly #active = new Map<string, Fault[]>();
-  readonly #streams = new Map<string, RandomStream>();
+  readonly #streams = new Map<Fault | string, RandomStream>();
 
   /** @param name of what has the faults: the component of their random streams */
   constructor(world: World, name: string) {
@@ -43,12 +43,14 @@ export class ActiveFaults {
     this.#world.counts.add(`fault.${kind}`);
   }
 
-  /** Of details of this kind. */
+  /** Of details of the fault of this kind that counts now: each has its own. Of what comes of them after their end, one of the kind. */
   stream(kind: string): RandomStream {
-    let stream = this.#streams.get(kind);
+    const fault = this.of(kind);
+    const owner = fault ?? kind;
+    let stream = this.#streams.get(owner);
     if (stream === undefined) {
-      stream = this.#world.random.stream(this.#name, `fault ${kind}`);
-      this.#streams.set(kind, stream);
+      stream = this.#world.random.stream(this.#name, fault === undefined ? `fault ${kind}` : `fault ${kind}@${fault.atMs}`);
+      this.#streams.set(owner, stream);
     }
     return stream;
   }

@@ -9,14 +9,19 @@ const result = (counts: Record<string, number>) => ({
   eventCount: 5_000,
   operationCount: 40,
 });
-const expected = { faults: ["fault.bus.loss", "fault.disk.full"], transitions: ["transition.init.session.opened.receiving"] };
+const expected = {
+  faults: ["fault.bus.loss", "fault.disk.full"],
+  transitions: ["transition.init.session.opened.receiving"],
+  outcomes: ["operation.upload.done"],
+};
 const how = { realMs: 3_000, knownCount: 1, repeatedCount: 0, isLong: true };
 
 test("the last line sums up all runs, and names what never came about", () => {
   const summary = summaryOf([result({ "fault.bus.loss": 2 }), result({ "fault.bus.loss": 1, "upload.merge": 4 })], expected);
   expect(summaryLine(summary, how)).toBe(
     "2 seeds (1 known before, 0 run twice); 3.0 min simulated in 3.0 s; 80 operations; 10,000 events; 3 faults took effect; " +
-      "faults that never did: fault.disk.full; transitions that never were: transition.init.session.opened.receiving; failures: 0",
+      "faults that never did: fault.disk.full; transitions that never were: transition.init.session.opened.receiving; " +
+      "outcomes that never were: operation.upload.done; failures: 0",
   );
   expect(isCovered(summary)).toBe(false);
 });
@@ -29,5 +34,6 @@ test("a short run says how many kinds never came about, a long one which", () =>
 
 test("runs in which everything came about cover what is expected", () => {
   const counts = { "fault.bus.loss": 1, "fault.disk.full": 1, "transition.init.session.opened.receiving": 1 };
-  expect(isCovered(summaryOf([result(counts)], expected))).toBe(true);
+  expect(isCovered(summaryOf([result(counts)], expected))).toBe(false);
+  expect(isCovered(summaryOf([result({ ...counts, "operation.upload.done": 1 })], expected))).toBe(true);
 });

@@ -5,6 +5,8 @@ import type { RunResult } from "./run-result.ts";
 export interface Expected {
   readonly faults: readonly string[];
   readonly transitions: readonly string[];
+  /** What else there is no point in running without: operations that succeed, files that are read back. */
+  readonly outcomes: readonly string[];
 }
 
 export interface CampaignSummary {
@@ -32,12 +34,12 @@ export function summaryOf(results: readonly RunResult[], expected: Expected): Ca
     eventCount: sum(({ eventCount }) => eventCount),
     faultCount: [...counts].reduce((total, [name, count]) => (name.startsWith("fault.") ? total + count : total), 0),
     counts: Object.fromEntries([...counts].sort(([one], [other]) => (one < other ? -1 : 1))),
-    neverFired: { faults: never(expected.faults), transitions: never(expected.transitions) },
+    neverFired: { faults: never(expected.faults), transitions: never(expected.transitions), outcomes: never(expected.outcomes) },
   };
 }
 
 export function isCovered({ neverFired }: CampaignSummary): boolean {
-  return neverFired.faults.length === 0 && neverFired.transitions.length === 0;
+  return Object.values(neverFired).every((names: readonly string[]) => names.length === 0);
 }
 
 const NAMES_SHOWN = 3;
@@ -59,6 +61,7 @@ export function summaryLine(
     `${grouped(faultCount)} faults took effect`,
     `faults that never did: ${names(neverFired.faults)}`,
     `transitions that never were: ${names(neverFired.transitions)}`,
+    `outcomes that never were: ${names(neverFired.outcomes)}`,
     `failures: ${grouped(failedCount)}`,
   ].join("; ");
 }

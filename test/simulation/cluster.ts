@@ -23,7 +23,7 @@ import { SimulatedHasher } from "./disk/simulated-hasher.ts";
 import type { Topology } from "./fault.ts";
 import { SimulatedNetwork } from "./network/simulated-network.ts";
 import { transitionCount } from "./oracle/transitions.ts";
-import { type Nodes, topologyOf } from "./plan.ts";
+import { type Nodes, serversOf, topologyOf } from "./plan.ts";
 import { SimulatedLog } from "./simulated-log.ts";
 import { type Death, SimulatedProcess } from "./simulated-process.ts";
 import type { World } from "./world.ts";
@@ -97,8 +97,8 @@ export class Cluster {
 
   /** Names of all server processes that were ever started. */
   get serverNames(): string[] {
-    const { trackers, allocators, catalogs, storages, gateways } = this.topology;
-    return [...trackers, ...allocators, ...catalogs, ...new Set([...storages, ...this.#disks.keys()]), ...gateways];
+    const storages = [...new Set([...this.topology.storages, ...this.#disks.keys()])];
+    return serversOf({ ...this.topology, storages });
   }
 
   /** The life a process has now. */

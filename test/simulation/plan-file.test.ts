@@ -13,8 +13,9 @@ const plan: Plan = {
   minutes: 0.4,
   nodes: NODES_USUAL,
   operations: [
-    { client: "client1", atMs: 20, kind: "list", with: {} },
+    { id: 0, client: "client1", atMs: 20, kind: "list", with: {} },
     {
+      id: 1,
       client: "client2",
       atMs: 120,
       kind: "upload",
@@ -69,7 +70,7 @@ test("what is no plan is refused with the place that is wrong", async () => {
 });
 
 const fault = { kind: "bus.loss", atMs: 5, forMs: 10, with: {} };
-const operation = { client: "client1", atMs: 5, kind: "list", with: {} };
+const operation = { id: 0, client: "client1", atMs: 5, kind: "list", with: {} };
 test.each([
   [{ faults: [{ ...fault, kind: "bus.gone" }] }, 'there is no fault of the kind "bus.gone"'],
   [{ operations: [{ ...operation, kind: "dance" }] }, 'there is no operation of the kind "dance"'],

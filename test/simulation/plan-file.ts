@@ -16,7 +16,7 @@ const planShape = z.strictObject({
   seed: z.int(),
   minutes: z.number().positive().max(1_000),
   nodes: z.strictObject({ trackers: count, allocators: count, catalogs: count, storages: count, gateways: count, clients: count }),
-  operations: z.array(z.strictObject({ client: z.string(), atMs: timeMs, kind: z.string(), with: values })),
+  operations: z.array(z.strictObject({ id: z.int().min(0), client: z.string(), atMs: timeMs, kind: z.string(), with: values })),
   faults: z.array(z.strictObject({ kind: z.string(), atMs: timeMs, forMs: timeMs, with: values })),
 });
 
@@ -51,6 +51,8 @@ export function readPlanFile(path: string): { readonly plan: Plan } & Partial<Re
     throw new Refusal(`${path} is no plan: ${wrong.join("; ")}`);
   }
   const read = "plan" in checked.data ? checked.data : { plan: checked.data };
+  const ids = read.plan.operations.map(({ id }) => id);
+  if (new Set(ids).size < ids.length) throw new Refusal(`${path} is no plan: two of its operations have one id`);
   const unknown = unknownIn(read.plan);
   if (unknown !== undefined) throw new Refusal(`${path} is no plan any more: there is no ${unknown}; correct it, or take it out`);
   return read;

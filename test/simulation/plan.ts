@@ -3,6 +3,8 @@ import type { Fault, FaultValue, Topology } from "./fault.ts";
 
 /** Something a user does. What it works on is chosen by numbers in it, so that leaving one out changes no other. */
 export interface Operation {
+  /** Of no other in the plan, and the same when others are left out: keys and paths are named after it. */
+  readonly id: number;
   /** Who does it. A client does one thing after the other; it begins at this time, or once it is done with what came before. */
   readonly client: string;
   readonly atMs: number;
@@ -43,4 +45,8 @@ export function topologyOf(nodes: Nodes): Topology {
     gateways: names("gateway", nodes.gateways),
     clients: names("client", nodes.clients),
   };
+}
+
+export function serversOf({ trackers, allocators, catalogs, storages, gateways }: Topology): string[] {
+  return [...trackers, ...allocators, ...catalogs, ...storages, ...gateways];
 }

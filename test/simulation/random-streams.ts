@@ -1,6 +1,6 @@
 /**
- * Streams of random numbers, one for each purpose of each component: what one draws shifts no other, so a plan with one fault less is
- * otherwise the same plan.
+ * Streams of random numbers, one for each purpose of each component: what one draws shifts no other. So a plan with one fault less begins as
+ * the same run, and stays close to it: only what draws from a stream again, or comes in another order because of that fault, is otherwise.
  */
 import { createHash } from "node:crypto";
 import type { Random } from "../../src/core/ports/random.ts";
@@ -63,6 +63,19 @@ export class RandomStream implements Random {
   pick<T>(from: readonly T[]): T {
     if (from.length === 0) throw new RangeError("nothing to pick from");
     return from[this.integer(from.length)] as T;
+  }
+
+  /** One of several, each as likely as it weighs. */
+  weighted<T extends { readonly weight: number }>(from: readonly T[]): T {
+    let left = this.between(
+      0,
+      from.reduce((sum, { weight }) => sum + weight, 0),
+    );
+    for (const one of from) {
+      left -= one.weight;
+      if (left < 0) return one;
+    }
+    return this.pick(from);
   }
 
   #next(): number {

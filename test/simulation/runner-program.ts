@@ -22,7 +22,7 @@ setInterval(() => {
 
 async function run(task: RunnerTask): Promise<RunnerAnswer> {
   try {
-    const plan = task.kind === "seed" ? drawPlan(task.seed, task.minutes, undefined, task.trouble) : task.plan;
+    const plan = task.kind === "seed" ? drawPlan(task.seed, task.minutes) : task.plan;
     const result = await runPlan(plan, {});
     // Disks and databases of a world that is over are outside of the heap, whose collector does not feel them.
     globalThis.gc?.();

@@ -3,7 +3,7 @@ import type { Plan } from "./plan.ts";
 import type { RunResult } from "./run-result.ts";
 
 export type RunnerTask =
-  | { readonly kind: "seed"; readonly seed: number; readonly minutes: number; readonly trouble?: readonly string[] }
+  | { readonly kind: "seed"; readonly seed: number; readonly minutes: number }
   | { readonly kind: "plan"; readonly plan: Plan };
 
 export type RunnerAnswer =

@@ -71,7 +71,7 @@ export async function runSeedsCommand(options: SeedsCommandOptions): Promise<num
     );
   else if (isLong && !isCovered(summary))
     process.stdout.write(
-      `sim: from ${LONG_RUN_MINUTES} simulated minutes on each fault and transition has to come about, and some never did\n`,
+      `sim: from ${LONG_RUN_MINUTES} simulated minutes on each fault, transition and outcome has to come about, and some never did\n`,
     );
   const how = { realMs: performance.now() - beganMs, knownCount: now.known, repeatedCount, isLong };
   process.stdout.write(`sim: ${summaryLine(summary, how)}\n`);

@@ -15,6 +15,7 @@ const fault = (index: number): Fault => ({
   with: { process: `storage${(index % 4) + 1}`, count: index },
 });
 const operation = (index: number): Operation => ({
+  id: index,
   client: `client${(index % 5) + 1}`,
   atMs: index * 500,
   kind: `upload${index}`,

@@ -1,4 +1,4 @@
-/** What a process logs, as part of the story. An error that nobody foresaw is a violation: no fault may cause one. */
+/** What a process logs, as part of the story. An error without a code, or with `INTERNAL`, is a violation: no fault may cause one. */
 import { TroupeError } from "../../src/core/errors.ts";
 import type { Log } from "../../src/core/log.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";

@@ -1,11 +1,13 @@
 /**
  * One life of one process. Whatever comes to it from outside (a timer, a message, an answer of the disk) is an event of its life:
  *
- * P1: after its death nothing runs in it any more: what it waited for never comes, and its timers are silent. It may die at any await.
- * P2: while it is paused nothing runs in it; afterwards everything that came does, in the order it came.
+ * P1: after its death nothing runs in it any more: what it waited for never comes, and its timers are silent. It may die between any two
+ *     things that come to it from outside, which is where an await of something outside ends.
+ * P2: while it is paused nothing runs in it; afterwards everything that came does, in the order it came, before what comes from then on.
  * P3: its wall clock may be wrong and may jump; its monotonic clock goes on also while it is paused.
  */
 import assert from "node:assert/strict";
+import { Fifo } from "../../src/bus/fifo.ts";
 import type { Clock, Timer } from "../../src/core/ports/clock.ts";
 import type { RandomStream } from "./random-streams.ts";
 import type { ScheduledEvent } from "./scheduler.ts";
@@ -16,6 +18,18 @@ export type Death = "killed" | "power" | "ended";
 
 /** The wall clock of the world's beginning. */
 export const WORLD_BEGAN_MS = Date.UTC(2026, 0, 1);
+
+/** Far more than comes to a process while it is paused. */
+const HELD_MAX = 1_000_000;
+/** Between two things that were held back: a microsecond, which a trace can show. */
+const CATCH_UP_GAP_MS = 0.001;
+
+interface DueDeath {
+  /** It dies instead of its event of this number. */
+  readonly atEvent: number;
+  readonly death: Death;
+  readonly onDue: () => void;
+}
 
 export class SimulatedProcess {
   readonly world: World;
@@ -29,10 +43,12 @@ export class SimulatedProcess {
   #death: Death | undefined;
   #wallOffsetMs = 0;
   #pausedUntilMs = 0;
-  #held: (() => void)[] = [];
-  /** It dies before this many more events. */
-  #eventsLeft = Number.POSITIVE_INFINITY;
-  #eventsLeftDeath: Death = "killed";
+  /** What came while it was paused; until the last of it has run, what comes waits behind it (P2). */
+  readonly #held = new Fifo<() => void>(HELD_MAX);
+  #isCatchingUp = false;
+  /** Events that have run in it. */
+  #eventCount = 0;
+  readonly #dueDeaths = new Set<DueDeath>();
   readonly #deathListeners = new Set<(death: Death) => void>();
   #waitingCount = 0;
 
@@ -57,10 +73,6 @@ export class SimulatedProcess {
     return this.#pausedUntilMs > this.world.nowMs;
   }
 
-  get wallOffsetMs(): number {
-    return this.#wallOffsetMs;
-  }
-
   /** What is to come to it later, its timers among that, and was not cancelled. */
   get waitingCount(): number {
     return this.#waitingCount;
@@ -75,18 +87,12 @@ export class SimulatedProcess {
       isOver = true;
       this.#waitingCount -= 1;
     };
-    const inLife = (): void => {
-      if (isOver || !this.isAlive) return;
-      if (this.isPaused) {
-        this.#held.push(inLife);
-        return;
-      }
+    const unlessCancelled = (): void => {
+      if (isOver) return;
       end();
-      this.#eventsLeft -= 1;
-      if (this.#eventsLeft < 0) return this.die(this.#eventsLeftDeath);
       run();
     };
-    const event = this.world.scheduler.after(delayMs, `${this.name} ${label}`, inLife);
+    const event = this.world.scheduler.after(delayMs, `${this.name} ${label}`, () => this.#comes(unlessCancelled));
     return {
       cancel: () => {
         end();
@@ -111,7 +117,7 @@ export class SimulatedProcess {
         } catch (error) {
           tell = () => reject(error);
         }
-        this.#enter(tell);
+        this.#comes(tell);
       });
     });
   }
@@ -125,16 +131,21 @@ export class SimulatedProcess {
   die(death: Death): void {
     if (!this.isAlive) return;
     this.#death = death;
-    this.#held = [];
+    this.#held.clear();
     this.world.note(`${this.name} dies: ${death}`);
     for (const listener of this.#deathListeners) listener(death);
     this.#deathListeners.clear();
   }
 
-  /** Dies instead of its event number `count` from now (0: the next). */
-  dieAfterEvents(count: number, death: Death): void {
-    this.#eventsLeft = count;
-    this.#eventsLeftDeath = death;
+  /**
+   * Dies instead of its event number `count` from now (0: the next), unless it is dead by then.
+   * @param onDue right before it dies of this
+   * @returns what takes it back; others stay
+   */
+  dieAfterEvents(count: number, death: Death, onDue: () => void = () => undefined): () => void {
+    const due: DueDeath = { atEvent: this.#eventCount + count, death, onDue };
+    this.#dueDeaths.add(due);
+    return () => void this.#dueDeaths.delete(due);
   }
 
   /** Nothing runs in it until then (P2). */
@@ -144,10 +155,7 @@ export class SimulatedProcess {
     if (untilMs <= this.#pausedUntilMs) return;
     this.#pausedUntilMs = untilMs;
     this.world.scheduler.at(untilMs, `${this.name} goes on`, () => {
-      if (this.isPaused || !this.isAlive) return;
-      // Each in an event of its own: T2 of the scheduler holds for what was held back, too.
-      const held = this.#held.splice(0);
-      held.forEach((run, index) => void this.world.scheduler.at(untilMs + index / 1000, `${this.name} catches up`, run));
+      if (!this.#isCatchingUp) this.#catchUp();
     });
   }
 
@@ -156,14 +164,32 @@ export class SimulatedProcess {
     this.#wallOffsetMs += byMs;
   }
 
-  #enter(run: () => void): void {
+  /** Something has come to it. */
+  #comes(run: () => void): void {
     if (!this.isAlive) return;
-    if (this.isPaused) {
-      this.#held.push(() => this.#enter(run));
-      return;
+    if (this.isPaused || this.#held.length > 0) assert(this.#held.push(run), "a pause has an end");
+    else this.#live(run);
+  }
+
+  /** One in an event, so that T2 of the scheduler holds for what was held back, too. Another pause puts it off. */
+  #catchUp(): void {
+    this.#isCatchingUp = false;
+    if (!this.isAlive || this.isPaused) return;
+    const run = this.#held.shift();
+    if (run === undefined) return;
+    this.#live(run);
+    if (this.#held.length === 0) return;
+    this.#isCatchingUp = true;
+    this.world.scheduler.after(CATCH_UP_GAP_MS, `${this.name} catches up`, () => this.#catchUp());
+  }
+
+  #live(run: () => void): void {
+    for (const { atEvent, death, onDue } of this.#dueDeaths) {
+      if (atEvent > this.#eventCount) continue;
+      onDue();
+      return this.die(death);
     }
-    this.#eventsLeft -= 1;
-    if (this.#eventsLeft < 0) return this.die(this.#eventsLeftDeath);
+    this.#eventCount += 1;
     run();
   }
 }

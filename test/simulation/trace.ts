@@ -1,12 +1,8 @@
-/** What happened, in order: a hash of every event, and the last of them in words. Two runs of one seed have the same hash. */
-
-const KEPT = 2_000;
+/** What happened, in order: a hash of every event, in words for who listens. Two runs of one seed have the same hash. */
 
 export class Trace {
   #high = 0x811c9dc5;
   #low = 0x9747b28c;
-  readonly #recent: string[] = [];
-  #position = 0;
   readonly #listener: ((line: string) => void) | undefined;
 
   /** @param listener gets each line as it comes */
@@ -31,13 +27,6 @@ export class Trace {
     }
     this.#high = high;
     this.#low = low;
-    this.#recent[this.#position] = `${atMs.toFixed(3)} ${text}`;
-    this.#position = (this.#position + 1) % KEPT;
     this.#listener?.(`${atMs.toFixed(3)} ${text}`);
-  }
-
-  /** The last lines, oldest first. */
-  recent(count = KEPT): string[] {
-    return [...this.#recent.slice(this.#position), ...this.#recent.slice(0, this.#position)].slice(-count);
   }
 }

@@ -14,7 +14,7 @@ export class World {
   readonly trace: Trace;
   /** How often each thing came about: a fault that took effect, a transition of the machine, an operation that ended in this way. */
   readonly counts = new Counts();
-  /** What must never be; the run ends with the first. */
+  /** What must never be. A run ends with the event in which there is one; that event may bring about more. */
   readonly #violations: Violation[] = [];
 
   constructor(seed: number, onTraceLine?: (line: string) => void) {

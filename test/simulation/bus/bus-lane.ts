@@ -2,7 +2,8 @@
  * One direction of the way between a process and the bus: how long a message takes on it, and what befalls messages while a fault lasts.
  * It outlives the process's connections and its lives.
  *
- * L1: usual delays and each kind of trouble draw from streams of their own: trouble taken away leaves the usual delays as they were.
+ * L1: usual delays and each trouble draw from streams of their own: trouble taken away leaves the usual delays and other troubles as they
+ *     were.
  */
 import assert from "node:assert/strict";
 import type { RandomStream } from "../random-streams.ts";
@@ -31,8 +32,8 @@ export class Lane {
   readonly name: string;
   readonly #world: World;
   readonly #usual: RandomStream;
-  readonly #streams = new Map<TroubleKind, RandomStream>();
-  readonly #troubles = new Set<Trouble>();
+  /** What is wrong now, and the stream of each. */
+  readonly #troubles = new Map<Trouble, RandomStream>();
   /** The faults that cut it, as they are counted. */
   readonly #cuts: string[] = [];
 
@@ -68,7 +69,8 @@ export class Lane {
   }
 
   add(trouble: Trouble): void {
-    this.#troubles.add(trouble);
+    const { nowMs, random } = this.#world;
+    this.#troubles.set(trouble, random.stream("bus", `${this.name} ${trouble.kind}@${nowMs}`));
   }
 
   remove(trouble: Trouble): void {
@@ -88,23 +90,12 @@ export class Lane {
 
   /** Whether trouble of this kind befalls a message now, which is counted; and the time that goes with it. */
   strikeMs(kind: TroubleKind): number | undefined {
-    for (const trouble of this.#troubles) {
-      if (trouble.kind !== kind) continue;
-      const stream = this.#stream(kind);
-      if (!stream.chance(trouble.probability)) continue;
+    for (const [trouble, stream] of this.#troubles) {
+      if (trouble.kind !== kind || !stream.chance(trouble.probability)) continue;
       this.#world.counts.add(`fault.bus.${kind}`);
       return stream.between(trouble.leastMs, trouble.mostMs);
     }
     return undefined;
-  }
-
-  #stream(kind: TroubleKind): RandomStream {
-    let stream = this.#streams.get(kind);
-    if (stream === undefined) {
-      stream = this.#world.random.stream("bus", `${this.name} ${kind}`);
-      this.#streams.set(kind, stream);
-    }
-    return stream;
   }
 }
 

@@ -1,18 +1,13 @@
 /** What happens to the bus: messages late, lost, doubled or out of order; connections cut; the server gone, or wrong about who listens. */
 import type { Cluster } from "../cluster.ts";
 import type { Fault, FaultKind, Topology } from "../fault.ts";
+import { serversOf } from "../plan.ts";
+import { seldomOrOften } from "../fractions.ts";
 import type { RandomStream } from "../random-streams.ts";
+import { holdFault, takeBackFault } from "../running-faults.ts";
 import type { BusWay, Lane, Trouble, TroubleKind } from "./bus-lane.ts";
 
 const DIRECTIONS = ["in", "out", "both"] as const;
-
-const serversOf = (topology: Topology): string[] => [
-  ...topology.trackers,
-  ...topology.allocators,
-  ...topology.catalogs,
-  ...topology.storages,
-  ...topology.gateways,
-];
 
 const anyProcess = (random: RandomStream, topology: Topology): string => random.pick(serversOf(topology));
 const text = (fault: Fault, key: string): string => String(fault.with[key]);
@@ -25,25 +20,6 @@ function lanesOf(cluster: Cluster, fault: Fault): Lane[] {
   const direction = text(fault, "direction");
   if (direction === "in") return [down];
   return direction === "out" ? [up] : [up, down];
-}
-
-/** What takes each running fault back. */
-const running = new WeakMap<Cluster, Map<Fault, () => void>>();
-
-function hold(cluster: Cluster, fault: Fault, takeBack: () => void): void {
-  let faults = running.get(cluster);
-  if (faults === undefined) {
-    faults = new Map();
-    running.set(cluster, faults);
-  }
-  faults.set(fault, takeBack);
-}
-
-function letGo(cluster: Cluster, fault: Fault): void {
-  const faults = running.get(cluster);
-  const takeBack = faults?.get(fault);
-  faults?.delete(fault);
-  takeBack?.();
 }
 
 /** On the lanes of one process. @param draw the probability, and the times that go with it */
@@ -64,11 +40,11 @@ function trouble(kind: TroubleKind, weight: number, draw: (random: RandomStream)
       };
       const lanes = lanesOf(cluster, fault);
       for (const lane of lanes) lane.add(added);
-      hold(cluster, fault, () => {
+      holdFault(cluster, fault, () => {
         for (const lane of lanes) lane.remove(added);
       });
     },
-    end: letGo,
+    end: takeBackFault,
   };
 }
 
@@ -77,8 +53,6 @@ function directionOf(kind: TroubleKind, random: RandomStream): string {
   if (kind === "late-reply") return "in";
   return kind === "no-responders" ? "out" : random.pick(DIRECTIONS);
 }
-
-const seldomOrOften = (random: RandomStream): number => (random.chance(0.5) ? random.between(0.03, 0.2) : random.between(0.2, 0.7));
 
 /** The messages of one process take long, in their order. */
 const delay = trouble(
@@ -127,9 +101,9 @@ const cut: FaultKind = {
     const way = wayOf(cluster, fault);
     const lanes = lanesOf(cluster, fault);
     for (const lane of lanes) lane.cut(CUT);
-    hold(cluster, fault, () => cluster.bus.mend(way, lanes, CUT));
+    holdFault(cluster, fault, () => cluster.bus.mend(way, lanes, CUT));
   },
-  end: letGo,
+  end: takeBackFault,
 };
 
 /** Between two processes that both have a connection, one or both ways. */
@@ -152,11 +126,11 @@ const partition: FaultKind = {
     const barriers = [{ from, to, noticedAtMs }];
     if (fault.with["oneWay"] !== true) barriers.push({ from: to, to: from, noticedAtMs });
     for (const barrier of barriers) cluster.bus.barriers.add(barrier);
-    hold(cluster, fault, () => {
+    holdFault(cluster, fault, () => {
       for (const barrier of barriers) cluster.bus.barriers.remove(barrier);
     });
   },
-  end: letGo,
+  end: takeBackFault,
 };
 
 /** The server is gone and comes back without any subscription, or stands still. */
@@ -171,13 +145,13 @@ const away: FaultKind = {
     const { bus } = cluster;
     if (fault.with["standsStill"] === true) {
       bus.standStill();
-      hold(cluster, fault, () => bus.goOn());
+      holdFault(cluster, fault, () => bus.goOn());
     } else {
       bus.goAway();
-      hold(cluster, fault, () => bus.comeBack());
+      holdFault(cluster, fault, () => bus.comeBack());
     }
   },
-  end: letGo,
+  end: takeBackFault,
 };
 
 /** A process reads so slowly that the server loses patience: what waits is lost, and the connection ends. */
@@ -190,9 +164,9 @@ const slowConsumer: FaultKind = {
   }),
   begin(cluster, fault) {
     cluster.bus.readSlowly(text(fault, "process"), number(fault, "messages"));
-    hold(cluster, fault, () => cluster.bus.readOn(text(fault, "process")));
+    holdFault(cluster, fault, () => cluster.bus.readOn(text(fault, "process")));
   },
-  end: letGo,
+  end: takeBackFault,
 };
 
 export const BUS_FAULTS: readonly FaultKind[] = [

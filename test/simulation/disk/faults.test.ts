@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { describe, expect, it } from "vitest";
 import { writeFully } from "../../../src/core/durable.ts";
 import { TroupeError } from "../../../src/core/errors.ts";
@@ -54,6 +55,7 @@ describe("a fault of the disk", () => {
       kind.begin(cluster, fault);
       const hasher = new SimulatedHasher(machine.process, machine.disk, machine.simulated.faults);
       const doAll = async (): Promise<void> => {
+        await machine.disk.syncDirectory(dirname(BLOB));
         const file = await machine.disk.open(`${UPLOAD}/data`, "write");
         await file.write(filled(LEAF, 4), 4 * LEAF);
         await file.sync();
@@ -207,6 +209,25 @@ describe("F7: what a disk did to bytes", () => {
     expect(machine.simulated.damageAt(BLOB)).toEqual([{ from: at + 2, to: at + 3 }]);
     await machine.disk.remove(BLOB);
     expect(machine.simulated.damaged()).toEqual([]);
+  });
+
+  it("is told by upload, whatever its files are called by now, and slow or short calls are not", async () => {
+    const machine = await withBlob();
+    const { simulated, disk } = machine;
+    const { strikes } = simulated;
+    expect([strikes.hasHeld("u1"), strikes.hasHeld("u2")]).toEqual([true, false]);
+    await disk.remove(UPLOAD);
+    simulated.rot("data", 0, 0, 1);
+    machine.begin("disk.short-write", { probability: 1 });
+    machine.begin("disk.slow", { probability: 1, delayMsMax: 1 });
+    await machine.write("/data/a", filled(10, 1));
+    machine.begin("disk.sync-error", { probability: 1 });
+    await expect(disk.syncDirectory(BLOB.slice(0, -13))).rejects.toThrow();
+    const struck = ["disk.rot", "disk.short-write", "disk.slow", "disk.sync-error"].filter((kind) => strikes.lastMs(kind) !== undefined);
+    expect(struck).toEqual(["disk.rot", "disk.sync-error"]);
+    expect(struck.filter((kind) => strikes.lastMs(kind, "u1") !== undefined)).toEqual(["disk.rot"]);
+    expect(strikes.lastMs("disk.sync-error")).toBe(machine.world.nowMs);
+    expect(strikes.hasHeld("u1")).toBe(true);
   });
 
   it("spares journals, records and the marker", () => {

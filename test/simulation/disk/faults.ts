@@ -1,6 +1,7 @@
 /** What happens to the disk of a storage node. Which bytes and calls it hits is drawn by the disk while it lasts. */
 import type { Cluster } from "../cluster.ts";
 import type { Fault, FaultKind, FaultValue } from "../fault.ts";
+import { fractionBetween } from "../fractions.ts";
 import type { RandomStream } from "../random-streams.ts";
 import type { SimulatedDisk } from "./simulated-disk.ts";
 
@@ -28,10 +29,8 @@ function hitting(
 /** Now and then one call, or for a moment all. */
 const someOrAll = (random: RandomStream, longestMs: number) =>
   random.chance(0.7)
-    ? { forMs: 1_000 + random.integer(longestMs), with: { probability: rounded(random.between(0.01, 0.2)) } }
+    ? { forMs: 1_000 + random.integer(longestMs), with: { probability: fractionBetween(random, 0.01, 0.2) } }
     : { forMs: 100 + random.integer(3_000), with: { probability: 1 } };
-
-const rounded = (value: number): number => Math.round(value * 10_000) / 10_000;
 
 const full: FaultKind = {
   kind: "disk.full",
@@ -59,8 +58,8 @@ const rot: FaultKind = {
     with: {
       storage: random.pick(topology.storages),
       isLeaves: random.chance(0.2),
-      which: rounded(random.between(0, 1)),
-      where: rounded(random.between(0, 1)),
+      which: fractionBetween(random, 0, 1),
+      where: fractionBetween(random, 0, 1),
       bytes: random.chance(0.5) ? 1 : 1 + random.integer(600),
     },
   }),
@@ -78,7 +77,7 @@ const rot: FaultKind = {
 const slowness = (random: RandomStream) => ({
   forMs: 2_000 + random.integer(20_000),
   with: random.chance(0.5)
-    ? { probability: rounded(random.between(0.02, 0.2)), delayMsMax: 10_000 }
+    ? { probability: fractionBetween(random, 0.02, 0.2), delayMsMax: 10_000 }
     : { probability: 1, delayMsMax: 20 + random.integer(500) },
 });
 
@@ -92,15 +91,15 @@ export const DISK_FAULTS: readonly FaultKind[] = [
   hitting("disk.sync-error", 0.7, syncErrors),
   hitting("disk.short-write", 1, (random) => ({
     forMs: 2_000 + random.integer(30_000),
-    with: { probability: rounded(random.between(0.1, 0.9)) },
+    with: { probability: fractionBetween(random, 0.1, 0.9) },
   })),
   hitting("disk.misdirected-write", 0.3, (random) => ({
     forMs: 1_000 + random.integer(5_000),
-    with: { probability: rounded(random.between(0.02, 0.2)) },
+    with: { probability: fractionBetween(random, 0.02, 0.2) },
   })),
   hitting("disk.lost-write", 0.3, (random) => ({
     forMs: 1_000 + random.integer(5_000),
-    with: { probability: rounded(random.between(0.02, 0.2)) },
+    with: { probability: fractionBetween(random, 0.02, 0.2) },
   })),
   hitting("disk.slow", 1, slowness),
   hitting("hasher.slow", 0.7, slowness),

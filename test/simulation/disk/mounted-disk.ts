@@ -60,6 +60,7 @@ export class MountedDisk implements Disk {
       for (const each of missing.reverse()) {
         this.#disk.changing(each, "mkdir", "space");
         tree.makeDirectory(each);
+        this.#disk.strikes.made(each);
       }
     });
   }

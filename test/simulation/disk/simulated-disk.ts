@@ -18,6 +18,7 @@ import { FileTree, failed } from "./file-tree.ts";
 import { MountedDisk } from "./mounted-disk.ts";
 import { BLOCK_BYTES } from "./paged-content.ts";
 import { storedKindOf } from "./stored-kind.ts";
+import { Strikes } from "./strikes.ts";
 
 /** Files whose bytes on the device are not those they were given. */
 interface DamagedFile {
@@ -35,6 +36,7 @@ export class SimulatedDisk {
   readonly totalBytes: number;
   readonly tree: FileTree;
   readonly faults: ActiveFaults;
+  readonly strikes = new Strikes();
   readonly #timing: RandomStream;
   readonly #ending: RandomStream;
   readonly #mounts = new Set<MountedDisk>();
@@ -62,6 +64,7 @@ export class SimulatedDisk {
   mount(process: SimulatedProcess): Disk {
     const mount = new MountedDisk(this, process);
     this.#mounts.add(mount);
+    this.strikes.mounted(this.world.nowMs);
     process.onDeath((death) => this.#unmount(mount, death));
     return mount;
   }
@@ -117,13 +120,13 @@ export class SimulatedDisk {
   }
 
   read(inode: FileInode, path: string, into: Uint8Array, offset: number): number {
-    if (this.faults.hits("disk.io-error-read")) throw failed(path, "read", "EIO");
+    if (this.#hits("disk.io-error-read", path)) throw failed(path, "read", "EIO");
     return inode.read(into, offset);
   }
 
   /** @returns how many bytes of it were taken */
   write(inode: FileInode, path: string, bytes: Uint8Array, offset: number): number {
-    if (this.faults.hits("disk.io-error-write")) {
+    if (this.#hits("disk.io-error-write", path)) {
       const random = this.faults.stream("disk.io-error-write");
       if (random.chance(0.5)) this.tree.write(inode, bytes.subarray(0, random.integer(bytes.length + 1)), offset);
       throw failed(path, "write", "EIO");
@@ -143,6 +146,7 @@ export class SimulatedDisk {
   sync(inode: FileInode, path: string, beforeSequence: number): void {
     if (inode.pendingCount > 0 && this.#roomBytes < 0 && this.#isFoundFullLate) {
       this.faults.count("disk.full");
+      this.strikes.struck("disk.full", path, this.world.nowMs);
       this.#loseSync(inode, beforeSequence, "disk.full");
       throw failed(path, "fdatasync", "ENOSPC");
     }
@@ -157,7 +161,7 @@ export class SimulatedDisk {
 
   /** Before a change of a name or a length. @param needs whether it takes space */
   changing(path: string, syscall: string, needs: "space" | "nothing" = "nothing"): void {
-    if (this.faults.hits("disk.io-error-write")) throw failed(path, syscall, "EIO");
+    if (this.#hits("disk.io-error-write", path)) throw failed(path, syscall, "EIO");
     if (needs === "space" && this.#roomBytes < BLOCK_BYTES && !this.#isFoundFullLate) {
       this.faults.count("disk.full");
       throw failed(path, syscall, "ENOSPC");
@@ -196,6 +200,7 @@ export class SimulatedDisk {
     for (let offset = first; offset < Math.min(first + bytes, file.inode.durableBytes); offset += 1)
       file.inode.rot(offset, 1 << (offset % 8));
     this.#isHurt = true;
+    this.strikes.struck("disk.rot", file.inode.bornPath, this.world.nowMs);
     this.tree.touched(file.inode);
     return file.path;
   }
@@ -231,7 +236,14 @@ export class SimulatedDisk {
   /** Such a fault may be one of a folder alone. */
   #failsSync(path: string): boolean {
     const folder = this.faults.of("disk.sync-error")?.with["folder"];
-    return (folder === undefined || path.includes(`/${folder}/`)) && this.faults.hits("disk.sync-error");
+    return (folder === undefined || path.includes(`/${folder}/`)) && this.#hits("disk.sync-error", path);
+  }
+
+  /** Whether a fault of the kind takes effect now. */
+  #hits(kind: string, path: string): boolean {
+    if (!this.faults.hits(kind)) return false;
+    this.strikes.struck(kind, path, this.world.nowMs);
+    return true;
   }
 
   #loseSync(inode: FileInode, beforeSequence: number, kind: string): void {
@@ -244,7 +256,7 @@ export class SimulatedDisk {
   #divert(inode: FileInode, offset: number, bytes: Uint8Array): Stray | undefined {
     if (storedKindOf(inode.bornPath) === "other") return undefined;
     for (const kind of ["disk.lost-write", "disk.misdirected-write"]) {
-      if (!this.faults.hits(kind)) continue;
+      if (!this.#hits(kind, inode.bornPath)) continue;
       this.#isHurt = true;
       const random = this.faults.stream(kind);
       const start = random.integer(Math.ceil(bytes.length / SECTOR_BYTES)) * SECTOR_BYTES;
@@ -266,6 +278,7 @@ export class SimulatedDisk {
     if (inode === from && sector * SECTOR_BYTES === stray.offset) return;
     this.world.note(`${this.name} a write lands at ${sector * SECTOR_BYTES} of ${path}`);
     inode.hit(sector * SECTOR_BYTES, stray.bytes);
+    this.strikes.struck("disk.misdirected-write", inode.bornPath, this.world.nowMs);
     this.tree.touched(inode);
   }
 

@@ -33,7 +33,7 @@ const ends = new Map<string, Caught>();
 const queue = mutants.values();
 const lane = async (): Promise<void> => {
   for (const mutant of queue) {
-    const end = await hunt(mutant, { minutes, boundMs: BOUND_MS, isSound: (seed, trouble) => sound.isSound(seed, trouble) });
+    const end = await hunt(mutant, { minutes, boundMs: BOUND_MS, isSound: (seed) => sound.isSound(seed) });
     ends.set(mutant.name, end);
     process.stderr.write(`${mutant.name.padEnd(NAME_WIDTH)} ${wordsOf(end)}\n`);
   }

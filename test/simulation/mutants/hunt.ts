@@ -5,7 +5,6 @@
  * B2: a program that does not even begin to run is not a bug that was caught.
  */
 import { RunnerProcess } from "../runner-process.ts";
-import type { RunnerTask } from "../runner-task.ts";
 import type { Mutant } from "./mutant.ts";
 import { SourceCopy } from "./source-copy.ts";
 
@@ -19,10 +18,10 @@ export interface HuntOptions {
   readonly minutes: number;
   readonly boundMs: number;
   /** Seeds that break a rule without any bug planted (B1). */
-  readonly isSound: (seed: number, trouble: Mutant["trouble"]) => Promise<boolean>;
+  readonly isSound: (seed: number) => Promise<boolean>;
 }
 
-export async function hunt({ changes, seedsMax, trouble }: Mutant, { minutes, boundMs, isSound }: HuntOptions): Promise<Caught> {
+export async function hunt({ changes, seedsMax }: Mutant, { minutes, boundMs, isSound }: HuntOptions): Promise<Caught> {
   let copy: SourceCopy;
   try {
     copy = new SourceCopy(changes);
@@ -32,8 +31,8 @@ export async function hunt({ changes, seedsMax, trouble }: Mutant, { minutes, bo
   const runner = new RunnerProcess({ program: copy.runnerProgram, boundMs });
   try {
     for (let seed = 1; seed <= seedsMax; seed += 1) {
-      const [violation] = (await runner.run(taskOf(seed, minutes, trouble))).violations;
-      if (violation === undefined || !(await isSound(seed, trouble))) continue;
+      const [violation] = (await runner.run({ kind: "seed", seed, minutes })).violations;
+      if (violation === undefined || !(await isSound(seed))) continue;
       const { rule, sentence } = violation;
       // B2
       if (rule === "process-died") return { kind: "unfit", sentence };
@@ -46,16 +45,12 @@ export async function hunt({ changes, seedsMax, trouble }: Mutant, { minutes, bo
   }
 }
 
-function taskOf(seed: number, minutes: number, trouble: Mutant["trouble"]): RunnerTask {
-  return { kind: "seed", seed, minutes, ...(trouble === undefined ? {} : { trouble }) };
-}
-
 /** Runs each seed once, with the sources as they are. */
 export class SoundSeeds {
   readonly #copy = new SourceCopy([]);
   readonly #runner: RunnerProcess;
   readonly #minutes: number;
-  readonly #known = new Map<string, Promise<boolean>>();
+  readonly #known = new Map<number, Promise<boolean>>();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(minutes: number, boundMs: number) {
@@ -63,14 +58,12 @@ export class SoundSeeds {
     this.#runner = new RunnerProcess({ program: this.#copy.runnerProgram, boundMs });
   }
 
-  isSound(seed: number, trouble: Mutant["trouble"]): Promise<boolean> {
-    const task = taskOf(seed, this.#minutes, trouble);
-    const key = JSON.stringify(task);
-    let known = this.#known.get(key);
+  isSound(seed: number): Promise<boolean> {
+    let known = this.#known.get(seed);
     if (known === undefined) {
-      known = this.#last.then(async () => (await this.#runner.run(task)).violations.length === 0);
+      known = this.#last.then(async () => (await this.#runner.run({ kind: "seed", seed, minutes: this.#minutes })).violations.length === 0);
       this.#last = known;
-      this.#known.set(key, known);
+      this.#known.set(seed, known);
     }
     return known;
   }

@@ -6,8 +6,6 @@ export interface Mutant {
   /** What the changed program does wrong, in a sentence. */
   readonly wrong: string;
   readonly changes: readonly SourceChange[];
-  /** What has to go wrong for it to show, where that seldom comes together: no other kinds of faults are drawn then. */
-  readonly trouble?: readonly string[];
   /** It is caught within so many seeds from the first. */
   readonly seedsMax: number;
 }

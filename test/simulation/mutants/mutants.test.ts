@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { FAULT_KINDS } from "../fault-kinds.ts";
 import { changed } from "./mutant.ts";
 import { MUTANTS } from "./mutants.ts";
 
@@ -25,11 +24,6 @@ describe("planted bugs", () => {
       }
     },
   );
-
-  test("trouble that one needs is of kinds that there are", () => {
-    const kinds = new Set(FAULT_KINDS.map(({ kind }) => kind));
-    expect(MUTANTS.flatMap(({ trouble = [] }) => trouble).filter((kind) => !kinds.has(kind))).toEqual([]);
-  });
 
   test("a change whose place is gone, or is there twice, is refused", () => {
     const change = { file: "a.ts", find: "b", replace: "c" };

@@ -115,7 +115,7 @@ describe("every fault of the network", () => {
         await stage.pass(50);
       }
       takeBack();
-      return stage.world.trace.recent().filter((line) => line.includes("client2") || line.includes("gateway2"));
+      return stage.lines.filter((line) => line.includes("client2") || line.includes("gateway2"));
     };
     const quiet = await traceOf(false);
     expect(await traceOf(true)).toEqual(quiet);

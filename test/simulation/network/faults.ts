@@ -4,6 +4,7 @@
  */
 import type { Cluster } from "../cluster.ts";
 import type { Fault, FaultKind, FaultValue, Topology } from "../fault.ts";
+import { seldomOrOften } from "../fractions.ts";
 import type { RandomStream } from "../random-streams.ts";
 import type { Hindrance } from "./line.ts";
 import type { Way } from "./simulated-network.ts";
@@ -12,10 +13,6 @@ type Drawn = { readonly forMs: number; readonly with: Readonly<Record<string, Fa
 
 const textOf = (fault: Fault, key: string): string => String(fault.with[key]);
 const numberOf = (fault: Fault, key: string): number => Number(fault.with[key]);
-const rounded = (value: number): number => Math.round(value * 10_000) / 10_000;
-/** Now and then, or most of the time. */
-const seldomOrOften = (random: RandomStream): number =>
-  rounded(random.chance(0.5) ? random.between(0.02, 0.15) : random.between(0.15, 0.8));
 const shortOrLong = (random: RandomStream, longestMs: number): number =>
   random.chance(0.5) ? 200 + random.integer(4_000) : 4_000 + random.integer(longestMs - 4_000);
 

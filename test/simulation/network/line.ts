@@ -1,7 +1,8 @@
 /**
  * The way from one process to another: how long it takes, and what hinders it now. The way back is another line.
  *
- * L1: what is usual is drawn from one stream, what a hindrance does from another of its kind: without the hindrance all else is as before.
+ * L1: what is usual is drawn from one stream, whether a hindrance strikes from another of its own: without the hindrance all else is as
+ *     before.
  */
 import type { RandomStream } from "../random-streams.ts";
 import type { World } from "../world.ts";
@@ -38,8 +39,10 @@ export class Line {
   readonly to: string;
   readonly #world: World;
   readonly #usual: RandomStream;
+  /** How what was struck goes on. */
   readonly #unusual = new Map<string, RandomStream>();
-  readonly #hindrances: Hindrance[] = [];
+  /** What is wrong now, and the stream of each. */
+  readonly #hindrances = new Map<Hindrance, RandomStream>();
   readonly #held = new Set<Held>();
   readonly #stalled = new Map<Hindrance, Set<Held>>();
 
@@ -51,16 +54,17 @@ export class Line {
   }
 
   get isParted(): boolean {
-    return this.#hindrances.some(({ kind }) => kind === "partition");
+    for (const { kind } of this.#hindrances.keys()) if (kind === "partition") return true;
+    return false;
   }
 
   /** How long the next segment is on its way, whatever its size. */
   latencyMs(): number {
     let delayMs = this.#usual.between(DELAY_MIN_MS, DELAY_MAX_MS);
-    for (const hindrance of this.#hindrances) {
+    for (const [hindrance, random] of this.#hindrances) {
       if (hindrance.kind !== "slow") continue;
       this.#count("slow");
-      delayMs += this.#random("slow").between(0.5, 1.5) * hindrance.delayMs;
+      delayMs += random.between(0.5, 1.5) * hindrance.delayMs;
     }
     return delayMs;
   }
@@ -68,7 +72,7 @@ export class Line {
   /** How long so many bytes take to pass by. */
   transferMs(bytes: number): number {
     let bytesPerMs = BYTES_PER_MS;
-    for (const hindrance of this.#hindrances) if (hindrance.kind === "slow") bytesPerMs = Math.min(bytesPerMs, hindrance.bytesPerMs);
+    for (const hindrance of this.#hindrances.keys()) if (hindrance.kind === "slow") bytesPerMs = Math.min(bytesPerMs, hindrance.bytesPerMs);
     return bytes / bytesPerMs;
   }
 
@@ -84,7 +88,7 @@ export class Line {
 
   /** Decides about a segment that arrives. @param held is resumed when this is over */
   fateOf(segment: Segment, held: Held): Fate {
-    for (const hindrance of this.#hindrances) {
+    for (const [hindrance, random] of this.#hindrances) {
       const { kind } = hindrance;
       switch (kind) {
         case "partition":
@@ -92,20 +96,20 @@ export class Line {
           this.#held.add(held);
           return "held";
         case "stall":
-          if (!this.#random(kind).chance(hindrance.probability)) break;
+          if (!random.chance(hindrance.probability)) break;
           this.#count(kind);
           this.#stalledBy(hindrance).add(held);
           return "held";
         case "truncate":
-          if (bytesOf(segment).length === 0 || !this.#random(kind).chance(hindrance.probability)) break;
+          if (bytesOf(segment).length === 0 || !random.chance(hindrance.probability)) break;
           this.#count(kind);
           return "truncated";
         case "reset":
-          if (segment.kind === "broken" || !this.#random(kind).chance(hindrance.probability)) break;
+          if (segment.kind === "broken" || !random.chance(hindrance.probability)) break;
           this.#count(kind);
           return "reset";
         case "lost-answer":
-          if (segment.kind !== "answer" || !this.#random(kind).chance(hindrance.probability)) break;
+          if (segment.kind !== "answer" || !random.chance(hindrance.probability)) break;
           this.#count(kind);
           return "reset";
         case "slow":
@@ -123,14 +127,13 @@ export class Line {
   }
 
   hinder(hindrance: Hindrance): void {
-    this.#hindrances.push(hindrance);
+    const { nowMs, random } = this.#world;
+    this.#hindrances.set(hindrance, random.stream("network", `${this.from}>${this.to} fault ${hindrance.kind}@${nowMs}`));
   }
 
   /** What it held goes on. */
   unhinder(hindrance: Hindrance): void {
-    const index = this.#hindrances.indexOf(hindrance);
-    if (index === -1) return;
-    this.#hindrances.splice(index, 1);
+    if (!this.#hindrances.delete(hindrance)) return;
     const stalled = this.#stalled.get(hindrance);
     this.#stalled.delete(hindrance);
     for (const each of stalled ?? []) each.resume();

@@ -38,10 +38,12 @@ export class FlowingWorld {
 export class NetworkStage {
   readonly world: World;
   readonly network: SimulatedNetwork;
+  /** Of the trace. */
+  readonly lines: string[] = [];
   readonly #lives = new Map<string, number>();
 
   constructor(seed = 1) {
-    this.world = new World(seed);
+    this.world = new World(seed, (line) => this.lines.push(line));
     this.network = new SimulatedNetwork(this.world);
   }
 

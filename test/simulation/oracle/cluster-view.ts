@@ -1,5 +1,8 @@
 /** The cluster as the oracle sees it from outside: what is committed, what lies on disks, what processes carry. It changes nothing. */
+import { leavesPath } from "../../../src/actors/storage/layout.ts";
+import { LEAF_BYTES, LEAF_DIGEST_BYTES } from "../../../src/core/limits.ts";
 import { type Cluster, DATA_ROOT } from "../cluster.ts";
+import type { ByteRange } from "../disk/byte-ranges.ts";
 import type { Breach, Rows } from "./breach.ts";
 import type { Burdens } from "./burdens.ts";
 import type { NodeFiles } from "./stored-blobs.ts";
@@ -34,10 +37,23 @@ export class ClusterView {
     }));
   }
 
-  /** Bytes of the blob, or of its leaf digests, went wrong on a disk that has it. @param path below the folder of blobs */
-  isDamaged(path: string): boolean {
+  /** Leaves of the blob that went wrong on a disk, or whose digests did, as ranges of its bytes. @param path below the folder of blobs */
+  damageOf(path: string): ByteRange[] {
     const data = `${DATA_ROOT}/blobs/${path}`;
-    return [...this.#cluster.disks.values()].some((disk) => disk.damageAt(data).length > 0 || disk.damageAt(`${data}.leaves`).length > 0);
+    const leaves = (ranges: readonly ByteRange[], bytesOfLeaf: number): ByteRange[] =>
+      ranges.map(({ from, to }) => ({
+        from: Math.floor(from / bytesOfLeaf) * LEAF_BYTES,
+        to: Math.ceil(to / bytesOfLeaf) * LEAF_BYTES,
+      }));
+    return [...this.#cluster.disks.values()].flatMap((disk) => [
+      ...leaves(disk.damageAt(data), LEAF_BYTES),
+      ...leaves(disk.damageAt(leavesPath(data)), LEAF_DIGEST_BYTES),
+    ]);
+  }
+
+  /** @param path below the folder of blobs */
+  isDamaged(path: string): boolean {
+    return this.damageOf(path).length > 0;
   }
 
   notReady(): Breach[] {

@@ -1,13 +1,18 @@
 /** A small cluster that did what its clients asked; then something is planted in it, and the oracle looks at everything. */
 import { expect, test } from "vitest";
+import { LEAF_BYTES, LEAF_DIGEST_BYTES } from "../../../src/core/limits.ts";
 import { Cluster, DATA_ROOT } from "../cluster.ts";
+import type { FileInode } from "../disk/file-inode.ts";
 import { topologyOf } from "../plan.ts";
 import { endWish, openWish } from "../workload/history.ts";
 import type { KnownFile } from "../workload/known-file.ts";
 import { drawOperations } from "../workload/operations.ts";
 import { Workload } from "../workload/workload.ts";
 import { World } from "../world.ts";
+import { ClusterView } from "./cluster-view.ts";
+import { foundFiles } from "./known-rows.ts";
 import { Oracle } from "./oracle.ts";
+import { hostedUnfinishedWork } from "./unfinished-work.ts";
 
 const NODES = { trackers: 1, allocators: 1, catalogs: 1, storages: 2, gateways: 2, clients: 2 };
 const MINUTE_MS = 60_000;
@@ -16,6 +21,7 @@ class Finished {
   readonly world = new World(1);
   readonly cluster = new Cluster(this.world, NODES);
   readonly workload = new Workload(this.cluster, drawOperations(this.world.random, 0.5, topologyOf(NODES)));
+  readonly view = new ClusterView(this.cluster);
   readonly oracle = new Oracle(this.cluster, this.workload.history);
 
   async work(): Promise<this> {
@@ -64,6 +70,8 @@ test("what a cluster without faults did breaks no rule, and every file is read b
   const world = await finished();
   expect(await world.judge()).toEqual([]);
   expect(world.world.counts.of("oracle.files-read-back")).toBeGreaterThan(5);
+  // Four at each gateway, one of them begun before the restart and finished after it, which counts twice; and one more.
+  expect(world.world.counts.of("oracle.files-used")).toBe(11);
 });
 
 test("a file that the catalog has lost is missed", async () => {
@@ -84,6 +92,63 @@ test("rows are looked at while the world goes on", async () => {
   expect(world.world.violations.map(({ rule }) => rule)).toContain("references-are-rows");
 });
 
+test("a node that says nothing is found before a restart makes it speak", async () => {
+  const world = await finished();
+  world.cluster.life("storage2")?.pause(10 * 60 * MINUTE_MS);
+  expect(await world.judge()).toEqual(["node-does-not-answer"]);
+  expect(world.world.counts.of("oracle.files-used")).toBe(0);
+});
+
+test("uploads that fail are found before a restart", async () => {
+  const world = await finished();
+  for (const disk of world.cluster.disks.values())
+    disk.faults.begin({ kind: "disk.io-error-write", atMs: 0, forMs: 0, with: { probability: 1 } });
+  expect(await world.judge()).toEqual(["does-not-work"]);
+  expect(world.world.violations.every(({ sentence }) => /^gateway[12]: /.test(sentence))).toBe(true);
+});
+
+test("what is acknowledged and not synced does not survive the restart", async () => {
+  const world = await finished();
+  for (const disk of world.cluster.disks.values()) {
+    const syncDirectory = disk.syncDirectory.bind(disk);
+    disk.syncDirectory = (path, beforeSequence) => path.includes("/blobs/") || syncDirectory(path, beforeSequence);
+  }
+  expect(await world.judge()).toContain("blob-missing");
+  expect(world.world.counts.of("oracle.files-used")).toBe(11);
+});
+
+test("a chunk that is acknowledged and not synced does not survive it either", async () => {
+  const world = await finished();
+  for (const disk of world.cluster.disks.values()) disk.sync = () => undefined;
+  expect(await world.judge()).toEqual(["does-not-work"]);
+  expect(world.world.violations.map(({ sentence }) => sentence).join()).toMatch(/upload \w+ did not succeed/);
+});
+
+test("an upload that a client knows is not forgotten by its node", async () => {
+  const world = await finished();
+  const uploadId = world.file.upload.uploadId as string;
+  world.sql(`UPDATE t_upload SET ended_time = NULL WHERE CAST(upload_id AS TEXT) = '${uploadId}'`);
+  const { rows, nodes } = world.view;
+  expect(hostedUnfinishedWork(rows, nodes, () => false)).toEqual([]);
+  const isTold = (id: string): boolean => id === uploadId;
+  expect(hostedUnfinishedWork(rows, nodes, isTold).map(({ rule }) => rule)).toEqual(["upload-never-ends"]);
+});
+
+test("damage is known by the leaves that it is in", async () => {
+  const world = await finished();
+  const { view } = world;
+  const [found] = foundFiles(view.rows).filter(({ sizeBytes }) => sizeBytes > 2 * LEAF_BYTES);
+  if (found === undefined) throw new Error("some file has three leaves");
+  const data = `${DATA_ROOT}/blobs/${found.blobPath}`;
+  const inode = (path: string): FileInode =>
+    [...world.cluster.disks.values()].map((disk) => disk.tree.find(path)).find((node) => node?.kind === "file") as FileInode;
+  expect(view.damageOf(found.blobPath)).toEqual([]);
+  inode(data).rot(LEAF_BYTES + 5, 1);
+  expect(view.damageOf(found.blobPath)).toEqual([{ from: LEAF_BYTES, to: 2 * LEAF_BYTES }]);
+  inode(`${data}.leaves`).rot(2 * LEAF_DIGEST_BYTES, 1);
+  expect(view.damageOf(found.blobPath)).toContainEqual({ from: 2 * LEAF_BYTES, to: 3 * LEAF_BYTES });
+});
+
 test("a file that nobody has lost but was deleted, as clients know, is one too many", async () => {
   const world = await finished();
   const wish = openWish(0, "gateway1#1", world.world.nowMs);
@@ -92,13 +157,25 @@ test("a file that nobody has lost but was deleted, as clients know, is one too m
   expect(await world.judge()).toEqual(["deleted-file-there"]);
 });
 
-test("bytes that no disk has any more are missed", async () => {
-  const world = await finished();
+function steal(world: Finished, suffix: string): void {
+  const thief = world.cluster.beginLife("thief");
   for (const disk of world.cluster.disks.values()) {
-    const mounted = disk.mount(world.cluster.beginLife("thief"));
-    for (const { path } of disk.files()) if (path.startsWith(`${DATA_ROOT}/blobs/`) && path.endsWith(".leaves")) void mounted.remove(path);
+    const mounted = disk.mount(thief);
+    for (const { path } of disk.files()) if (path.startsWith(`${DATA_ROOT}/blobs/`) && path.endsWith(suffix)) void mounted.remove(path);
   }
-  expect(await world.judge()).toContain("leaves-missing");
+}
+
+test("a file that cannot be read is found before a restart", async () => {
+  const world = await finished();
+  steal(world, ".leaves");
+  expect(await world.judge()).toEqual(["file-unreadable"]);
+  expect(world.world.counts.of("oracle.files-used")).toBe(0);
+});
+
+test("what no disk has any more is missed", async () => {
+  const world = await finished();
+  steal(world, ".record");
+  expect(await world.judge()).toContain("record-missing");
 });
 
 test("work that is never done is told when its time is over", async () => {

@@ -3,15 +3,20 @@
  * everything there is.
  *
  * Q1: it takes no part: while operations run it asks nothing and takes no time of the world. After healing it is one client more.
- * Q2: what is still to be done has been done some time after healing (settling.ts); then every process is killed once more and comes up, for
- *     some things are put in order at a start; and then nothing is left that should not be there.
+ * Q2: some time after healing (settling.ts) what is still to be done has been done, and the cluster works as it is, without a restart: every
+ *     node answers, every gateway does what users ask, and every file can be read.
+ * Q3: then every process is killed once more, half of the storage nodes by a power cut, and comes up, for some things are put in order at a
+ *     start. Nothing is lost by it, the cluster works, and nothing is left that should not be there.
  */
 import { storage } from "../../../src/actors/storage/contract.ts";
 import { client } from "../../../src/bus/client.ts";
 import { TroupeClient } from "../../../src/client/troupe-client.ts";
 import { toTroupeError } from "../../../src/core/errors.ts";
 import { KEEP_ALIVE_MS } from "../../../src/core/limits.ts";
+import type { Bus } from "../../../src/core/ports/bus.ts";
 import { sleep } from "../../../src/core/ports/clock.ts";
+import type { HttpClient } from "../../../src/core/ports/http-exchange.ts";
+import type { Token } from "../../../src/gateway/owner-keys.ts";
 import { type Cluster, OWNERS, SETTINGS } from "../cluster.ts";
 import type { SimulatedProcess } from "../simulated-process.ts";
 import type { History } from "../workload/history.ts";
@@ -21,7 +26,8 @@ import { BusWatch } from "./bus-watch.ts";
 import { catalogBreaches } from "./catalog-rows.ts";
 import { ClusterView } from "./cluster-view.ts";
 import { compareWithKnown, foundFiles } from "./known-rows.ts";
-import { type Served, servedBreaches } from "./served-files.ts";
+import { type BegunUpload, LateUser, USED_WITHIN_MS } from "./late-user.ts";
+import { type Depth, type Served, servedBreaches } from "./served-files.ts";
 import { settledWithinMs } from "./settling.ts";
 import { storedBlobBreaches } from "./stored-blobs.ts";
 import { hostedUnfinishedWork, unfinishedWork } from "./unfinished-work.ts";
@@ -32,8 +38,13 @@ const LOOK_AGAIN_MS = 500;
 /** What processes carry is looked at so often, over more than the time between two heartbeats. */
 const BURDEN_LOOKS = 6;
 const BURDEN_LOOK_MS = 700;
-/** Everything settles twice, and is read. */
-export const CHECKED_WITHIN_MS = 2 * settledWithinMs(SETTINGS) + KEEP_ALIVE_MS + 10 * 60_000;
+/** Everything comes up once more and settles twice; it is used in five ways, one after the other, and read. */
+export const CHECKED_WITHIN_MS = 3 * settledWithinMs(SETTINGS) + KEEP_ALIVE_MS + 5 * USED_WITHIN_MS + 10 * 60_000;
+/** Until a chunk is synced and answered, more or less. */
+const UNDER_WAY_MS = 8;
+/** Seeds of contents. */
+const CONTENTS = 2 ** 31;
+const USERS = ["default", "ann"];
 /** Of one rule at one look: the first says enough. */
 const TOLD_MAX = 3;
 
@@ -42,6 +53,10 @@ export class Oracle {
   readonly #history: History;
   readonly #view: ClusterView;
   #rowsDueMs = ROWS_EVERY_MS;
+  /** What processes carried when they had nothing to do. */
+  #idle: readonly Burdens[] = [];
+  /** Uploads that were under way when everything was restarted. */
+  #begun: readonly BegunUpload[] = [];
 
   constructor(cluster: Cluster, history: History) {
     this.#cluster = cluster;
@@ -60,24 +75,51 @@ export class Oracle {
     this.#tell(catalogBreaches(this.#view.rows));
   }
 
-  /** Q2. Once all faults are over and clients have ended. */
+  /** Once all faults are over and clients have ended. */
   async afterHealing(): Promise<void> {
-    const view = this.#view;
     const process = this.#cluster.beginLife("oracle");
+    await this.#judgeAsItIs(process);
+    await this.#restart(process);
+    await this.#judgeRestarted(process);
+    process.die("ended");
+  }
+
+  /** Q2 */
+  async #judgeAsItIs(process: SimulatedProcess): Promise<void> {
     const clientsLeftMs = this.#cluster.world.nowMs;
-    await this.#eventually(process, () => [...view.notReady(), ...hostedUnfinishedWork(view.rows, view.nodes)]);
+    const isTold = (uploadId: string): boolean => this.#history.upload(uploadId) !== undefined;
+    await this.#eventually(process, () => [...this.#view.notReady(), ...hostedUnfinishedWork(this.#view.rows, this.#view.nodes, isTold)]);
     // Connections are kept so long for clients that may come back.
     await sleep(process.clock, Math.max(0, clientsLeftMs + KEEP_ALIVE_MS + LOOK_AGAIN_MS - this.#cluster.world.nowMs));
-    const idle = await this.#watchBurdens(process);
-    await this.#askForReservations(process);
-    for (const name of this.#cluster.serverNames) this.#cluster.kill(name, "killed");
+    this.#idle = await this.#watchBurdens(process);
+    const takers = await this.#askForReservations(process);
+    await this.#readEverything(process, "little");
+    // A disk that failed a sync takes nothing until somebody looks at it: its node is started again below.
+    if (takers.length > 0) await this.#useEverything(process);
+    else this.#cluster.world.counts.add("oracle.no-node-takes-uploads");
+  }
+
+  /** Q3. Right before it files are acknowledged that have to survive it. */
+  async #restart(process: SimulatedProcess): Promise<void> {
+    const { serverNames, disks } = this.#cluster;
+    const random = this.#cluster.world.random.stream("oracle", "power cuts");
+    const left = [...disks.keys()];
+    const cut = new Set<string>();
+    while (left.length > cut.size) cut.add(left.splice(random.integer(left.length), 1)[0] as string);
+    for (const name of serverNames) this.#cluster.kill(name, cut.has(name) ? "power" : "killed");
+    await this.#eventually(process, () => this.#view.notReady());
+  }
+
+  async #judgeRestarted(process: SimulatedProcess): Promise<void> {
+    const view = this.#view;
+    // At once: what was begun is not to expire.
+    await this.#useAgain(process);
     await this.#eventually(process, () => [...view.notReady(), ...unfinishedWork(view.rows), ...storedBlobBreaches(view.rows, view.nodes)]);
-    this.#tell(catalogBreaches(view.rows));
     this.#tell(view.idBreaches());
-    this.#tell(burdenBreaches(idle, await this.#watchBurdens(process)));
+    this.#tell(burdenBreaches(this.#idle, await this.#watchBurdens(process)));
+    this.#tell(catalogBreaches(view.rows));
     await this.#askNodes(process);
-    await this.#readEverything(process);
-    process.die("ended");
+    await this.#readEverything(process, "all");
   }
 
   /** Until nothing is wrong any more; what still is when its time is over is told. */
@@ -102,47 +144,103 @@ export class Oracle {
     return looks;
   }
 
-  /** Where no upload is left, no space is kept for any: asked before a restart, which forgets it. */
-  async #askForReservations(process: SimulatedProcess): Promise<void> {
+  /**
+   * Every node answers. Where no upload is left, no space is kept for any: asked before a restart, which forgets it.
+   * @returns nodes that take uploads
+   */
+  async #askForReservations(process: SimulatedProcess): Promise<string[]> {
+    const takers: string[] = [];
     const bus = await this.#cluster.bus.connect(process, { name: "gateway/oracle" });
     for (const nodeId of this.#cluster.disks.keys()) {
-      const status = await client(bus, storage, { nodeId })
-        .status({})
-        .catch(() => undefined);
-      // One that does not answer is asked after its restart.
-      if (status === undefined || status.uploadCount > 0 || status.reservedBytes === 0) continue;
+      const status = await this.#statusOf(bus, nodeId);
+      if (status === undefined) continue;
+      if (status.suspect === undefined) takers.push(nodeId);
+      if (status.uploadCount > 0 || status.reservedBytes === 0) continue;
       const sentence = `${nodeId} hosts no upload and says that ${status.reservedBytes} bytes are reserved`;
       this.#tell([{ rule: "node-not-at-rest", sentence }]);
     }
     await bus.drain();
+    return takers;
+  }
+
+  async #statusOf(bus: Bus, nodeId: string) {
+    try {
+      return await client(bus, storage, { nodeId }).status({});
+    } catch (error) {
+      const { code, detail } = toTroupeError(error);
+      this.#tell([{ rule: "node-does-not-answer", sentence: `${nodeId}: ${code} (${detail})` }]);
+      return undefined;
+    }
   }
 
   /** What nodes say of themselves: nothing is reserved, nothing is suspect, nothing is left open. */
   async #askNodes(process: SimulatedProcess): Promise<void> {
     const bus = await this.#cluster.bus.connect(process, { name: "gateway/oracle" });
     for (const [nodeId, disk] of this.#cluster.disks) {
-      try {
-        const status = await client(bus, storage, { nodeId }).status({});
-        const { freeBytes, reservedBytes, uploadCount, retiredCount, openBlobCount, suspect } = status;
-        const roomBytes = Math.max(0, disk.space.freeBytes - SETTINGS.diskReserveBytes);
-        const wrong = [
-          reservedBytes === 0 ? undefined : `${reservedBytes} bytes are reserved`,
-          freeBytes === roomBytes ? undefined : `${freeBytes} bytes are free for uploads, and the disk has ${roomBytes}`,
-          uploadCount === 0 ? undefined : `${uploadCount} uploads are hosted`,
-          retiredCount === 0 ? undefined : `${retiredCount} blobs are retired and not removed`,
-          suspect === undefined ? undefined : `its disk is suspect: ${suspect}`,
-        ].filter((sentence) => sentence !== undefined);
-        this.#tell(wrong.map((sentence) => ({ rule: "node-not-at-rest", sentence: `${nodeId} says that ${sentence}` })));
-        this.#tell(openFileBreaches(nodeId, disk.openFileCount, openBlobCount));
-      } catch (error) {
-        const { code, detail } = toTroupeError(error);
-        this.#tell([{ rule: "node-does-not-answer", sentence: `${nodeId}: ${code} (${detail})` }]);
-      }
+      const status = await this.#statusOf(bus, nodeId);
+      if (status === undefined) continue;
+      const { freeBytes, reservedBytes, uploadCount, retiredCount, openBlobCount, suspect } = status;
+      const roomBytes = Math.max(0, disk.space.freeBytes - SETTINGS.diskReserveBytes);
+      const wrong = [
+        reservedBytes === 0 ? undefined : `${reservedBytes} bytes are reserved`,
+        freeBytes === roomBytes ? undefined : `${freeBytes} bytes are free for uploads, and the disk has ${roomBytes}`,
+        uploadCount === 0 ? undefined : `${uploadCount} uploads are hosted`,
+        retiredCount === 0 ? undefined : `${retiredCount} blobs are retired and not removed`,
+        suspect === undefined ? undefined : `its disk is suspect: ${suspect}`,
+      ].filter((sentence) => sentence !== undefined);
+      this.#tell(wrong.map((sentence) => ({ rule: "node-not-at-rest", sentence: `${nodeId} says that ${sentence}` })));
+      this.#tell(openFileBreaches(nodeId, disk.openFileCount, openBlobCount));
     }
     await bus.drain();
   }
 
-  async #readEverything(process: SimulatedProcess): Promise<void> {
+  /** Through every gateway at once: a whole life of a file, and files that stay. */
+  async #useEverything(process: SimulatedProcess): Promise<void> {
+    const { world, topology, network } = this.#cluster;
+    const http = network.client(process);
+    const random = world.random.stream("oracle", "contents");
+    const { gateways } = topology;
+    const used = gateways.map((gateway) =>
+      this.#lateUser(process, http, gateway).usesFile(`oracle-used-at-${gateway}`, random.integer(CONTENTS)),
+    );
+    this.#tellAll(await Promise.all(used));
+    // Each user is placed by itself: so the files come to several nodes.
+    const kept = gateways.flatMap((gateway) =>
+      USERS.map((user) =>
+        this.#lateUser(process, http, gateway).keepsFile(`oracle-kept-at-${gateway}-for-${user}`, user, random.integer(CONTENTS)),
+      ),
+    );
+    this.#tellAll(await Promise.all(kept));
+    const begun = await Promise.all(
+      gateways.map((gateway) => this.#lateUser(process, http, gateway).begins(`oracle-begun-at-${gateway}`, random.integer(CONTENTS))),
+    );
+    this.#begun = begun.filter((upload) => "uploadId" in upload);
+    this.#tell(begun.filter((upload) => "rule" in upload));
+    // The restart comes in the middle of that.
+    for (const [index, upload] of this.#begun.entries()) this.#lateUser(process, http, gateways[index] as string).goesOn(upload);
+    await sleep(process.clock, random.between(0, UNDER_WAY_MS));
+  }
+
+  /** Something new through one gateway, and what was begun through all. */
+  async #useAgain(process: SimulatedProcess): Promise<void> {
+    const { world, topology, network } = this.#cluster;
+    const http = network.client(process);
+    const gateway = world.random.stream("oracle", "gateway").pick(topology.gateways);
+    const contentSeed = world.random.stream("oracle", "content").integer(CONTENTS);
+    this.#tellAll([
+      await this.#lateUser(process, http, gateway).usesFile("oracle-used-after-the-restart", contentSeed),
+      ...(await Promise.all(this.#begun.map((upload) => this.#lateUser(process, http, gateway).finishes(upload)))),
+    ]);
+    await http.close();
+  }
+
+  #lateUser(process: SimulatedProcess, http: HttpClient, gateway: string): LateUser {
+    const url = this.#cluster.gatewayUrl(gateway);
+    return new LateUser({ process, http, history: this.#history, gateway: { name: gateway, url }, token: OWNERS[0] as Token });
+  }
+
+  /** @param depth `little`: one gateway is asked for a little of every file */
+  async #readEverything(process: SimulatedProcess, depth: Depth): Promise<void> {
     const { world, topology, network } = this.#cluster;
     const { breaches, files } = compareWithKnown(foundFiles(this.#view.rows), this.#history, world.nowMs, ({ blobPath }) =>
       this.#view.isDamaged(blobPath),
@@ -156,16 +254,18 @@ export class Oracle {
         owner,
         name,
         content,
-        isDamaged: this.#view.isDamaged(blobPath),
+        damage: this.#view.damageOf(blobPath),
       })),
       gone: [...this.#history.files.values()].filter(({ fileId }) => !there.has(fileId)),
       owners: OWNERS.map(({ owner }) => owner),
     };
-    world.counts.add("oracle.files-read-back", served.files.length);
-    world.counts.add("oracle.files-gone", served.gone.length);
+    if (depth === "all") {
+      world.counts.add("oracle.files-read-back", served.files.length);
+      world.counts.add("oracle.files-gone", served.gone.length);
+    }
     const http = network.client(process);
-    const random = world.random.stream("oracle", "spans");
-    for (const gateway of topology.gateways) {
+    const random = world.random.stream("oracle", `spans, ${depth}`);
+    for (const gateway of depth === "all" ? topology.gateways : [random.pick(topology.gateways)]) {
       const clients = new Map(
         OWNERS.map(({ owner, secret }) => {
           const token = `${owner}:${secret}`;
@@ -177,9 +277,13 @@ export class Oracle {
         if (found === undefined) throw new Error(`nobody knows an owner ${owner}`);
         return found;
       };
-      this.#tell(await servedBreaches(gateway, ask, served, random));
+      this.#tell(await servedBreaches(gateway, ask, served, random, depth));
     }
     await http.close();
+  }
+
+  #tellAll(breaches: readonly (Breach | undefined)[]): void {
+    this.#tell(breaches.filter((breach) => breach !== undefined));
   }
 
   #tell(breaches: readonly Breach[]): void {

@@ -2,13 +2,15 @@
  * Files as gateways serve them when everything is well again.
  *
  * G1: every gateway serves every file whole and exactly; spans of it at random as well.
- * G2: where a disk was damaged, a read ends with an error and never with other bytes.
+ * G2: only a span in which a leaf was damaged is answered with an error, that of damage, or breaks off before that leaf; never with other
+ *     bytes.
  * G3: what was deleted, or never became a file, no gateway has.
  * G4: a listing shows each file once, and no other.
  */
 
 import type { TroupeClient } from "../../../src/client/troupe-client.ts";
 import { TroupeError } from "../../../src/core/errors.ts";
+import type { ByteRange } from "../disk/byte-ranges.ts";
 import type { RandomStream } from "../random-streams.ts";
 import type { Content } from "../workload/content.ts";
 import type { Breach } from "./breach.ts";
@@ -18,8 +20,8 @@ export interface ServedFile {
   readonly owner: string;
   readonly name: string;
   readonly content: Content;
-  /** Bytes of it were damaged on the only disk that has them. */
-  readonly isDamaged: boolean;
+  /** Its leaves that were damaged on the only disk that has them, as ranges of its bytes. */
+  readonly damage: readonly ByteRange[];
 }
 
 export interface Served {
@@ -33,21 +35,29 @@ export interface Served {
 /** One gateway, asked in the name of one owner. */
 export type AskGateway = (owner: string) => TroupeClient;
 
-const SPANS = 2;
+/** `all`: each file whole, and two spans of it. `little`: each file by one span. */
+export type Depth = "all" | "little";
+
+const SPANS: Readonly<Record<Depth, number>> = { all: 2, little: 1 };
 /** Questions at a time. */
 const LANES = 8;
-/** What a damaged file may be answered with, besides an answer that breaks off. */
-const DAMAGED_CODES = ["BLOB_DAMAGED", "DISK_FAILED", "UNAVAILABLE"];
 
 /** @param gateway its name */
-export async function servedBreaches(gateway: string, ask: AskGateway, served: Served, random: RandomStream): Promise<Breach[]> {
+export async function servedBreaches(
+  gateway: string,
+  ask: AskGateway,
+  served: Served,
+  random: RandomStream,
+  depth: Depth = "all",
+): Promise<Breach[]> {
   const breaches: Breach[] = [];
   const breached = (rule: string, sentence: string): void => void breaches.push({ rule, sentence: `${gateway}: ${sentence}` });
   const questions = [
     ...served.files.flatMap((file) => {
       const { sizeBytes } = file.content;
-      const spans = sizeBytes === 0 ? [] : Array.from({ length: SPANS }, () => drawSpan(random, sizeBytes));
-      return [undefined, ...spans].map((span) => () => readBack(ask(file.owner), file, span, breached));
+      const spans = sizeBytes === 0 ? [] : Array.from({ length: SPANS[depth] }, () => drawSpan(random, sizeBytes));
+      const whole = depth === "all" || sizeBytes === 0 ? [undefined] : [];
+      return [...whole, ...spans].map((span) => () => readBack(ask(file.owner), file, span, breached));
     }),
     ...served.gone.map(
       ({ fileId, owner }) =>
@@ -76,13 +86,15 @@ function drawSpan(random: RandomStream, sizeBytes: number): Span {
 
 /** G1, G2 */
 async function readBack(client: TroupeClient, file: ServedFile, span: Span | undefined, breached: Breached): Promise<void> {
-  const { fileId, name, content, isDamaged } = file;
+  const { fileId, name, content } = file;
   const what = `${fileId} (${name})${span === undefined ? "" : `, bytes ${span.first} to ${span.last},`}`;
   const wanted = span === undefined ? content.bytes() : content.span(span.first, span.last + 1);
   let offset = 0;
+  let hasBegun = false;
   try {
     const opened = await client.open(fileId, span, undefined);
     if (opened.first !== (span?.first ?? 0)) return breached("wrong-bytes", `${what} was answered from byte ${opened.first}`);
+    hasBegun = true;
     for await (const block of opened.body) {
       if (Buffer.compare(wanted.subarray(offset, offset + block.length), block) !== 0)
         return breached("wrong-bytes", `${what} differs in the ${block.length} bytes from ${offset}`);
@@ -90,7 +102,11 @@ async function readBack(client: TroupeClient, file: ServedFile, span: Span | und
     }
     if (offset !== wanted.length) breached("wrong-bytes", `${what} ended well after ${offset} of ${wanted.length} bytes`);
   } catch (error) {
-    if (isDamaged && error instanceof TroupeError && DAMAGED_CODES.includes(error.code)) return;
+    // G2. Once an answer has begun, there is no code that could be told.
+    const from = (span?.first ?? 0) + offset;
+    const end = (span?.first ?? 0) + wanted.length;
+    const isDamaged = file.damage.some((leaves) => leaves.from < end && leaves.to > from);
+    if (isDamaged && error instanceof TroupeError && (hasBegun || error.code === "BLOB_DAMAGED")) return;
     breached("file-unreadable", `${what} cannot be read: ${wordsOf(error)}`);
   }
 }

@@ -10,6 +10,7 @@ import {
   RESTART_BACKOFF_MAX_MS,
   TRACKER_LISTENING_PERCENT,
 } from "../../../src/core/limits.ts";
+import { PAUSE_MS_MAX } from "../processes/faults.ts";
 
 export interface SettlingTimes {
   readonly heartbeatMs: number;
@@ -18,8 +19,6 @@ export interface SettlingTimes {
   readonly deleteGraceMs: number;
 }
 
-/** A process that stood still, as long as a fault may make it. */
-const PAUSED_MS_MAX = 30_000;
 /** A service manager's pause, and a stop that takes all the time it may. */
 const STARTED_AGAIN_MS = 25_000;
 /** Between two attempts at a merge that was promised, at taking up an upload, at telling the catalog its end. */
@@ -29,7 +28,7 @@ const IDLE_FORGOTTEN_SHARE = 1 / 24;
 
 export function settledWithinMs({ heartbeatMs, offlineAfterMs, idleExpiryMs, deleteGraceMs }: SettlingTimes): number {
   const trackersKnow = (heartbeatMs * (TRACKER_LISTENING_PERCENT + HEARTBEAT_ANSWERS_PERCENT)) / 100 + offlineAfterMs;
-  const allAreUp = PAUSED_MS_MAX + STARTED_AGAIN_MS + RESTART_BACKOFF_MAX_MS + trackersKnow;
+  const allAreUp = PAUSE_MS_MAX + STARTED_AGAIN_MS + RESTART_BACKOFF_MAX_MS + trackersKnow;
   const uploadsEnd = idleExpiryMs * (1 + IDLE_FORGOTTEN_SHARE) + SESSION_PAUSES_MS + 2 * REQUEST_TIMEOUT_DEFAULT_MS;
   const outboxIsEmpty = OUTBOX_BACKOFF_MAX_MS + OUTBOX_CLAIM_MS + REQUEST_TIMEOUT_DEFAULT_MS;
   // A removal that failed is tried once more.

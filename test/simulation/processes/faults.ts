@@ -1,16 +1,10 @@
 /** What happens to processes: they are killed, lose power, stand still, are stopped and started, and their wall clocks jump. */
 import type { Cluster } from "../cluster.ts";
 import type { Fault, FaultKind, Topology } from "../fault.ts";
+import { serversOf } from "../plan.ts";
 import type { RandomStream } from "../random-streams.ts";
+import { holdFault, takeBackFault } from "../running-faults.ts";
 import type { Death } from "../simulated-process.ts";
-
-const serversOf = (topology: Topology): string[] => [
-  ...topology.trackers,
-  ...topology.allocators,
-  ...topology.catalogs,
-  ...topology.storages,
-  ...topology.gateways,
-];
 
 /** Storage nodes are what most is about: each second time one of them. */
 const victim = (random: RandomStream, topology: Topology): string =>
@@ -26,16 +20,12 @@ const numberOf = (fault: Fault, key: string): number => Number(fault.with[key]);
 function dieSoon(cluster: Cluster, fault: Fault, death: Death): void {
   const process = cluster.life(nameOf(fault));
   cluster.holdBack(nameOf(fault));
-  process?.onDeath((how) => {
-    if (how === death) cluster.world.counts.add(`fault.${fault.kind}`);
+  const spare = process?.dieAfterEvents(numberOf(fault, "events"), death, () => cluster.world.counts.add(`fault.${fault.kind}`));
+  holdFault(cluster, fault, () => {
+    // One that came to so few events that it is still alive stays so.
+    spare?.();
+    cluster.letGo(nameOf(fault));
   });
-  process?.dieAfterEvents(numberOf(fault, "events"), death);
-}
-
-function comeBack(cluster: Cluster, fault: Fault): void {
-  // One that came to so few events that it is still alive stays so.
-  cluster.life(nameOf(fault))?.dieAfterEvents(Number.POSITIVE_INFINITY, "killed");
-  cluster.letGo(nameOf(fault));
 }
 
 /** Dies between two events, wherever it happens to be then, and stays down for `forMs`. */
@@ -53,7 +43,7 @@ const killed: FaultKind = {
     };
   },
   begin: (cluster, fault) => dieSoon(cluster, fault, "killed"),
-  end: (cluster, fault) => comeBack(cluster, fault),
+  end: takeBackFault,
 };
 
 /** A storage node's machine loses power: what was not synced may be gone. */
@@ -65,8 +55,11 @@ const powerCut: FaultKind = {
     with: { process: random.pick(topology.storages), events: random.integer(400) },
   }),
   begin: (cluster, fault) => dieSoon(cluster, fault, "power"),
-  end: (cluster, fault) => comeBack(cluster, fault),
+  end: takeBackFault,
 };
+
+/** No process stands still for longer. */
+export const PAUSE_MS_MAX = 28_000;
 
 /** Stands still: shorter and longer than leases and heartbeats last. */
 const paused: FaultKind = {
@@ -76,7 +69,7 @@ const paused: FaultKind = {
     forMs: 0,
     with: {
       process: anyVictim(random, topology),
-      pauseMs: random.chance(0.5) ? 200 + random.integer(3_000) : 3_000 + random.integer(25_000),
+      pauseMs: random.chance(0.5) ? 200 + random.integer(3_000) : 3_000 + random.integer(PAUSE_MS_MAX - 3_000),
     },
   }),
   begin(cluster, fault) {
@@ -115,7 +108,7 @@ const joined: FaultKind = {
 
 const HOUR_MS = 3_600_000;
 
-/** The wall clock of one process jumps by up to an hour, either way; forward and back again, or for good. */
+/** The wall clock of one process jumps by up to an hour, either way, and later back. */
 const clockJumped: FaultKind = {
   kind: "process.clock",
   weight: 1,
@@ -127,13 +120,12 @@ const clockJumped: FaultKind = {
     const process = cluster.life(nameOf(fault));
     if (process === undefined) return;
     cluster.world.counts.add("fault.process.clock");
-    process.jumpWall(numberOf(fault, "byMs"));
+    const byMs = numberOf(fault, "byMs");
+    process.jumpWall(byMs);
+    // A life begun meanwhile has a right clock already.
+    holdFault(cluster, fault, () => process.jumpWall(-byMs));
   },
-  end(cluster, fault) {
-    // Whoever lives now: a process begun meanwhile has a right clock already.
-    const process = cluster.life(nameOf(fault));
-    if (process !== undefined && process.wallOffsetMs !== 0) process.jumpWall(-process.wallOffsetMs);
-  },
+  end: takeBackFault,
 };
 
 export const PROCESS_FAULTS: readonly FaultKind[] = [killed, powerCut, paused, left, joined, clockJumped];

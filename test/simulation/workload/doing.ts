@@ -184,7 +184,7 @@ export class Doing {
     const { world, history, http, surroundings } = this.client;
     const intent = { operation: this.record.id, owner: this.owner, content, lies };
     const gatewayAt = (host: string): string => `${host}#${surroundings.life(host)?.life ?? 0}`;
-    const witness = new Witness({ world, history, http, gatewayAt, intent });
+    const witness = new Witness({ world, history, http, gatewayAt, disks: surroundings.disks, intent });
     return { exchange: (request) => this.door.exchange(request, witness), close: async () => undefined };
   }
 }

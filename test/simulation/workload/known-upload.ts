@@ -45,6 +45,8 @@ export class KnownUpload {
   readonly claimsDigest: boolean;
   readonly isPartial: boolean;
   readonly askedMs: number;
+  /** It is made of others' bytes (tus). */
+  isPutTogether = false;
   /** Absent until an answer told it. */
   uploadId: string | undefined;
   /** Absent until an answer told it. */

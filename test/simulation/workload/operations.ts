@@ -30,16 +30,17 @@ export function operationKind(name: string): OperationKind {
 export function drawOperations(streams: RandomStreams, minutes: number, topology: Topology): Operation[] {
   return topology.clients
     .flatMap((client) => drawOperationsOf(client, streams.stream("plan", `operations of ${client}`), minutes, topology))
-    .sort((one, other) => one.atMs - other.atMs);
+    .sort((one, other) => one.atMs - other.atMs)
+    .map((operation, id) => ({ id, ...operation }));
 }
 
-function drawOperationsOf(client: string, random: RandomStream, minutes: number, topology: Topology): Operation[] {
+function drawOperationsOf(client: string, random: RandomStream, minutes: number, topology: Topology): Omit<Operation, "id">[] {
   const slotMs = MINUTE_MS / OPERATIONS_PER_MINUTE;
-  const operations: Operation[] = [];
+  const operations: Omit<Operation, "id">[] = [];
   // One at any moment of each slot, so that no minute has few.
   for (let slot = FROM_MS; slot < minutes * MINUTE_MS; slot += slotMs) {
     const atMs = Math.round(slot + random.between(0, slotMs));
-    const { kind, draw } = weighted(random);
+    const { kind, draw } = random.weighted(OPERATION_KINDS);
     const usual = {
       gateway: random.integer(1_000),
       roams: random.chance(0.2),
@@ -49,16 +50,4 @@ function drawOperationsOf(client: string, random: RandomStream, minutes: number,
     operations.push({ client, atMs, kind, with: { ...usual, ...draw(random, topology) } });
   }
   return operations;
-}
-
-function weighted(random: RandomStream): OperationKind {
-  let left = random.between(
-    0,
-    OPERATION_KINDS.reduce((sum, { weight }) => sum + weight, 0),
-  );
-  for (const kind of OPERATION_KINDS) {
-    left -= kind.weight;
-    if (left < 0) return kind;
-  }
-  return OPERATION_KINDS[0] as OperationKind;
 }

@@ -10,12 +10,14 @@ import type { SimulatedProcess } from "../simulated-process.ts";
 import type { World } from "../world.ts";
 import type { History } from "./history.ts";
 import { HOME, HomeDisk } from "./home-disk.ts";
+import type { Disks } from "./witness/excuses.ts";
 
 /** What clients need of a cluster. */
 export interface Surroundings {
   readonly world: World;
   readonly network: Pick<SimulatedNetwork, "client">;
   readonly topology: { readonly gateways: readonly string[] };
+  readonly disks: Disks;
   gatewayUrl(name: string): string;
   /** The life a process has now. */
   life(name: string): SimulatedProcess | undefined;

@@ -60,7 +60,7 @@ it("a client that dies in the middle of an upload goes on with it in its next li
   };
   const operations = [2, 6, 10, 14, 18].map((events): Operation => {
     const parameters = { ...usual, dies: true, events, content: 77 + events };
-    return { client: "client1", atMs: 8_000, kind: "upload.resumed", with: parameters };
+    return { id: 0, client: "client1", atMs: 8_000, kind: "upload.resumed", with: parameters };
   });
   const { world, workload } = await carriedOut(operations);
   expect(world.violations).toEqual([]);

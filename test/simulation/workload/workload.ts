@@ -31,12 +31,12 @@ export class Workload {
   readonly #clients: readonly ClientLives[];
 
   constructor(surroundings: Surroundings, operations: readonly Operation[]) {
-    const byClient = new Map<string, NumberedOperation[]>();
-    operations.forEach((operation, id) => {
+    const byClient = new Map<string, Operation[]>();
+    for (const operation of operations) {
       const own = byClient.get(operation.client) ?? [];
-      own.push({ id, operation });
+      own.push(operation);
       byClient.set(operation.client, own);
-    });
+    }
     this.#clients = [...byClient].map(([name, own]) => new ClientLives(surroundings, this.history, name, own));
   }
 
@@ -50,26 +50,21 @@ export class Workload {
   }
 }
 
-interface NumberedOperation {
-  readonly id: number;
-  readonly operation: Operation;
-}
-
 class ClientLives {
   readonly name: string;
   readonly #surroundings: Surroundings;
   readonly #history: History;
-  readonly #operations: readonly NumberedOperation[];
+  readonly #operations: readonly Operation[];
   readonly #disk: SimulatedDisk;
   /** The operation it is at, and for which time. */
   #position = 0;
   #attempt = 1;
 
-  constructor(surroundings: Surroundings, history: History, name: string, operations: readonly NumberedOperation[]) {
+  constructor(surroundings: Surroundings, history: History, name: string, operations: readonly Operation[]) {
     this.name = name;
     this.#surroundings = surroundings;
     this.#history = history;
-    this.#operations = [...operations].sort((one, other) => one.operation.atMs - other.operation.atMs || one.id - other.id);
+    this.#operations = [...operations].sort((one, other) => one.atMs - other.atMs || one.id - other.id);
     this.#disk = new SimulatedDisk(surroundings.world, name, HOME);
   }
 
@@ -96,18 +91,18 @@ class ClientLives {
     for (;;) {
       const next = this.#operations[this.#position];
       if (next === undefined) return;
-      const waitMs = next.operation.atMs - world.nowMs;
-      if (waitMs > 0) await new Promise<void>((resolve) => void process.later(waitMs, next.operation.kind, resolve));
+      const waitMs = next.atMs - world.nowMs;
+      if (waitMs > 0) await new Promise<void>((resolve) => void process.later(waitMs, next.kind, resolve));
       await this.#carryOut(client, next);
       this.#position += 1;
       this.#attempt = 1;
     }
   }
 
-  async #carryOut(client: SimulatedClient, { id, operation }: NumberedOperation): Promise<void> {
+  async #carryOut(client: SimulatedClient, operation: Operation): Promise<void> {
     const { world, process } = client;
-    const { kind } = operation;
-    const record = this.#recordOf(id, operation);
+    const { id, kind } = operation;
+    const record = this.#recordOf(operation);
     const bound = world.scheduler.after(OPERATION_MS_MAX, `${this.name} is given up`, () => {
       if (process.isAlive) world.violate("operation-hangs", `${this.name} has not come to an end of ${kind} (${id}).`);
     });
@@ -126,7 +121,7 @@ class ClientLives {
     }
   }
 
-  #recordOf(id: number, { client, kind }: Operation): OperationRecord {
+  #recordOf({ id, client, kind }: Operation): OperationRecord {
     const { world } = this.#surroundings;
     const known = this.#history.operations.get(id);
     if (known !== undefined) return known;
@@ -151,7 +146,7 @@ class ClientLives {
     const record = current === undefined ? undefined : this.#history.operations.get(current.id);
     // Between two operations.
     if (current === undefined || record === undefined) return;
-    if (operationKind(current.operation.kind).isTakenUpAgain === true) {
+    if (operationKind(current.kind).isTakenUpAgain === true) {
       this.#attempt += 1;
       return;
     }

@@ -42,9 +42,12 @@ const resumed: OperationKind = {
     const { client } = doing;
     if (doing.attempt === 1 && doing.is("dies")) {
       // It may come to its end before that.
-      client.process.dieAfterEvents(doing.number("events"), "killed");
-      await goOn(doing, doing.signal);
-      return client.process.dieAfterEvents(Number.POSITIVE_INFINITY, "killed");
+      const spare = client.process.dieAfterEvents(doing.number("events"), "killed");
+      try {
+        return await goOn(doing, doing.signal);
+      } finally {
+        spare();
+      }
     }
     if (doing.attempt === 1 && (await isDoneAtOnce(doing))) return;
     if (doing.attempt > 1) doing.client.world.counts.add("upload.taken-up.after-death");

@@ -2,7 +2,8 @@
 import { DELETE_VISIBLE_MS_MAX } from "../../../../src/core/limits.ts";
 import { KnownFile } from "../known-file.ts";
 import type { KnownUpload } from "../known-upload.ts";
-import { type Asked, ended, mayBytesBeDamaged, violate } from "./trial.ts";
+import { isExplained } from "./excuses.ts";
+import { type Asked, ended, violate } from "./trial.ts";
 
 /** A lookup that is remembered somewhere is as old as one of a file that was deleted. */
 const NAME_KEPT_MS = DELETE_VISIBLE_MS_MAX;
@@ -51,7 +52,7 @@ export function compare(asked: Asked, file: KnownFile, told: ToldFile, orFirstNa
     violate(asked, "wrong-size", `${fileId} has ${content.sizeBytes} bytes, not ${String(told.size)}`);
   const blake3 = (told.digest as { readonly blake3?: unknown } | undefined)?.blake3;
   // Bytes that went wrong on the disk before the file was put together have the digest of what is there, and no read gives them out.
-  if (blake3 !== undefined && blake3 !== content.blake3 && !mayBytesBeDamaged(asked.world))
+  if (blake3 !== undefined && blake3 !== content.blake3 && !isExplained(asked, "wrong-digest", file.upload))
     violate(asked, "wrong-digest", `${fileId} does not have the BLAKE3 ${String(blake3)}`);
   if (typeof told.name !== "string") return;
   const isFirst = orFirstName && told.name === file.upload.name;

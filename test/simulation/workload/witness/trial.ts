@@ -7,6 +7,7 @@ import type { World } from "../../world.ts";
 import type { Content } from "../content.ts";
 import { endWish, type History, openWish, type Wish } from "../history.ts";
 import type { KnownUpload } from "../known-upload.ts";
+import { type Disks, isExplained } from "./excuses.ts";
 
 /** What whoever sends a request knows about it, and the request does not say. */
 export interface Intent {
@@ -24,6 +25,7 @@ export interface Asked extends Intent {
   readonly history: History;
   /** Name and life of the gateway. */
   readonly gateway: string;
+  readonly disks: Disks;
   readonly sentMs: number;
   readonly method: string;
   readonly path: string;
@@ -59,18 +61,6 @@ export function violate({ world, method, path, gateway }: Asked, rule: string, s
   world.violate(rule, `${method} ${path} at ${gateway}: ${sentence}`);
 }
 
-/** What the disks did explains that bytes are not there, or an upload cannot go on. */
-export function isDiskHurt(world: World): boolean {
-  return Object.keys(world.counts.all()).some((name) => name.startsWith("fault.disk."));
-}
-
-const DESTRUCTIVE = ["fault.disk.rot", "fault.disk.lost-write", "fault.disk.misdirected-write"];
-
-/** Acknowledged bytes may be others now: there is one copy of them. The oracle knows which are; until it looks, any may be. */
-export function mayBytesBeDamaged({ counts }: World): boolean {
-  return DESTRUCTIVE.some((name) => counts.of(name) > 0);
-}
-
 /** The wish of this request, open until the answer: see the three ends. */
 export function wished(asked: Asked, list: Wish[]): Wish {
   const wish = openWish(asked.operation, asked.gateway, asked.sentMs);
@@ -87,7 +77,6 @@ const mayHaveExpired = ({ world }: Asked, { touchedMs = 0 }: KnownUpload): boole
 
 /** Why this cannot be how the upload has ended. */
 export function whyNotEnded(asked: Asked, upload: KnownUpload, state: EndedState): string | undefined {
-  const { world } = asked;
   if (upload.end !== undefined && upload.end.state !== state && upload.end.toldMs < asked.sentMs)
     return `upload ${upload.uploadId} is ${state}, and was ${upload.end.state} before`;
   switch (state) {
@@ -101,7 +90,9 @@ export function whyNotEnded(asked: Asked, upload: KnownUpload, state: EndedState
     case "expired":
       return mayHaveExpired(asked, upload) ? undefined : `upload ${upload.uploadId} has expired too early`;
     case "failed":
-      return upload.isFalse || isDiskHurt(world) ? undefined : `upload ${upload.uploadId} failed for good, and nothing explains it`;
+      return upload.isFalse || isExplained(asked, "UPLOAD_FAILED", upload)
+        ? undefined
+        : `upload ${upload.uploadId} failed for good, and nothing explains it`;
   }
 }
 

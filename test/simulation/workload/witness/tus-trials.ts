@@ -3,19 +3,8 @@ import { TroupeError } from "../../../../src/core/errors.ts";
 import { parseMetadata } from "../../../../src/gateway/tus/upload-metadata.ts";
 import { KnownUpload } from "../known-upload.ts";
 import { acknowledged, fileIdIn } from "./acknowledged-file.ts";
-import {
-  type Answer,
-  type Asked,
-  ended,
-  forgotten,
-  granted,
-  isDiskHurt,
-  NO_LOSS,
-  refusalOfUpload,
-  type Trial,
-  violate,
-  wished,
-} from "./trial.ts";
+import { isExplained } from "./excuses.ts";
+import { type Answer, type Asked, ended, forgotten, granted, NO_LOSS, refusalOfUpload, type Trial, violate, wished } from "./trial.ts";
 import { unexplained } from "./upload-trials.ts";
 
 export function tusCreation(asked: Asked): Trial {
@@ -37,6 +26,7 @@ export function tusCreation(asked: Asked): Trial {
   }
   // What is put together from parts sends none of its own.
   const isFinal = headers["upload-concat"]?.startsWith("final;") === true;
+  upload.isPutTogether = isFinal;
   upload.sentBytes = Math.max(upload.sentBytes, isFinal ? content.sizeBytes : Number(headers["content-length"] ?? 0));
   return {
     answered(answer) {
@@ -144,9 +134,10 @@ function progressTold(asked: Asked, upload: KnownUpload, { headers }: Answer): v
 }
 
 /** @param knownBytes acknowledged before this was asked */
-function whyNotOffset({ world }: Asked, upload: KnownUpload, offset: number, knownBytes: number): string | undefined {
+function whyNotOffset(asked: Asked, upload: KnownUpload, offset: number, knownBytes: number): string | undefined {
   if (offset > upload.sentBytes) return `${offset} bytes are told, and ${upload.sentBytes} were sent`;
-  if (offset < knownBytes && !isDiskHurt(world)) return `${knownBytes} bytes were acknowledged, and ${offset} are told`;
+  if (offset < knownBytes && !isExplained(asked, "chunk-lost", upload))
+    return `${knownBytes} bytes were acknowledged, and ${offset} are told`;
   return undefined;
 }
 

@@ -5,6 +5,7 @@ import { isEnded, type UploadState } from "../../../../src/core/shapes.ts";
 import type { Content } from "../content.ts";
 import { KnownUpload } from "../known-upload.ts";
 import { acknowledged, type ToldFile } from "./acknowledged-file.ts";
+import { isExplained } from "./excuses.ts";
 import {
   type Answer,
   type Asked,
@@ -12,7 +13,6 @@ import {
   ended,
   forgotten,
   granted,
-  isDiskHurt,
   NO_LOSS,
   refusalOfUpload,
   type Trial,
@@ -137,7 +137,7 @@ function stateTold(asked: Asked, upload: KnownUpload, told: ToldUpload): void {
     violate(asked, "two-files-for-one-upload", `the upload became ${upload.fileId} before and ${fileId} now`);
   for (const [first, last] of missing)
     for (let index = first; index <= last; index += 1)
-      if (upload.hasChunk(index, asked.sentMs) && !isDiskHurt(asked.world))
+      if (upload.hasChunk(index, asked.sentMs) && !isExplained(asked, "chunk-lost", upload))
         violate(asked, "chunk-lost", `chunk ${index} of ${upload.uploadId} was acknowledged and is missing`);
 }
 
@@ -208,7 +208,9 @@ export function merge(asked: Asked, uploadId: string): Trial {
       if (isIncomplete || isEndedOtherwise(error)) denied(asked, wish);
       else forgotten(asked, wish);
       if (isIncomplete)
-        return upload.hasAllChunks(asked.sentMs) && !isDiskHurt(asked.world) ? `every chunk of ${uploadId} was acknowledged` : undefined;
+        return upload.hasAllChunks(asked.sentMs) && !isExplained(asked, "chunk-lost", upload)
+          ? `every chunk of ${uploadId} was acknowledged`
+          : undefined;
       if (error.code === "DIGEST_MISMATCH") return upload.isFalse ? undefined : "the content has the digest that was claimed";
       if (error.code === "FILE_NOT_FOUND") {
         const file = asked.history.files.get(upload.fileId ?? "");

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { HttpClient, HttpHeaders } from "../../../../src/core/ports/http-exchange.ts";
+import { Strikes } from "../../disk/strikes.ts";
 import { World } from "../../world.ts";
 import { Content } from "../content.ts";
 import { History } from "../history.ts";
@@ -42,18 +43,25 @@ class Answers implements HttpClient {
 let world: World;
 let history: History;
 let answers: Answers;
+/** `storage1` has the upload `u1`. */
+let disks: Map<string, { strikes: Strikes }>;
 
 beforeEach(() => {
   world = new World(1);
   history = new History();
   answers = new Answers();
+  disks = new Map(["storage1", "storage2"].map((name) => [name, { strikes: new Strikes() }]));
+  disks.get("storage1")?.strikes.made("/data/troupe/uploads/u1");
 });
+
+const strike = (kind: string, path = "uploads/u1/data", storage = "storage1") =>
+  disks.get(storage)?.strikes.struck(kind, `/data/troupe/${path}`, world.nowMs);
 
 async function ask(method: string, path: string, said: Said = {}, ...next: Answers["next"]): Promise<void> {
   const { headers = {}, body, content = CONTENT, owner = "north", gateway = "gateway1" } = said;
   answers.next.push(...next);
   const intent = { operation: 0, owner, content };
-  const witness = new Witness({ world, history, http: answers, gatewayAt: (host) => `${host}#1`, intent });
+  const witness = new Witness({ world, history, http: answers, gatewayAt: (host) => `${host}#1`, disks, intent });
   // Time goes on between one exchange and the next.
   await world.scheduler.runUntil(world.nowMs + 10);
   const answer = await witness.exchange({ method, url: `http://${gateway}:8080${path}`, headers, ...(body === undefined ? {} : { body }) });
@@ -195,14 +203,100 @@ describe("the witness", () => {
     expect(rules()).toEqual(["upload-left-its-end", "upload-ended-without-reason"]);
   });
 
-  it("takes no error that nobody foresaw, and no damage without a hurt disk", async () => {
+  it("takes no error that nobody foresaw", async () => {
     await uploaded();
     await ask("GET", `/api/v1/files/${FILE_ID}`, {}, problem(500, "INTERNAL"));
-    await ask("GET", `/files/${FILE_ID}`, {}, problem(500, "BLOB_DAMAGED"));
-    expect(rules()).toEqual(["internal-error", "unexplained-damage"]);
-    world.counts.add("fault.disk.rot");
-    await ask("GET", `/files/${FILE_ID}`, {}, problem(500, "BLOB_DAMAGED"));
+    expect(rules()).toEqual(["internal-error"]);
+  });
+
+  it("takes damage for what destroyed the content's own bytes, and for nothing else", async () => {
+    await uploaded();
+    const read = () => ask("GET", `/files/${FILE_ID}`, {}, problem(500, "BLOB_DAMAGED"));
+    strike("disk.io-error-read");
+    strike("disk.sync-error");
+    strike("disk.rot", "uploads/u2/data");
+    await read();
+    expect(rules()).toEqual(["unexplained-damage"]);
+    strike("disk.rot", "uploads/u1/leaves");
+    await read();
+    expect(rules()).toHaveLength(1);
+  });
+
+  it("takes a disk's refusal for what hit that disk, and not another one", async () => {
+    await create();
+    const look = () => ask("GET", "/api/v1/uploads/u1", {}, problem(500, "DISK_FAILED"));
+    strike("disk.io-error-read", "blobs/000", "storage2");
+    strike("disk.rot");
+    await look();
+    expect(rules()).toEqual(["unexplained-damage"]);
+    strike("disk.sync-error", "blobs/000");
+    await look();
+    expect(rules()).toHaveLength(1);
+    // Whichever node it was to be on.
+    await ask("POST", "/api/v1/uploads", creation("k2"), problem(500, "DISK_FAILED"));
+    expect(rules()).toHaveLength(1);
+    // The next life of the process knows nothing of it.
+    await world.scheduler.runUntil(world.nowMs + 10);
+    disks.get("storage1")?.strikes.mounted(world.nowMs);
+    await look();
     expect(rules()).toHaveLength(2);
+  });
+
+  it("takes a lost chunk, and a merge refused for it, for lost bytes of that upload only", async () => {
+    await create();
+    await send(0);
+    await send(1);
+    const lose = async (): Promise<void> => {
+      await ask("GET", "/api/v1/uploads/u1", {}, json(200, receiving({ missing: [[0, 0]] })));
+      await ask("POST", "/api/v1/uploads/u1/merge", {}, problem(409, "UPLOAD_INCOMPLETE", { missing: [[0, 0]] }));
+    };
+    strike("disk.io-error-read");
+    strike("disk.io-error-write");
+    strike("disk.lost-write", "uploads/u2/data");
+    await lose();
+    expect(rules()).toEqual(["chunk-lost", "unexplained-answer"]);
+    strike("disk.full", "uploads/u1/journal");
+    await lose();
+    expect(rules()).toHaveLength(2);
+  });
+
+  it("takes another digest than the content's for destroyed bytes of that upload only", async () => {
+    await create();
+    await send(0);
+    await send(1);
+    const merge = (upload: string) => {
+      strike("disk.misdirected-write", `uploads/${upload}/data`);
+      return ask("POST", "/api/v1/uploads/u1/merge", {}, json(200, told(FILE_ID, { digest: { blake3: "0".repeat(64) } })));
+    };
+    await merge("u2");
+    expect(rules()).toEqual(["wrong-digest"]);
+    await merge("u1");
+    expect(rules()).toHaveLength(1);
+  });
+
+  it("takes an upload's failure for what hit its disk, and not another one", async () => {
+    await create();
+    const fail = () => ask("PUT", "/api/v1/uploads/u1/chunks/0", {}, problem(410, "UPLOAD_FAILED"));
+    strike("disk.io-error-write", "uploads/u2/data", "storage2");
+    await fail();
+    expect(rules()).toEqual(["unexplained-answer"]);
+    strike("disk.io-error-write", "blobs/000");
+    await fail();
+    expect(rules()).toHaveLength(1);
+    // Why it failed is told as long as it is asked.
+    await world.scheduler.runUntil(world.nowMs + 10);
+    disks.get("storage1")?.strikes.mounted(world.nowMs);
+    const lastError = { code: "DISK_FAILED", detail: "a failed sync", retryable: false };
+    await ask("POST", "/api/v1/uploads/u1/merge", {}, problem(500, "DISK_FAILED", { lastError }));
+    expect(rules()).toHaveLength(1);
+    expect(history.upload("u1")?.end?.state).toBe("failed");
+  });
+
+  it("takes no merge's failure for good that nothing explains", async () => {
+    await create();
+    const lastError = { code: "DISK_FAILED", detail: "a failed sync", retryable: false };
+    await ask("POST", "/api/v1/uploads/u1/merge", {}, problem(500, "DISK_FAILED", { lastError }));
+    expect(rules()).toEqual(["unexplained-answer"]);
   });
 
   it("sees bytes that tus acknowledged and does not have", async () => {
@@ -212,7 +306,13 @@ describe("the witness", () => {
     await ask("PATCH", "/tus/t1", piece, { status: 204, headers: { "upload-offset": "5000" } });
     await ask("HEAD", "/tus/t1", {}, { status: 200, headers: { "upload-offset": "5000" } });
     expect(rules()).toEqual([]);
-    await ask("HEAD", "/tus/t1", {}, { status: 200, headers: { "upload-offset": "4000" } });
+    const tellLess = () => ask("HEAD", "/tus/t1", {}, { status: 200, headers: { "upload-offset": "4000" } });
+    strike("disk.rot");
+    await tellLess();
     expect(rules()).toEqual(["bytes-lost"]);
+    disks.get("storage2")?.strikes.made("/data/troupe/uploads/t1");
+    strike("disk.sync-error", "uploads/t1/data", "storage2");
+    await tellLess();
+    expect(rules()).toHaveLength(1);
   });
 });

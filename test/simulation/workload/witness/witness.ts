@@ -5,13 +5,15 @@
  * W1: the client gets what it would get without it, byte for byte and at the same moment.
  * W2: an answer that cannot be is a violation in the event that brings it.
  */
-import type { TroupeError } from "../../../../src/core/errors.ts";
+import { TroupeError } from "../../../../src/core/errors.ts";
 import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../../../../src/core/ports/http-exchange.ts";
 import { problemOf } from "../../../../src/core/received-problem.ts";
+import { lastError } from "../../../../src/core/shapes.ts";
 import type { World } from "../../world.ts";
 import type { History } from "../history.ts";
+import { type Disks, isRefusalExplained } from "./excuses.ts";
 import { bytes, fileListing, link, metadata, remove, rename } from "./file-trials.ts";
-import { type Asked, type Intent, isDiskHurt, type Trial, violate } from "./trial.ts";
+import { type Asked, type Intent, type Trial, violate } from "./trial.ts";
 import { tusCreation, tusHead, tusPatch, tusTermination } from "./tus-trials.ts";
 import { cancel, chunk, creation, merge, proof, status, uploadListing } from "./upload-trials.ts";
 import { wholeFile } from "./whole-trials.ts";
@@ -25,6 +27,7 @@ export interface WitnessOptions {
   readonly http: HttpClient;
   /** Name and life of the gateway at this host. */
   readonly gatewayAt: (host: string) => string;
+  readonly disks: Disks;
   readonly intent: Intent;
 }
 
@@ -36,7 +39,7 @@ export class Witness implements HttpClient {
   }
 
   async exchange(request: HttpClientRequest): Promise<HttpClientResponse> {
-    const { world, history, http, gatewayAt, intent } = this.#options;
+    const { world, history, http, gatewayAt, disks, intent } = this.#options;
     const { hostname, pathname, searchParams } = new URL(request.url);
     const { method, headers = {}, body } = request;
     const asked: Asked = {
@@ -44,6 +47,7 @@ export class Witness implements HttpClient {
       world,
       history,
       gateway: gatewayAt(hostname),
+      disks,
       sentMs: world.nowMs,
       method,
       path: decodeURIComponent(pathname),
@@ -118,15 +122,22 @@ async function* watched(asked: Asked, trial: Trial, { status: httpStatus, header
     const text = isFile ? NO_TEXT : Buffer.concat(blocks).toString("utf8");
     if (!isWhole) trial.lost();
     else if (httpStatus < 400) trial.answered({ status: httpStatus, headers, text });
-    else failed(asked, trial, problemOf(httpStatus, headers, text));
+    else failed(asked, trial, asItEnded(problemOf(httpStatus, headers, text)));
   }
+}
+
+/** A merge is answered with what it failed of, also long after: if that does not pass, it is the upload's end. */
+function asItEnded(error: TroupeError): TroupeError {
+  if (error.retry !== "later" && error.code !== "BLOB_DAMAGED") return error;
+  const reason = lastError.safeParse(error.facts["lastError"]);
+  return reason.data?.retryable === false ? new TroupeError("UPLOAD_FAILED", error.detail, { facts: error.facts }) : error;
 }
 
 function failed(asked: Asked, trial: Trial, error: TroupeError): void {
   const { code, detail, retry } = error;
   asked.world.counts.add(`answer.${code}`);
   if (code === "INTERNAL" || code === "NOT_IMPLEMENTED") violate(asked, "internal-error", `${code}: ${detail}`);
-  if ((code === "DISK_FAILED" || code === "BLOB_DAMAGED") && !isDiskHurt(asked.world))
+  if ((code === "DISK_FAILED" || code === "BLOB_DAMAGED") && !isRefusalExplained(asked, code))
     violate(asked, "unexplained-damage", `${code}: ${detail}`);
   const isLocked = error.facts["httpStatus"] === 423;
   if (retry === "later" || isLocked || code === "BLOB_DAMAGED") {

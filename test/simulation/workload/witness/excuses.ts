@@ -1,0 +1,89 @@
+/**
+ * What disks did, as an excuse for what would be wrong otherwise.
+ *
+ * E1: only kinds of faults that explain it count, and only those that have taken effect by now.
+ * E2: what is wrong with bytes is explained by what hit the upload's own files; a refusal by what hit the disk they are on, in this life of
+ *     its process: the next one knows nothing of it. Where that disk is not known, it may be any.
+ */
+import type { Strikes } from "../../disk/strikes.ts";
+import type { History } from "../history.ts";
+import type { KnownUpload } from "../known-upload.ts";
+
+/** Disks of storage nodes; clients' own are none of them. */
+export type Disks = ReadonlyMap<string, { readonly strikes: Strikes }>;
+
+interface Asking {
+  readonly disks: Disks;
+  readonly history: History;
+  readonly path: string;
+  readonly sentMs: number;
+}
+
+interface Explanation {
+  readonly kinds: readonly string[];
+  readonly hits: "own-files" | "disk";
+}
+
+const DESTROYED = ["disk.rot", "disk.lost-write", "disk.misdirected-write"];
+const REFUSED = ["disk.io-error-read", "disk.io-error-write"];
+/** Bytes that were taken, and then not kept. */
+const SYNC_FAILED = ["disk.sync-error", "disk.full"];
+
+/** E1 */
+const EXPLAINED_BY = {
+  /** A chunk, or bytes of tus. */
+  "chunk-lost": { kinds: [...DESTROYED, ...SYNC_FAILED], hits: "own-files" },
+  "wrong-digest": { kinds: DESTROYED, hits: "own-files" },
+  BLOB_DAMAGED: { kinds: DESTROYED, hits: "own-files" },
+  /** Long after the fault, too: a disk that has failed once is suspect as long as the process lives. */
+  DISK_FAILED: { kinds: [...REFUSED, ...SYNC_FAILED], hits: "disk" },
+  UPLOAD_FAILED: { kinds: [...DESTROYED, ...REFUSED, ...SYNC_FAILED], hits: "disk" },
+} as const satisfies Readonly<Record<string, Explanation>>;
+
+type Wrong = keyof typeof EXPLAINED_BY;
+
+/** Whether what disks did to this upload, or where it is, explains it. */
+export function isExplained({ disks, sentMs }: Pick<Asking, "disks" | "sentMs">, wrong: Wrong, upload: KnownUpload): boolean {
+  const { uploadId, askedMs } = upload;
+  const { kinds, hits }: Explanation = EXPLAINED_BY[wrong];
+  // Parts of it may be on other nodes, and are older.
+  if (upload.isPutTogether) return hasStruck(disks, kinds, () => 0);
+  if (hits === "disk") {
+    const brokenSinceMs = wrong === "UPLOAD_FAILED" ? askedMs : sentMs;
+    return hasStruck(disks, kinds, (strikes) => strikes.lifeSinceMs(brokenSinceMs), uploadId);
+  }
+  if (uploadId === undefined) return hasStruck(disks, kinds, () => askedMs);
+  for (const { strikes } of disks.values()) if (kinds.some((kind) => strikes.lastMs(kind, uploadId) !== undefined)) return true;
+  return false;
+}
+
+/** Whether disks explain a refusal of what was asked. */
+export function isRefusalExplained(asked: Asking, code: "BLOB_DAMAGED" | "DISK_FAILED"): boolean {
+  const { disks, sentMs } = asked;
+  const concerned = uploadsConcerned(asked);
+  if (concerned !== undefined) return concerned.some((upload) => isExplained(asked, code, upload));
+  const { kinds, hits } = EXPLAINED_BY[code];
+  return hasStruck(disks, kinds, (strikes) => (hits === "disk" ? strikes.lifeSinceMs(sentMs) : 0));
+}
+
+/** @param heldId an upload that the disk has or had */
+function hasStruck(disks: Disks, kinds: readonly string[], sinceMs: (strikes: Strikes) => number, heldId?: string): boolean {
+  for (const { strikes } of disks.values()) {
+    if (heldId !== undefined && !strikes.hasHeld(heldId)) continue;
+    if (kinds.some((kind) => (strikes.lastMs(kind) ?? -1) >= sinceMs(strikes))) return true;
+  }
+  return false;
+}
+
+/** Those whose files a request leads to: for a file, all of its content, for there is one blob of it. `undefined`: it may be any. */
+function uploadsConcerned({ history, path }: Asking): readonly KnownUpload[] | undefined {
+  const [, root, word = "", rest] = /^\/(api\/v1\/uploads|tus|api\/v1\/files|files)\/([^/]+)(\/.*)?$/.exec(path) ?? [];
+  if (root === undefined) return undefined;
+  if (root.endsWith("files")) {
+    const content = history.files.get(word)?.content;
+    return content === undefined ? undefined : history.uploads.filter((upload) => upload.content.blake3 === content.blake3);
+  }
+  // A proof is compared with bytes that are elsewhere.
+  const upload = rest === "/proof" ? undefined : history.upload(word);
+  return upload === undefined ? undefined : [upload];
+}
