@@ -3,6 +3,7 @@ import { isRetryable, TroupeError } from "../core/errors.ts";
 import { type Clock, sleep } from "../core/ports/clock.ts";
 import type { Random } from "../core/ports/random.ts";
 import { pauseMs, pauseUsualMs, type RetryPolicy } from "../core/retry.ts";
+import { lastError } from "../core/shapes.ts";
 
 export interface AgainPorts {
   readonly clock: Clock;
@@ -24,13 +25,18 @@ export async function pauseOrGiveUp(
   ports: AgainPorts,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (signal?.aborted || !isRetryable(error) || attempt >= policy.attemptsMax) throw error;
+  if (signal?.aborted || !isRetryable(error) || hasFailedForGood(error) || attempt >= policy.attemptsMax) throw error;
   const wanted = error instanceof TroupeError ? error.facts["retryAfterMs"] : undefined;
   const wantedMs = typeof wanted === "number" ? wanted : 0;
   let leftMs = 0;
   for (let next = attempt + 1; next <= policy.attemptsMax; next += 1) leftMs += Math.max(pauseUsualMs(policy, next), wantedMs);
   ports.onPause?.(error, leftMs);
   await sleepUnlessAborted(ports.clock, Math.max(pauseMs(policy, attempt + 1, ports.random), wantedMs), signal);
+}
+
+/** An error that may pass in general, and has ended this upload. */
+function hasFailedForGood(error: unknown): boolean {
+  return error instanceof TroupeError && lastError.safeParse(error.facts["lastError"]).data?.retryable === false;
 }
 
 export async function again<T>(

@@ -63,6 +63,7 @@ export const ERRORS = {
   UPLOAD_SIZE_FIXED: row(409, "never", "The upload's size was said before, and was another."),
   UPLOAD_PARTIAL: row(409, "never", "The upload is a part of others and does not become a file by itself."),
   UPLOAD_FINAL: row(403, "never", "The upload is put together from others and takes no bytes of its own."),
+  BLOB_ID_TAKEN: row(409, "changed", "The blob ID was given out for other content before; take another."),
   OFFSET_MISMATCH: row(409, "changed", "The body does not go on where the upload's bytes end; 'offset' says where that is."),
   CHUNK_CONFLICT: row(409, "never", "Other bytes were already stored for this chunk; the first stay."),
   CHUNK_OUT_OF_RANGE: row(416, "changed", "The chunk index is not below chunkCount."),

@@ -44,9 +44,12 @@ export async function mergeUpload(gateway: Gateway, exchange: Exchange, uploadId
       return file === undefined ? { kind: "begun", state } : { kind: "file", file };
     } catch (error) {
       const isSilence = wait && isLate(error) && clock.nowMs() - askedMs >= timeoutMs;
-      if (isSilence) continue;
+      if (isSilence) {
+        isRefreshed = false;
+        continue;
+      }
       gateway.uploads.forget(uploadId);
-      // Another host may have taken the upload over since we remembered its epoch; once is enough.
+      // Another host may have taken the upload over since we remembered its epoch; once each time it is asked is enough.
       if (isRefreshed || !(isStale(error) || isNoResponders(error))) throw error;
       isRefreshed = true;
     }

@@ -6,6 +6,8 @@ const result = (counts: Record<string, number>) => ({
   violations: [],
   counts,
   simulatedMs: 90_000,
+  healedAtMs: 60_000,
+  realUntilHealedMs: 500,
   eventCount: 5_000,
   operationCount: 40,
 });
@@ -19,7 +21,8 @@ const how = { realMs: 3_000, knownCount: 1, repeatedCount: 0, isLong: true };
 test("the last line sums up all runs, and names what never came about", () => {
   const summary = summaryOf([result({ "fault.bus.loss": 2 }), result({ "fault.bus.loss": 1, "upload.merge": 4 })], expected);
   expect(summaryLine(summary, how)).toBe(
-    "2 seeds (1 known before, 0 run twice); 3.0 min simulated in 3.0 s; 80 operations; 10,000 events; 3 faults took effect; " +
+    "2 seeds (1 known before, 0 run twice); 3.0 min simulated in 3.0 s; " +
+      "120 simulated s a second in a process until the world healed; 80 operations; 10,000 events; 3 faults took effect; " +
       "faults that never did: fault.disk.full; transitions that never were: transition.init.session.opened.receiving; " +
       "outcomes that never were: operation.upload.done; failures: 0",
   );

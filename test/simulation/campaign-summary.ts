@@ -1,5 +1,5 @@
 /** What many runs came to, in a line; and what should have come about in them and never did. */
-import type { RunResult } from "./run-result.ts";
+import type { TimedRunResult } from "./run-result.ts";
 
 /** Names of counts that a long run must have seen. */
 export interface Expected {
@@ -13,6 +13,8 @@ export interface CampaignSummary {
   readonly seedCount: number;
   readonly failedCount: number;
   readonly simulatedMs: number;
+  /** In which things were done and went wrong; and how long that took one process in real time. */
+  readonly untilHealed: { readonly simulatedMs: number; readonly realMs: number };
   readonly operationCount: number;
   readonly eventCount: number;
   readonly faultCount: number;
@@ -20,16 +22,17 @@ export interface CampaignSummary {
   readonly neverFired: Expected;
 }
 
-export function summaryOf(results: readonly RunResult[], expected: Expected): CampaignSummary {
+export function summaryOf(results: readonly TimedRunResult[], expected: Expected): CampaignSummary {
   const counts = new Map<string, number>();
   for (const result of results)
     for (const [name, count] of Object.entries(result.counts)) counts.set(name, (counts.get(name) ?? 0) + count);
-  const sum = (of: (result: RunResult) => number): number => results.reduce((total, result) => total + of(result), 0);
+  const sum = (of: (result: TimedRunResult) => number): number => results.reduce((total, result) => total + of(result), 0);
   const never = (names: readonly string[]): string[] => names.filter((name) => (counts.get(name) ?? 0) === 0);
   return {
     seedCount: results.length,
     failedCount: results.filter(({ violations }) => violations.length > 0).length,
     simulatedMs: sum(({ simulatedMs }) => simulatedMs),
+    untilHealed: { simulatedMs: sum(({ healedAtMs }) => healedAtMs), realMs: sum(({ realUntilHealedMs }) => realUntilHealedMs) },
     operationCount: sum(({ operationCount }) => operationCount),
     eventCount: sum(({ eventCount }) => eventCount),
     faultCount: [...counts].reduce((total, [name, count]) => (name.startsWith("fault.") ? total + count : total), 0),
@@ -49,13 +52,14 @@ export function summaryLine(
   summary: CampaignSummary,
   how: { readonly realMs: number; readonly knownCount: number; readonly repeatedCount: number; readonly isLong: boolean },
 ): string {
-  const { seedCount, failedCount, simulatedMs, operationCount, eventCount, faultCount, neverFired } = summary;
+  const { seedCount, failedCount, simulatedMs, untilHealed, operationCount, eventCount, faultCount, neverFired } = summary;
   // A short run sees little, which says nothing; then a long list would hide the rest.
   const names = (list: readonly string[]): string =>
     list.length === 0 ? "none" : how.isLong || list.length <= NAMES_SHOWN ? list.join(", ") : `${list.length} kinds`;
   return [
     `${grouped(seedCount)} seeds (${grouped(how.knownCount)} known before, ${grouped(how.repeatedCount)} run twice)`,
     `${durationOf(simulatedMs)} simulated in ${durationOf(how.realMs)}`,
+    `${speedOf(untilHealed.simulatedMs, untilHealed.realMs)} in a process until the world healed`,
     `${grouped(operationCount)} operations`,
     `${grouped(eventCount)} events`,
     `${grouped(faultCount)} faults took effect`,
@@ -64,6 +68,11 @@ export function summaryLine(
     `outcomes that never were: ${names(neverFired.outcomes)}`,
     `failures: ${grouped(failedCount)}`,
   ].join("; ");
+}
+
+/** Of simulated time in real time. */
+export function speedOf(simulatedMs: number, realMs: number): string {
+  return `${realMs > 0 ? (simulatedMs / realMs).toFixed(0) : "?"} simulated s a second`;
 }
 
 export function grouped(count: number): string {

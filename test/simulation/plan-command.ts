@@ -2,7 +2,7 @@
 import { performance } from "node:perf_hooks";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { durationOf, grouped } from "./campaign-summary.ts";
+import { durationOf, grouped, speedOf } from "./campaign-summary.ts";
 import type { Plan } from "./plan.ts";
 import { writeRegression } from "./plan-file.ts";
 import { ProgressLine } from "./progress-line.ts";
@@ -28,18 +28,23 @@ const REGRESSIONS = fileURLToPath(new URL("regressions", import.meta.url));
 /** @returns the exit code */
 export async function runPlanCommand({ plan, trace, ...options }: PlanCommandOptions): Promise<number> {
   const beganMs = performance.now();
-  const result = await runPlan(plan, trace ? { onTraceLine: (text) => process.stdout.write(`${text}\n`) } : {}).catch((error: Error) => {
+  let untilHealedMs = 0;
+  const onHealing = (): void => {
+    untilHealedMs = performance.now() - beganMs;
+  };
+  const told = trace ? { onHealing, onTraceLine: (text: string) => process.stdout.write(`${text}\n`) } : { onHealing };
+  const result = await runPlan(plan, told).catch((error: Error) => {
     process.stderr.write(`sim: the simulation itself failed, or the plan names in "with" what is not there: ${error.stack}\n`);
     return undefined;
   });
   if (result === undefined) return 1;
   const realMs = performance.now() - beganMs;
-  const { hash, violations, simulatedMs, eventCount, operationCount } = result;
+  const { hash, violations, simulatedMs, healedAtMs, eventCount, operationCount } = result;
   if (trace) for (const [name, count] of Object.entries(result.counts)) process.stdout.write(`sim: ${String(count).padStart(8)} ${name}\n`);
   for (const { rule, sentence, atMs } of violations)
     process.stdout.write(`sim: it broke ${rule} at ${(atMs / 1000).toFixed(3)} s: ${sentence}\n`);
   process.stdout.write(
-    `sim: trace ${hash}; ${durationOf(simulatedMs)} simulated in ${durationOf(realMs)} (${(simulatedMs / realMs).toFixed(0)} s a second); ` +
+    `sim: trace ${hash}; ${durationOf(simulatedMs)} simulated in ${durationOf(realMs)}, ${speedOf(healedAtMs, untilHealedMs)} until the world healed; ` +
       `${grouped(operationCount)} operations; ${grouped(plan.faults.length)} faults; ${grouped(eventCount)} events; failures: ${violations.length}\n`,
   );
   const rule = violations[0]?.rule;

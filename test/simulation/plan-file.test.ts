@@ -77,6 +77,7 @@ test.each([
   [{ operations: [{ ...operation, client: "client99" }] }, 'there is no client "client99"'],
   [{ faults: [{ ...fault, atMs: -1 }] }, "faults.0.atMs"],
   [{ minutes: 1e9 }, "minutes"],
+  [{ operations: [operation, { ...operation, atMs: 9 }] }, "two of its operations have one id"],
 ])("a plan with %j is refused before it runs", async (part, words) => {
   await using folder = await temporaryDirectory();
   const path = join(folder.path, "plan.json");

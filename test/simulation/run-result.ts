@@ -8,6 +8,14 @@ export interface RunResult {
   /** How often each thing came about; see counts.ts. */
   readonly counts: Readonly<Record<string, number>>;
   readonly simulatedMs: number;
+  /** Simulated, too; of a run that failed before, when that was. */
+  readonly healedAtMs: number;
   readonly eventCount: number;
   readonly operationCount: number;
+}
+
+/** With what depends on the machine. */
+export interface TimedRunResult extends RunResult {
+  /** Real time it took until the world healed. */
+  readonly realUntilHealedMs: number;
 }

@@ -16,6 +16,8 @@ import { World } from "./world.ts";
 export interface RunOptions {
   /** Gets each line of the trace as it comes. */
   readonly onTraceLine?: (line: string) => void;
+  /** The world is about to heal: from here on little happens, and time goes by the quicker. */
+  readonly onHealing?: () => void;
 }
 
 const MINUTE_MS = 60_000;
@@ -39,6 +41,8 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
     workload.start();
     const faults = new FaultSchedule(cluster, plan.faults);
     await world.scheduler.runUntil(plan.minutes * MINUTE_MS, isBroken);
+    const healedAtMs = world.nowMs;
+    options.onHealing?.();
     if (!isBroken()) {
       world.note("the world heals");
       faults.heal();
@@ -60,6 +64,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
       violations: world.violations,
       counts: world.counts.all(),
       simulatedMs: world.nowMs,
+      healedAtMs,
       eventCount: world.scheduler.eventCount,
       operationCount: plan.operations.length,
     };

@@ -10,7 +10,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import type { RunResult } from "./run-result.ts";
+import type { TimedRunResult } from "./run-result.ts";
 import type { RunnerAnswer, RunnerTask } from "./runner-task.ts";
 
 export interface RunnerProcessOptions {
@@ -52,7 +52,7 @@ export class RunnerProcess {
   }
 
   /** One at a time. Never rejects: what goes wrong is a violation. */
-  async run(task: RunnerTask): Promise<RunResult> {
+  async run(task: RunnerTask): Promise<TimedRunResult> {
     const begun = (this.#begun ??= this.#start());
     const { child } = begun;
     const { boundMs } = this.#options;
@@ -80,7 +80,16 @@ export class RunnerProcess {
     if (end.kind === "result") return end.result;
     const rule = end.kind === "thrown" ? "process-died" : end.rule;
     const violation = { rule, sentence: end.sentence, atMs: 0 };
-    return { hash: "", violations: [violation], counts: {}, simulatedMs: 0, eventCount: 0, operationCount: 0 };
+    return {
+      hash: "",
+      violations: [violation],
+      counts: {},
+      simulatedMs: 0,
+      healedAtMs: 0,
+      realUntilHealedMs: 0,
+      eventCount: 0,
+      operationCount: 0,
+    };
   }
 
   /** A run under way ends with it. */

@@ -1,4 +1,5 @@
 /** A process that runs what it is asked, one plan after the other, until nobody asks any more: see runner-process.ts. */
+import { performance } from "node:perf_hooks";
 import process from "node:process";
 import { drawPlan } from "./draw-plan.ts";
 import { runPlan } from "./run.ts";
@@ -23,7 +24,12 @@ setInterval(() => {
 async function run(task: RunnerTask): Promise<RunnerAnswer> {
   try {
     const plan = task.kind === "seed" ? drawPlan(task.seed, task.minutes) : task.plan;
-    const result = await runPlan(plan, {});
+    const beganMs = performance.now();
+    let realUntilHealedMs = 0;
+    const onHealing = (): void => {
+      realUntilHealedMs = performance.now() - beganMs;
+    };
+    const result = { ...(await runPlan(plan, { onHealing })), realUntilHealedMs: Math.round(realUntilHealedMs) };
     // Disks and databases of a world that is over are outside of the heap, whose collector does not feel them.
     globalThis.gc?.();
     return { kind: "result", result };

@@ -1,12 +1,12 @@
 /** What a process that runs plans is asked, and what it answers. */
 import type { Plan } from "./plan.ts";
-import type { RunResult } from "./run-result.ts";
+import type { TimedRunResult } from "./run-result.ts";
 
 export type RunnerTask =
   | { readonly kind: "seed"; readonly seed: number; readonly minutes: number }
   | { readonly kind: "plan"; readonly plan: Plan };
 
 export type RunnerAnswer =
-  | { readonly kind: "result"; readonly result: RunResult }
+  | { readonly kind: "result"; readonly result: TimedRunResult }
   /** The program of the simulation itself failed: `sentence` is its stack. */
   | { readonly kind: "thrown"; readonly sentence: string };

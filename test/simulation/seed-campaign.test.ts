@@ -14,7 +14,7 @@ function programIn(folder: string, behaviour: string): string {
   writeFileSync(
     path,
     `import { appendFileSync } from "node:fs";
-     const result = (seed) => ({ hash: "h" + seed, violations: [], counts: {}, simulatedMs: 1000, eventCount: 1, operationCount: 1 });
+     const result = (seed) => ({ hash: "h" + seed, violations: [], counts: {}, simulatedMs: 1000, healedAtMs: 600, realUntilHealedMs: 10, eventCount: 1, operationCount: 1 });
      const broken = (seed) => ({ ...result(seed), violations: [{ rule: "r", sentence: "s", atMs: 1 }] });
      const behave = (seed, answer) => { ${behaviour} };
      process.on("message", ({ seed }) => {

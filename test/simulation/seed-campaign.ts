@@ -6,7 +6,7 @@
  * E3: seeds begin in order. It ends with the first failure, unless it is to keep going; what is under way then is left.
  */
 import { performance } from "node:perf_hooks";
-import type { RunResult } from "./run-result.ts";
+import type { TimedRunResult } from "./run-result.ts";
 import { RunnerProcess, type RunnerProcessOptions } from "./runner-process.ts";
 import type { SeedRecord, SeedRecords } from "./seed-records.ts";
 
@@ -59,7 +59,7 @@ export async function runSeeds(options: SeedCampaignOptions): Promise<SeedCampai
     await runner.stop();
   };
   /** E2 */
-  const repeated = async (seed: number, first: RunResult): Promise<RunResult> => {
+  const repeated = async (seed: number, first: TimedRunResult): Promise<TimedRunResult> => {
     if (seed % REPEATED_EACH !== 0 || first.violations.length > 0) return first;
     const runner = started();
     const second = await runner.run({ kind: "seed", seed, minutes });

@@ -8,11 +8,11 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { Refusal } from "./refusal.ts";
-import type { RunResult } from "./run-result.ts";
+import type { TimedRunResult } from "./run-result.ts";
 import { FORCED_RULES } from "./runner-process.ts";
 import { sourcesDigest } from "./sources-digest.ts";
 
-export interface SeedRecord extends RunResult {
+export interface SeedRecord extends TimedRunResult {
   readonly seed: number;
   readonly minutes: number;
   readonly realMs: number;
@@ -26,6 +26,8 @@ const recordShape: z.ZodType<SeedRecord> = z.object({
   violations: z.array(z.object({ rule: z.string(), sentence: z.string(), atMs: z.number() })),
   counts: z.record(z.string(), z.number()),
   simulatedMs: z.number(),
+  healedAtMs: z.number(),
+  realUntilHealedMs: z.number(),
   eventCount: z.number(),
   operationCount: z.number(),
 });
@@ -61,7 +63,7 @@ export class SeedRecords {
   }
 
   /** @throws {Refusal} when it cannot be kept */
-  add(seed: number, result: RunResult, realMs: number): SeedRecord {
+  add(seed: number, result: TimedRunResult, realMs: number): SeedRecord {
     const record: SeedRecord = { seed, minutes: this.#minutes, realMs: Math.round(realMs), ...result };
     this.#records.set(seed, record);
     // K1

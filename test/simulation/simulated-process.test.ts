@@ -48,6 +48,58 @@ describe("a simulated process", () => {
     expect(story).toEqual(["read", "10 at 100", "told", "20 at 100", "30 at 100"]);
   });
 
+  it("P2: what comes while it catches up waits behind what came before, each in an event of its own", async () => {
+    const world = new World(1);
+    const process = processOf(world);
+    const story: number[] = [];
+    const events = new Set<number>();
+    const tell = (index: number) => (): void => {
+      story.push(index);
+      events.add(world.scheduler.eventCount);
+    };
+    for (let index = 0; index < 20; index += 1) process.later(index + 1, "held", tell(index));
+    process.pause(100);
+    world.scheduler.at(100.005, "asks", () => void process.ask(0, "answer", () => undefined).then(tell(20)));
+    world.scheduler.at(100.005, "sends", () => process.later(0.002, "new", tell(21)));
+    // Paused again in the middle of it: what is left goes on waiting, and what comes behind it.
+    world.scheduler.at(100.0105, "pauses", () => process.pause(50));
+    process.later(120, "new", tell(22));
+    await world.scheduler.runUntil(149);
+    expect(story).toHaveLength(11);
+    await world.scheduler.runUntil(1_000);
+    expect(story).toEqual(Array.from({ length: 23 }, (_, index) => index));
+    expect(events.size).toBe(23);
+    const cancelled = process.later(1, "cancelled", tell(23));
+    process.pause(10);
+    world.scheduler.after(5, "cancels", () => cancelled.cancel());
+    await world.scheduler.runUntil(2_000);
+    expect(story).toHaveLength(23);
+    expect(process.waitingCount).toBe(0);
+  });
+
+  it("dies of whichever is due first, and of none that was taken back", async () => {
+    for (const [takenBack, dies] of [
+      [[], 2],
+      [["power"], 4],
+      [["killed"], 2],
+      [["power", "killed"], undefined],
+    ] as const) {
+      const world = new World(1);
+      const process = processOf(world);
+      const due: string[] = [];
+      const spare = {
+        killed: process.dieAfterEvents(4, "killed", () => due.push("killed")),
+        power: process.dieAfterEvents(2, "power", () => due.push("power")),
+      };
+      for (const death of takenBack) spare[death]();
+      let count = 0;
+      for (let index = 0; index < 10; index += 1) process.later(index, "step", () => (count += 1));
+      await world.scheduler.runUntil(100);
+      expect(count).toBe(dies ?? 10);
+      expect(due).toEqual(dies === undefined ? [] : [dies === 2 ? "power" : "killed"]);
+    }
+  });
+
   it("has a wall clock that jumps and a monotonic one that does not", async () => {
     const world = new World(1);
     const process = processOf(world);

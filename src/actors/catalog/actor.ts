@@ -70,7 +70,7 @@ export function startCatalog(options: CatalogOptions): (self: Self) => Promise<A
           return turn.later(commitKnown(ports, turn.principal, input));
         },
         hostedUploads: (input, turn) => turn.later(listHostedUploads(ports, turn.principal, input)),
-        blobState: ({ blobId }, turn) => turn.later(showBlobState(ports, blobId)),
+        blobState: (input, turn) => turn.later(showBlobState(ports, input)),
         upload: ({ uploadId }, turn) => turn.later(showUpload(ports, turn.principal, uploadId)),
         uploads: (input, turn) => turn.later(listUploads(ports, turn.principal, input)),
         file: ({ fileId }, turn) => turn.later(lookUpFile(ports, turn.principal, fileId)),

@@ -5,6 +5,8 @@
  * C1: the upload's row is locked first and its epoch compared: a host that lost its upload commits nothing.
  * C2: of one content there is one live blob; a reference is added only under a lock on its row.
  * C3: a merged upload answers what it answered first, whatever has become of the file since.
+ * C4: a blob's ID is never another's, also when the database of IDs has forgotten which it gave out: the blobs' own rows say so. That a blob
+ *     is the one that is there is told by its path, in which there is a time.
  */
 import type { ReceivedOf } from "../../bus/contract.ts";
 import { blobIdOfPath } from "../../core/blob-path.ts";
@@ -24,15 +26,15 @@ import { type CommitResult, checkEpoch, commitResult, lockUpload, type UploadRow
 
 type Commit = ReceivedOf<typeof catalog, "commitFile">;
 
-/** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `EPOCH_STALE`, `UPLOAD_CANCELLED`, `UPLOAD_EXPIRED`, `UPLOAD_FAILED`, `BAD_REQUEST` */
+/** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `EPOCH_STALE`, `UPLOAD_CANCELLED`, `UPLOAD_EXPIRED`, `UPLOAD_FAILED`, `BLOB_ID_TAKEN`, `BAD_REQUEST` */
 export async function commitFile(ports: CatalogPorts, principal: Principal, input: Commit): Promise<CommitResult> {
   if (blobIdOfPath(input.blob.path) !== input.blob.blobId)
     throw new TroupeError("BAD_REQUEST", `blob.path ${input.blob.path} is not that of blob ${input.blob.blobId}.`);
   if (input.blob.nodeIds.length === 0) throw new TroupeError("BAD_REQUEST", "blob.nodeIds names no node that holds the blob.");
   return commitOnce(ports, principal, input, async (transaction, upload, nowMs) => {
-    const blobId = await referToBlob(transaction, input, nowMs);
+    const { blobId, isDuplicate } = await referToBlob(transaction, input, nowMs);
     await insertDigests(transaction, blobId, input);
-    return becomeFile(transaction, upload, blobId, { isDuplicate: blobId !== BigInt(input.blob.blobId) }, nowMs);
+    return becomeFile(transaction, upload, blobId, { isDuplicate }, nowMs);
   });
 }
 
@@ -90,7 +92,11 @@ export async function becomeFile(
 }
 
 /** Inserts the blob unless its content is there, then locks the live one and adds a reference (C2). @returns whose bytes are kept */
-async function referToBlob(transaction: CatalogTransaction, { blob, digests, sizeBytes }: Commit, nowMs: number): Promise<bigint> {
+async function referToBlob(
+  transaction: CatalogTransaction,
+  { blob, digests, sizeBytes }: Commit,
+  nowMs: number,
+): Promise<{ readonly blobId: bigint; readonly isDuplicate: boolean }> {
   const digest = bytesOfHex(digests.blake3);
   await transaction.insertIfAbsent("t_blob", {
     blob_id: blob.blobId,
@@ -109,20 +115,22 @@ async function referToBlob(transaction: CatalogTransaction, { blob, digests, siz
     .lock(
       transaction.query
         .selectFrom("t_blob")
-        .select(["blob_id", "reference_count"])
+        .select(["blob_id", "path", "reference_count"])
         .where("digest", "=", digest)
         .where("size_bytes", "=", BigInt(sizeBytes))
         .where("live", "=", 1n),
     )
     .executeTakeFirst();
-  // Nothing was inserted, and no other blob has this content: the ID belongs to other content, or to a tombstone.
-  if (live === undefined) throw new TroupeError("INTERNAL", `Blob ${blob.blobId} was given out for other content before.`);
+  // Nothing was inserted, and no other blob has this content: the ID belongs to other content, or to a tombstone (C4).
+  if (live === undefined) throw new TroupeError("BLOB_ID_TAKEN", `Blob ID ${blob.blobId} was given out for other content before.`);
   await refer(transaction, live, nowMs);
-  if (live.blob_id === BigInt(blob.blobId)) {
+  // C4
+  const isDuplicate = live.path !== blob.path;
+  if (!isDuplicate) {
     for (const nodeId of blob.nodeIds)
       await transaction.insertIfAbsent("t_replica", { blob_id: live.blob_id, node_id: bytesOf(nodeId), verified_time: nowMs });
   }
-  return live.blob_id;
+  return { blobId: live.blob_id, isDuplicate };
 }
 
 /** One reference more to a blob whose row is locked. */

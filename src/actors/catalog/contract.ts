@@ -108,10 +108,10 @@ export const catalog = defineContract({
       readOnly: true,
     }),
     claimUpload: request({
-      doc: "A host takes its upload over after a restart: the epoch grows, and what an earlier host sends is refused. An ended upload is answered as it ended.",
-      input: z.object({ uploadId: identity, host: identity }),
+      doc: "A host takes its upload over after a restart: the epoch that it names grows by one, and what an earlier host sends is refused. The same again gives the same answer. An ended upload is answered as it ended.",
+      input: z.object({ uploadId: identity, host: identity, after: epoch.optional() }),
       output: uploadRecord,
-      errors: ["UPLOAD_NOT_FOUND"],
+      errors: ["UPLOAD_NOT_FOUND", "EPOCH_STALE"],
     }),
     endUpload: request({
       doc: "An upload ended without becoming a file. The same again gives the same answer. One whose creation was never answered is forgotten, with its operation.",
@@ -129,7 +129,7 @@ export const catalog = defineContract({
       doc: "In one transaction: the blob (or a reference to the one that has the same content already), the file, the upload's outcome, the outbox. The same again gives the same answer.",
       input: z.object({ uploadId: identity, epoch, sizeBytes: fileBytes, digests: fileDigests, blob: blobLocation }),
       output: z.object({ file: locatedFile, isDuplicate: z.boolean() }),
-      errors: ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED"],
+      errors: ["UPLOAD_NOT_FOUND", "EPOCH_STALE", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED", "BLOB_ID_TAKEN"],
     }),
     ownContent: request({
       doc: "Content with this digest of which the principal has a file. Content of somebody else's is not there.",
@@ -173,8 +173,8 @@ export const catalog = defineContract({
       readOnly: true,
     }),
     blobState: request({
-      doc: "Whether files refer to a blob (live), none do any more (retired), or it was never committed (unknown).",
-      input: z.object({ blobId }),
+      doc: "Whether files refer to a blob (live), none do any more (retired), or it was never committed (unknown). With a path: of the blob that lies there.",
+      input: z.object({ blobId, path: z.string().max(64).optional() }),
       output: z.object({ state: z.enum(["live", "retired", "unknown"]) }),
       errors: [],
       readOnly: true,

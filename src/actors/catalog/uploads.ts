@@ -62,15 +62,22 @@ export async function findCreatedUpload(
   return row === undefined ? {} : { upload: uploadRecordOf(row) };
 }
 
-/** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
+/**
+ * A claim that names the epoch it follows upon may be heard twice: only once does the epoch grow, so that its host is not made an earlier one.
+ * @throws {TroupeError} `UPLOAD_NOT_FOUND`; `EPOCH_STALE` when another host was quicker
+ */
 export function claimUpload(
   ports: CatalogPorts,
   principal: Principal,
-  input: { readonly uploadId: string; readonly host: string },
+  input: { readonly uploadId: string; readonly host: string; readonly after?: number | undefined },
 ): Promise<UploadRecord> {
   return ports.database.transact(async (transaction) => {
     const row = await lockUpload(transaction, principal, input.uploadId);
     if (row.ended_time !== null) return uploadRecordOf(row);
+    if (input.after !== undefined) {
+      if (row.epoch === BigInt(input.after) + 1n && textOf(row.host) === input.host) return uploadRecordOf(row);
+      checkEpoch(row, input.after);
+    }
     const claimed = { ...row, host: bytesOf(input.host), epoch: row.epoch + 1n, update_time: BigInt(ports.clock.wallMs()) };
     const { host, epoch, update_time } = claimed;
     await transaction.query.updateTable("t_upload").set({ host, epoch, update_time }).where("upload_id", "=", row.upload_id).execute();

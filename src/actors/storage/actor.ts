@@ -322,7 +322,8 @@ class Node implements StorageNode {
   }
 
   async #discardUnlessKnown(place: BlobPlace): Promise<void> {
-    const { state } = await this.#catalog.blobState({ blobId: place.blobId });
+    const { blobId, path } = place;
+    const { state } = await this.#catalog.blobState({ blobId, path });
     if (state === "unknown") await this.#blobs.discard(place);
   }
 

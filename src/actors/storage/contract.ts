@@ -72,6 +72,7 @@ export const storage = defineContract({
         "UPLOAD_CANCELLED",
         "UPLOAD_EXPIRED",
         "UPLOAD_FAILED",
+        "HOST_UNAVAILABLE",
       ],
     }),
     grantRead: request({

@@ -434,12 +434,12 @@ export class Sessions {
       });
       for (const uploadId of page.uploadIds) {
         if ((await disk.status(node.folderOf(uploadId))) !== undefined) continue;
-        const { createdMs } = await this.#catalog.upload({ uploadId });
+        const { createdMs, epoch: after } = await this.#catalog.upload({ uploadId });
         if (createdMs < this.#options.directoryMadeMs) {
           olderCount += 1;
           continue;
         }
-        const { epoch } = await this.#catalog.claimUpload({ uploadId, host: node.nodeId });
+        const { epoch } = await this.#catalog.claimUpload({ uploadId, host: node.nodeId, after });
         const lastError = { code: "UPLOAD_NOT_FOUND", detail: "The upload's folder is not on its node any more.", retryable: false };
         await this.#catalog.endUpload({ uploadId, epoch, state: "failed", lastError });
       }
@@ -455,7 +455,8 @@ export class Sessions {
 
   async #claim(uploadId: string): Promise<OutputOf<typeof catalog, "claimUpload"> | undefined> {
     try {
-      return await this.#catalog.claimUpload({ uploadId, host: this.#ports.node.nodeId });
+      const { epoch: after } = await this.#catalog.upload({ uploadId });
+      return await this.#catalog.claimUpload({ uploadId, host: this.#ports.node.nodeId, after });
     } catch (error) {
       if (error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND") return undefined;
       throw error;

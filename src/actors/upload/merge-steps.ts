@@ -7,6 +7,8 @@
  * M3: once the catalog has answered, the upload is a file: what is left to tidy cannot change that.
  * M4: a leaf that was written before a restart is checked again before it becomes part of a file. If the file has not the digest that was
  *     claimed, all are, before that is said: the disk may have changed what the client sent rightly.
+ * M5: a place whose ID the catalog knows as another blob's is given up for another. That is its definite word: under this ID there is no
+ *     file of this upload, and never will be.
  */
 import assert from "node:assert/strict";
 import { writeFully } from "../../core/durable.ts";
@@ -44,6 +46,9 @@ export interface Committed {
 
 /** The catalog is asked this often before the merge goes back to the chunks with the reason. */
 const COMMIT_RETRY = { attemptsMax: 5, pauseMinMs: 100, pauseMaxMs: 2_000 };
+
+/** After a restored backup, IDs that were given out before may come one after the other. */
+const PLACES_MAX = 100;
 
 /** Chunks whose bytes on the disk are not those that were acknowledged: they are to be sent again. */
 export class DamagedChunks extends Error {
@@ -142,12 +147,42 @@ export class MergeSteps {
   }
 
   async commit(plan: CommitPlan, signal: AbortSignal): Promise<Committed> {
+    let place = plan;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#commitAt(place, signal);
+      } catch (error) {
+        if (!(error instanceof TroupeError && error.code === "BLOB_ID_TAKEN") || attempt === PLACES_MAX) throw error;
+        place = await this.#takeAnotherPlace(place, signal);
+      }
+    }
+  }
+
+  async #commitAt(plan: CommitPlan, signal: AbortSignal): Promise<Committed> {
     const { ports, epoch } = this.#session;
     const { blobId, path, sizeBytes, digests } = plan;
     const blob = { blobId, path, group: ports.node.group, nodeIds: [ports.node.nodeId] };
     const input = { uploadId: this.#session.plan.uploadId, epoch, sizeBytes, digests, blob };
     const { file, isDuplicate } = await withRetry(COMMIT_RETRY, ports, () => ports.catalog.commitFile(input), undefined, signal);
-    return { file, isTidy: !isDuplicate || file.blob.blobId === blobId || (await this.#tidyDuplicate(plan, file)) };
+    return { file, isTidy: !isDuplicate || file.blob.path === path || (await this.#tidyDuplicate(plan, file)) };
+  }
+
+  /** M5 */
+  async #takeAnotherPlace(refused: CommitPlan, signal: AbortSignal): Promise<CommitPlan> {
+    const { ports, journal, plan } = this.#session;
+    const { uploadId } = plan;
+    ports.log.error(
+      { uploadId, blobId: refused.blobId },
+      "A blob ID was given out twice: the database of IDs was lost, or an older backup put back. The upload takes another.",
+    );
+    // First, while it is recorded: nobody else would find it.
+    await ports.node.discardBlob(refused);
+    signal.throwIfAborted();
+    const next: CommitPlan = { ...refused, ...(await ports.node.allocateBlob()) };
+    signal.throwIfAborted();
+    await journal.append({ ...next, kind: "commit" });
+    this.#commitPlan = next;
+    return await this.prepareCommit(next.digests, signal);
   }
 
   /** What a commit that did not come about has left among the blobs. */

@@ -105,6 +105,17 @@ describe("an upload in the catalog", () => {
     expect(await rig.everything()).toEqual(before);
   });
 
+  test("F11: a claim that is heard twice makes no host an earlier one", async () => {
+    await using rig = await CatalogRig.open();
+    const { uploadId, epoch } = await rig.as("ann").registerUpload(rig.plan("a.mp4"));
+    const claim = (after: number, host = "n1") => rig.as().claimUpload({ uploadId, host, after });
+    for (let time = 0; time < 2; time += 1) expect(await claim(epoch)).toMatchObject({ host: "n1", epoch: 2 });
+    await expect(claim(epoch, "n2")).rejects.toMatchObject({ code: "EPOCH_STALE" });
+    expect(await claim(2)).toMatchObject({ epoch: 3 });
+    await expect(claim(epoch)).rejects.toMatchObject({ code: "EPOCH_STALE" });
+    expect(await rig.as().upload({ uploadId })).toMatchObject({ host: "n1", epoch: 3 });
+  });
+
   test("F20: of a commit by the old host and one by the new, only the new one's is a file, in either order", async () => {
     for (const oldFirst of [true, false]) {
       await using rig = await CatalogRig.open();
@@ -215,8 +226,8 @@ describe("a commit", () => {
     await using rig = await CatalogRig.open();
     const { file } = await rig.upload("ann", "a.mp4", "x", 1);
     await rig.as("ann").deleteFile({ fileId: file.fileId });
-    await expect(rig.upload("ann", "b.mp4", "x", 1)).rejects.toMatchObject({ code: "INTERNAL" });
-    await expect(rig.upload("ann", "c.mp4", "y", 1)).rejects.toMatchObject({ code: "INTERNAL" });
+    await expect(rig.upload("ann", "b.mp4", "x", 1)).rejects.toMatchObject({ code: "BLOB_ID_TAKEN" });
+    await expect(rig.upload("ann", "c.mp4", "y", 1)).rejects.toMatchObject({ code: "BLOB_ID_TAKEN" });
     expect(await rig.upload("ann", "d.mp4", "x", 2)).toMatchObject({ isDuplicate: false, file: { blob: blobOf(2) } });
   });
 

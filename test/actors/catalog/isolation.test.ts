@@ -366,7 +366,7 @@ describe("of two catalogs at once", () => {
       const { commit, blob } = await readyToCommit(newContent());
       return {
         first: commit,
-        second: (database) => showBlobState(portsOf(database), blob.blobId),
+        second: (database) => showBlobState(portsOf(database), { blobId: blob.blobId }),
         check: (committed, shown) => {
           expect(codes(committed, shown)).toEqual([]);
           states.push(values(shown)[0]?.state);

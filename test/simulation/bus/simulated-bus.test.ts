@@ -5,6 +5,7 @@ import { BUS_GATHER_MS, BUS_WAITING_REQUESTS_MAX } from "../../../src/core/limit
 import { SILENT_LOG } from "../../../src/core/log.ts";
 import type { BusMessage } from "../../../src/core/ports/bus.ts";
 import { describeBus } from "../../contract/bus.ts";
+import { PassingTime } from "../passing-time.ts";
 import { SimulatedProcess } from "../simulated-process.ts";
 import { World } from "../world.ts";
 import type { SimulatedBus } from "./simulated-bus.ts";
@@ -17,25 +18,18 @@ describeBus("simulated", async () => {
   const world = new World(7);
   const server = new SimulatedBusServer(world);
   const buses: SimulatedBus[] = [];
-  let isOpen = true;
-  // Time passes as long as the test goes on, whatever it waits for.
-  const running = (async () => {
-    while (isOpen) await world.scheduler.runUntil(world.nowMs + 1);
-  })();
+  const time = new PassingTime(world);
+  const standStill = time.flow();
   return {
     connect: async () => {
       const bus = await server.connect(new SimulatedProcess(world, `tester${buses.length}`, 1), { log });
       buses.push(bus);
       return bus;
     },
-    async pass(timeMs) {
-      const untilMs = world.nowMs + timeMs;
-      while (world.nowMs < untilMs) await new Promise((resolve) => setImmediate(resolve));
-    },
+    pass: (timeMs) => time.pass(timeMs),
     async close() {
       for (const bus of buses) await bus.disconnect();
-      isOpen = false;
-      await running;
+      await standStill();
     },
   };
 });

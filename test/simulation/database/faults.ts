@@ -46,13 +46,13 @@ const away: FaultKind = {
 const SNAPSHOTS = new WeakMap<Fault, Snapshot>();
 
 /**
- * A restore of a backup that is some seconds old; the processes of its role are started again with it. Of the catalog's database it
- * would lose files, and of the one of IDs the IDs that nodes have taken and not yet used: what cannot be read back is not promised.
+ * A restore of an older backup; the processes that use it are started again with it. Of the catalog's database it would lose files: what
+ * cannot be read back is not promised.
  */
 const rewind: FaultKind = {
   kind: "database.rewind",
   weight: 0.3,
-  draw: (random) => ({ forMs: 2_000 + random.integer(20_000), with: { part: "tracker" } }),
+  draw: (random) => ({ forMs: 2_000 + random.integer(60_000), with: { part: random.pick(["tracker", "ids"]) } }),
   begin(cluster, fault) {
     for (const server of serversOf(cluster, fault)) SNAPSHOTS.set(fault, server.takeSnapshot());
   },

@@ -3,13 +3,15 @@ import { SILENT_LOG } from "../../../src/core/log.ts";
 import { createDataServer, SLOWEST_GATEWAY } from "../../../src/data-plane/data-server.ts";
 import { HttpDataPlane } from "../../../src/data-plane/http-data-plane.ts";
 import { describeDataPlane } from "../../contract/data-plane.ts";
+import { PassingTime } from "../passing-time.ts";
 import { SimulatedProcess } from "../simulated-process.ts";
-import { FlowingWorld } from "./network-rig.ts";
+import { World } from "../world.ts";
 import { SimulatedNetwork } from "./simulated-network.ts";
 
 describeDataPlane("HTTP (simulated network)", async ({ node, tokens, clock }) => {
-  const flowing = new FlowingWorld();
-  const { world } = flowing;
+  const world = new World(1);
+  const time = new PassingTime(world);
+  const standStill = time.flow();
   const network = new SimulatedNetwork(world);
   const storage = new SimulatedProcess(world, "storage1", 1);
   const server = network.server(storage, { slowestBody: SLOWEST_GATEWAY, clock, log: SILENT_LOG });
@@ -19,10 +21,10 @@ describeDataPlane("HTTP (simulated network)", async ({ node, tokens, clock }) =>
     plane: new HttpDataPlane({ http, clock }),
     access: (token) => ({ nodeId: node.nodeId, url, token }),
     killNode: async () => storage.die("killed"),
-    delivered: () => flowing.advance(20),
+    delivered: () => time.pass(20),
     close: async () => {
       await http.close();
-      await flowing.close();
+      await standStill();
     },
   };
 });

@@ -85,6 +85,8 @@ export class BusWatch {
   /** The database of IDs was put back: what it had committed since is not there any more. */
   idsRewound(): void {
     this.#leases.forget();
+    // Which of two that commit with one ID is refused is the catalog's word: no two rows have it.
+    this.#blobs.clear();
   }
 
   #leased(output: unknown): Breach | undefined {
