@@ -43,24 +43,32 @@ class Stage {
 describe("faults of one process that overlap", () => {
   it("a death stays due when another that was due is over", async () => {
     const stage = new Stage();
-    const endKilled = stage.begin("process.killed", { events: 300 });
-    const endPower = stage.begin("process.power", { events: 200 });
+    const endKilled = stage.begin("process.killed", { events: 300, downMs: 50 });
+    const endPower = stage.begin("process.power", { events: 200, downMs: 50 });
     await stage.pass(100);
     endPower();
     await stage.pass(150);
-    expect([stage.process.isAlive, stage.heldBack]).toEqual([true, 1]);
-    await stage.pass(100);
+    expect([stage.process.isAlive, stage.heldBack]).toEqual([true, 0]);
+    await stage.pass(75);
     expect([stage.process.isAlive, stage.counted("process.killed"), stage.counted("process.power")]).toEqual([false, 1, 0]);
+    expect(stage.heldBack).toBe(1);
+    await stage.pass(50);
+    expect(stage.heldBack).toBe(0);
     endKilled();
     expect(stage.heldBack).toBe(0);
   });
 
   it("of two deaths only the one that it died of took effect", async () => {
     const stage = new Stage();
-    const ends = [stage.begin("process.killed", { events: 300 }), stage.begin("process.power", { events: 200 })];
+    const ends = [
+      stage.begin("process.killed", { events: 300, downMs: 9_000 }),
+      stage.begin("process.power", { events: 200, downMs: 9_000 }),
+    ];
     await stage.pass(500);
-    expect([stage.counted("process.killed"), stage.counted("process.power")]).toEqual([0, 1]);
+    expect([stage.counted("process.killed"), stage.counted("process.power"), stage.heldBack]).toEqual([0, 1, 1]);
     for (const end of ends) end();
+    expect(stage.heldBack).toBe(0);
+    await stage.pass(10_000);
     expect(stage.heldBack).toBe(0);
   });
 

@@ -17,30 +17,44 @@ const anyVictim = (random: RandomStream, topology: Topology): string =>
 const nameOf = (fault: Fault): string => String(fault.with["process"]);
 const numberOf = (fault: Fault, key: string): number => Number(fault.with[key]);
 
+/**
+ * So many events after the fault's time, for just then it is in the middle of something; then it is down for a while. The fault lasts longer
+ * than most come to so many; one that is still alive then stays so.
+ */
+const drawDeath = (random: RandomStream, process: string, eventsMax: number) => ({
+  forMs: 5_000 + random.integer(35_000),
+  with: {
+    process,
+    events: random.integer(random.chance(0.5) ? eventsMax / 10 : eventsMax),
+    downMs: random.chance(0.5) ? 1_000 : 500 + random.integer(20_000),
+  },
+});
+
 function dieSoon(cluster: Cluster, fault: Fault, death: Death): void {
-  const process = cluster.life(nameOf(fault));
-  cluster.holdBack(nameOf(fault));
-  const spare = process?.dieAfterEvents(numberOf(fault, "events"), death, () => cluster.world.counts.add(`fault.${fault.kind}`));
-  holdFault(cluster, fault, () => {
-    // One that came to so few events that it is still alive stays so.
-    spare?.();
-    cluster.letGo(nameOf(fault));
+  const { counts, scheduler } = cluster.world;
+  const name = nameOf(fault);
+  const spare = cluster.life(name)?.dieAfterEvents(numberOf(fault, "events"), death, () => {
+    counts.add(`fault.${fault.kind}`);
+    cluster.holdBack(name);
+    const isBack = scheduler.after(numberOf(fault, "downMs"), `fault ${fault.kind} lets ${name} come back`, () => {
+      takeBackFault(cluster, fault);
+    });
+    holdFault(cluster, fault, () => {
+      isBack.cancel();
+      cluster.letGo(name);
+    });
   });
+  if (spare !== undefined) holdFault(cluster, fault, spare);
 }
 
-/** Dies between two events, wherever it happens to be then, and stays down for `forMs`. */
+/** Dies between two events, wherever it happens to be then. */
 const killed: FaultKind = {
   kind: "process.killed",
   weight: 3,
   draw(random, topology) {
     const process = anyVictim(random, topology);
     // A client does not come to many, and not in every moment.
-    const isClient = topology.clients.includes(process);
-    return {
-      forMs: random.chance(isClient ? 0 : 0.5) ? 1_000 : random.integer(20_000),
-      // So many events after the fault's time: just then it is in the middle of something.
-      with: { process, events: random.integer(isClient ? 40 : 400) },
-    };
+    return drawDeath(random, process, topology.clients.includes(process) ? 40 : 400);
   },
   begin: (cluster, fault) => dieSoon(cluster, fault, "killed"),
   end: takeBackFault,
@@ -50,10 +64,7 @@ const killed: FaultKind = {
 const powerCut: FaultKind = {
   kind: "process.power",
   weight: 3,
-  draw: (random, topology) => ({
-    forMs: 500 + random.integer(15_000),
-    with: { process: random.pick(topology.storages), events: random.integer(400) },
-  }),
+  draw: (random, topology) => drawDeath(random, random.pick(topology.storages), 400),
   begin: (cluster, fault) => dieSoon(cluster, fault, "power"),
   end: takeBackFault,
 };
