@@ -122,6 +122,8 @@ export const STOP_GRACE_MS = 4_000;
 export const REQUEST_TIMEOUT_DEFAULT_MS = 5_000;
 /** Of a request that may be asked twice: how much of its time the first member of the queue group has. */
 export const REQUEST_FIRST_TRY_PERCENT = 33;
+/** For a new upload, all nodes together: where there is no other node to ask, a busy one is waited for. */
+export const CREATE_WAIT_MS = 40_000;
 /** A merge verifies and syncs the whole file before it answers. */
 export const MERGE_TIMEOUT_MS = 10 * 60_000;
 /** Whoever does not say otherwise waits so long for a merge, and is then told where to ask: common proxies give up after a minute. */
@@ -489,6 +491,10 @@ assert(MERGE_TIMEOUT_MS / MERGE_ASKED_AGAIN_MS < DEFERRED_REPLIES_MAX, "one merg
 assert(
   MERGE_ASKED_AGAIN_MS < MERGE_WAIT_MS && MERGE_WAIT_MS + REQUEST_TIMEOUT_DEFAULT_MS < CLIENT_SILENCE_MS_MAX,
   "who waits for a merge is told where to ask before a proxy or a client gives up",
+);
+assert(
+  Math.max(CREATE_WAIT_MS, (LOCATIONS_MAX + 1) * REQUEST_TIMEOUT_DEFAULT_MS) < CLIENT_SILENCE_MS_MAX,
+  "who begins an upload hears of it before a proxy or a client gives up",
 );
 assert(REQUEST_TIMEOUT_DEFAULT_MS <= MERGE_TIMEOUT_MS && MERGE_TIMEOUT_MS <= REQUEST_TIMEOUT_MS_MAX);
 assert(REQUEST_FIRST_TRY_PERCENT <= 50, "whoever is asked again has no less time");

@@ -1,6 +1,6 @@
 /**
- * Starting an upload: a group from the tracker, then its nodes in turn until one takes it. Where no node has room any more, one that was
- * started before with the same key is still answered, by its own.
+ * Starting an upload: a group from the tracker, then its nodes in turn until one takes it; the last is waited for longest. Where no node
+ * has room any more, one that was started before with the same key is still answered, by its own.
  */
 import { createHash } from "node:crypto";
 import { catalog } from "../actors/catalog/contract.ts";
@@ -10,6 +10,7 @@ import { type CallOptions, client } from "../bus/client.ts";
 import type { OutputOf } from "../bus/contract.ts";
 import type { DigestClaim } from "../core/digest.ts";
 import { type ErrorCode, TroupeError } from "../core/errors.ts";
+import { CREATE_WAIT_MS, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
 import { randomIdentity } from "../core/ports/random.ts";
 import type { Principal } from "../core/principal.ts";
 import type { TusPlan } from "../core/shapes.ts";
@@ -56,10 +57,14 @@ export async function createUpload(
   const nodes = await placeOf(ports, wish, operationOf(options.principal, wish), options);
   // Without a client's key, one of this request's own: however often a message of it arrives, and wherever, it begins one upload.
   const operation = keyedOperation(options.principal, wish, wish.idempotencyKey ?? randomIdentity(ports.random));
+  const lastMs = ports.clock.nowMs() + CREATE_WAIT_MS;
   let failure = new TroupeError("NO_NODES");
-  for (const { nodeId } of nodes) {
+  for (const [index, { nodeId }] of nodes.entries()) {
+    // Nobody is left to ask after the last: one that has much to do is waited for.
+    const isLast = index === nodes.length - 1;
+    const timeoutMs = isLast ? Math.max(REQUEST_TIMEOUT_DEFAULT_MS, lastMs - ports.clock.nowMs()) : REQUEST_TIMEOUT_DEFAULT_MS;
     try {
-      const created = await client(ports.bus, storage, { nodeId }).createUpload({ ...plan, operation }, options);
+      const created = await client(ports.bus, storage, { nodeId }).createUpload({ ...plan, operation }, { ...options, timeoutMs });
       const { uploadId, access, epoch, chunkBytes } = created;
       if (access !== undefined)
         uploads.remember({ uploadId, access, epoch, chunkBytes, owner: options.principal.owner, sizeBytes: wish.sizeBytes });

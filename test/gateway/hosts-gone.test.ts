@@ -1,6 +1,6 @@
 /** What a gateway does when the node it asked has died, hangs, or has lost the upload to another. */
 import { describe, expect, test } from "vitest";
-import { MERGE_ASKED_AGAIN_MS, MERGE_WAIT_MS, REQUEST_TIMEOUT_DEFAULT_MS } from "../../src/core/limits.ts";
+import { CREATE_WAIT_MS, MERGE_ASKED_AGAIN_MS, MERGE_WAIT_MS, REQUEST_TIMEOUT_DEFAULT_MS } from "../../src/core/limits.ts";
 import { Rig } from "./rig.ts";
 
 const BYTES = Buffer.from("hello");
@@ -39,6 +39,22 @@ describe("creating an upload", () => {
     expect(asked.map((key, index) => key === asked[index - (index % 2)])).toEqual(asked.map(() => true));
     expect(new Set(asked).size).toBe(3);
     expect(asked.at(-1)).toBe("k");
+  });
+
+  test("F28: the last node to ask is waited for while it has much to do, and not for ever", async () => {
+    await using rig = await Rig.start();
+    const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+    rig.createGate = gates[0].promise;
+    rig.createFaults.set("node1", "DISK_FULL");
+    const late = rig.createJson({ name: "late", size: 1 });
+    await rig.clock.advance(CREATE_WAIT_MS - 1);
+    gates[0].resolve();
+    expect((await late).status).toBe(201);
+    rig.createGate = gates[1].promise;
+    const refused = rig.createJson({ name: "refused", size: 1 });
+    await rig.clock.advance(CREATE_WAIT_MS);
+    expect([(await refused).status, (await refused).json["code"]]).toEqual([504, "DEADLINE_EXCEEDED"]);
+    gates[1].resolve();
   });
 });
 

@@ -59,6 +59,8 @@ export class Rig implements AsyncDisposable {
   readonly plane = new MemoryDataPlane(this);
   /** Errors that nodes answer `createUpload` with, by node. */
   readonly createFaults = new Map<string, ErrorCode>();
+  /** Nodes take no upload before this. */
+  createGate: Promise<void> | undefined;
   /** What every `createUpload` came with, in order. */
   readonly createKeys: (string | undefined)[] = [];
   /** What sessions answer a merge with. */
@@ -347,6 +349,7 @@ export class Rig implements AsyncDisposable {
               this.createKeys.push(input.operation?.key);
               const fault = this.createFaults.get(nodeId);
               if (fault !== undefined) throw new TroupeError(fault);
+              await this.createGate;
               const known = input.operation === undefined ? undefined : this.operations.get(input.operation.key);
               if (known !== undefined && known.digest !== input.operation?.requestDigest) throw new TroupeError("IDEMPOTENCY_CONFLICT");
               const uploadId = known?.uploadId ?? randomIdentity(this.random);
