@@ -272,6 +272,8 @@ export const OPERATION_KEPT_MS = OUTCOME_KEPT_MS;
 export const PURGE_INTERVAL_MS = 60_000;
 export const PURGE_ROWS_MAX = 200;
 
+/** A node asks the catalog this often for uploads that it is said to host, and of which it has nothing. */
+export const LOST_UPLOADS_INTERVAL_MS = 60_000;
 /** The outbox is looked through this often even when nobody was told of new work. */
 export const OUTBOX_SWEEP_MS = 1_000;
 export const OUTBOX_BATCH_MAX = 64;

@@ -36,6 +36,7 @@ import { BlobStore, type SyncedBlob } from "./blob-store.ts";
 import { Capacity } from "./capacity.ts";
 import { storage } from "./contract.ts";
 import type { DataDirectory } from "./data-directory.ts";
+import { LostUploads } from "./lost-uploads.ts";
 import { Membership } from "./membership.ts";
 import { Sessions, type SessionsOptions } from "./sessions.ts";
 
@@ -55,7 +56,7 @@ export interface StoragePorts {
   readonly onStep?: SessionPorts["onStep"];
 }
 
-export interface StorageOptions extends Omit<SessionsOptions, "layout" | "directoryMadeMs"> {
+export interface StorageOptions extends Omit<SessionsOptions, "layout"> {
   readonly directory: DataDirectory;
   readonly group: string;
   readonly zone: string;
@@ -97,6 +98,7 @@ class Node implements StorageNode {
   readonly #blobs: BlobStore;
   readonly #reader: BlobReader;
   readonly #sessions: Sessions;
+  readonly #lostUploads: LostUploads;
   readonly #membership: Membership;
   readonly #allocator: Client<typeof ids>;
   readonly #catalog: Client<typeof catalog>;
@@ -126,7 +128,13 @@ class Node implements StorageNode {
     this.#sessions = new Sessions(sessionPorts, new FileIdMaker(clock, random, nodeId), {
       ...options,
       layout,
+    });
+    this.#lostUploads = new LostUploads(sessionPorts, {
+      nodeId,
       directoryMadeMs: options.directory.madeMs,
+      folderOf: sessionPorts.node.folderOf,
+      isHosted: (uploadId) => this.#sessions.isHosted(uploadId),
+      hasName: () => this.#membership.isKnown,
     });
     this.#membership = new Membership(client(bus, tracker), clock, log, {
       heartbeatMs: options.heartbeatMs,
@@ -154,10 +162,12 @@ class Node implements StorageNode {
     const highest = highestOf([await this.#blobs.highestBlobId(), await this.#sessions.readRecorded()]);
     this.#highestBlobId = highest;
     if (highest !== undefined) await this.#answered("an ID allocator", () => this.#raise(highest));
-    const committing = await this.#sessions.recover(hasName);
+    const committing = await this.#sessions.recover();
+    if (hasName) await this.#lostUploads.look();
     if (highest !== undefined) await this.#warnOfLostCatalog((blobId) => blobId <= highest && !committing.has(blobId));
     this.#actor = await host(bus, storage, { nodeId: this.nodeId }, this.#ports, async () => this.#activation());
     await this.#membership.start();
+    this.#lostUploads.start();
   }
 
   async stop(): Promise<void> {
@@ -167,6 +177,7 @@ class Node implements StorageNode {
   }
 
   async #putAway(): Promise<void> {
+    await this.#lostUploads.stop();
     await this.#actor?.stop();
     await this.#sessions.stop();
     await this.#blobs.close();

@@ -51,6 +51,11 @@ export class Membership {
     this.#answersMs = Math.ceil((options.heartbeatMs * HEARTBEAT_ANSWERS_PERCENT) / 100);
   }
 
+  /** By a tracker, when it was told last. */
+  get isKnown(): boolean {
+    return this.#isKnown;
+  }
+
   /**
    * Takes the name; nothing is placed here yet.
    * @returns whether a tracker gave it; where none answers, nobody is known to have it

@@ -34,8 +34,6 @@ type Created = OutputOf<typeof storage, "createUpload">;
 
 export interface SessionsOptions {
   readonly layout: Layout;
-  /** Wall time. */
-  readonly directoryMadeMs: number;
   readonly fileBytesMax: number;
   readonly idleExpiryMs: number;
   /** Makes an upload's folder durable, and opens it. */
@@ -100,6 +98,10 @@ export class Sessions {
   /** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
   find(uploadId: string): HostedSession {
     return this.#find(uploadId).session;
+  }
+
+  isHosted(uploadId: string): boolean {
+    return this.#hosted.has(uploadId);
   }
 
   /** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `TOO_MANY`, and what the session throws */
@@ -169,10 +171,9 @@ export class Sessions {
 
   /**
    * Resolves when every upload in the data directory is hosted again or gone (N2).
-   * @param hasName trackers know this node as the one of its name: only then may it say that an upload it does not have is lost
    * @returns blobs whose commit may not have happened when the node ended
    */
-  async recover(hasName: boolean): Promise<ReadonlySet<number>> {
+  async recover(): Promise<ReadonlySet<number>> {
     const { disk, log } = this.#ports;
     const entries = await disk.readDirectory(this.#options.layout.uploads);
     for (const { name } of entries)
@@ -181,11 +182,6 @@ export class Sessions {
     await this.#ofEach(entries, async (uploadId) => {
       if (await this.#recover(uploadId)) recovered += 1;
     });
-    if (hasName) {
-      await this.#endLost().catch((error: unknown) =>
-        log.warn({ err: error }, "Uploads whose folders are gone could not be looked for; the next start does."),
-      );
-    }
     if (recovered > 0) log.info({ recovered }, "Uploads go on after a restart.");
     return this.#committing;
   }
@@ -268,9 +264,9 @@ export class Sessions {
     try {
       await this.#catalog.endUpload({ uploadId, epoch: FIRST_EPOCH, state: "cancelled", isForgotten: true });
     } catch (error) {
-      // Most often it has not heard of it. If it does not answer, its row is found to have no folder at the next start.
+      // Most often it has not heard of it. If it does not answer, its row is found to have no folder.
       if (!(error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND"))
-        log.warn({ uploadId, err: error, reason }, "An upload that could not be created may stay in the catalog until the next start.");
+        log.warn({ uploadId, err: error, reason }, "An upload that could not be created may stay in the catalog for a minute.");
     }
     await disk
       .remove(folder)
@@ -418,39 +414,6 @@ export class Sessions {
     const { node, log } = this.#ports;
     log.warn({ uploadId: plan.uploadId }, "The catalog does not know an upload that is on this disk; it is registered again.");
     return (await this.#catalog.registerUpload({ ...plan, host: node.nodeId, group: node.group }, { principal: { owner } })).epoch;
-  }
-
-  /**
-   * Uploads the catalog believes to be here, and whose folder is not: nobody can finish them. One that is older than the data directory was
-   * never in it: its disk may not be mounted, so it is left as it is.
-   */
-  async #endLost(): Promise<void> {
-    const { node, disk, log } = this.#ports;
-    let olderCount = 0;
-    for (let cursor: string | undefined, isMore = true; isMore; ) {
-      const page: OutputOf<typeof catalog, "hostedUploads"> = await this.#catalog.hostedUploads({
-        host: node.nodeId,
-        ...(cursor === undefined ? {} : { cursor }),
-      });
-      for (const uploadId of page.uploadIds) {
-        if ((await disk.status(node.folderOf(uploadId))) !== undefined) continue;
-        const { createdMs, epoch: after } = await this.#catalog.upload({ uploadId });
-        if (createdMs < this.#options.directoryMadeMs) {
-          olderCount += 1;
-          continue;
-        }
-        const { epoch } = await this.#catalog.claimUpload({ uploadId, host: node.nodeId, after });
-        const lastError = { code: "UPLOAD_NOT_FOUND", detail: "The upload's folder is not on its node any more.", retryable: false };
-        await this.#catalog.endUpload({ uploadId, epoch, state: "failed", lastError });
-      }
-      cursor = page.cursor;
-      isMore = cursor !== undefined;
-    }
-    if (olderCount > 0)
-      log.error(
-        { uploads: olderCount },
-        "The catalog has uploads on this node that are older than its data directory. Is the right disk mounted? They are left as they are.",
-      );
   }
 
   async #claim(uploadId: string): Promise<OutputOf<typeof catalog, "claimUpload"> | undefined> {

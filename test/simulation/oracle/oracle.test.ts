@@ -12,7 +12,6 @@ import { World } from "../world.ts";
 import { ClusterView } from "./cluster-view.ts";
 import { foundFiles } from "./known-rows.ts";
 import { Oracle } from "./oracle.ts";
-import { hostedUnfinishedWork } from "./unfinished-work.ts";
 
 const NODES = { trackers: 1, allocators: 1, catalogs: 1, storages: 2, gateways: 2, clients: 2 };
 const MINUTE_MS = 60_000;
@@ -122,16 +121,6 @@ test("a chunk that is acknowledged and not synced does not survive it either", a
   for (const disk of world.cluster.disks.values()) disk.sync = () => undefined;
   expect(await world.judge()).toEqual(["does-not-work"]);
   expect(world.world.violations.map(({ sentence }) => sentence).join()).toMatch(/upload \w+ did not succeed/);
-});
-
-test("an upload that a client knows is not forgotten by its node", async () => {
-  const world = await finished();
-  const uploadId = world.file.upload.uploadId as string;
-  world.sql(`UPDATE t_upload SET ended_time = NULL WHERE CAST(upload_id AS TEXT) = '${uploadId}'`);
-  const { rows, nodes } = world.view;
-  expect(hostedUnfinishedWork(rows, nodes, () => false)).toEqual([]);
-  const isTold = (id: string): boolean => id === uploadId;
-  expect(hostedUnfinishedWork(rows, nodes, isTold).map(({ rule }) => rule)).toEqual(["upload-never-ends"]);
 });
 
 test("damage is known by the leaves that it is in", async () => {

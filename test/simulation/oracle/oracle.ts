@@ -30,7 +30,7 @@ import { type BegunUpload, LateUser, USED_WITHIN_MS } from "./late-user.ts";
 import { type Depth, type Served, servedBreaches } from "./served-files.ts";
 import { settledWithinMs } from "./settling.ts";
 import { storedBlobBreaches } from "./stored-blobs.ts";
-import { hostedUnfinishedWork, unfinishedWork } from "./unfinished-work.ts";
+import { unfinishedWork } from "./unfinished-work.ts";
 
 /** How often committed rows are looked at: what breaks a rule stays broken. */
 const ROWS_EVERY_MS = 10_000;
@@ -87,8 +87,7 @@ export class Oracle {
   /** Q2 */
   async #judgeAsItIs(process: SimulatedProcess): Promise<void> {
     const clientsLeftMs = this.#cluster.world.nowMs;
-    const isTold = (uploadId: string): boolean => this.#history.upload(uploadId) !== undefined;
-    await this.#eventually(process, () => [...this.#view.notReady(), ...hostedUnfinishedWork(this.#view.rows, this.#view.nodes, isTold)]);
+    await this.#eventually(process, () => [...this.#view.notReady(), ...unfinishedWork(this.#view.rows)]);
     // Connections are kept so long for clients that may come back.
     await sleep(process.clock, Math.max(0, clientsLeftMs + KEEP_ALIVE_MS + LOOK_AGAIN_MS - this.#cluster.world.nowMs));
     this.#idle = await this.#watchBurdens(process);

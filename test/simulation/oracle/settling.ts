@@ -4,6 +4,7 @@
  */
 import {
   HEARTBEAT_ANSWERS_PERCENT,
+  LOST_UPLOADS_INTERVAL_MS,
   OUTBOX_BACKOFF_MAX_MS,
   OUTBOX_CLAIM_MS,
   REQUEST_TIMEOUT_DEFAULT_MS,
@@ -30,8 +31,9 @@ export function settledWithinMs({ heartbeatMs, offlineAfterMs, idleExpiryMs, del
   const trackersKnow = (heartbeatMs * (TRACKER_LISTENING_PERCENT + HEARTBEAT_ANSWERS_PERCENT)) / 100 + offlineAfterMs;
   const allAreUp = PAUSE_MS_MAX + STARTED_AGAIN_MS + RESTART_BACKOFF_MAX_MS + trackersKnow;
   const uploadsEnd = idleExpiryMs * (1 + IDLE_FORGOTTEN_SHARE) + SESSION_PAUSES_MS + 2 * REQUEST_TIMEOUT_DEFAULT_MS;
+  const lostUploadsAreFound = LOST_UPLOADS_INTERVAL_MS + 4 * REQUEST_TIMEOUT_DEFAULT_MS;
   const outboxIsEmpty = OUTBOX_BACKOFF_MAX_MS + OUTBOX_CLAIM_MS + REQUEST_TIMEOUT_DEFAULT_MS;
   // A removal that failed is tried once more.
   const bytesAreGone = 2 * deleteGraceMs;
-  return allAreUp + uploadsEnd + outboxIsEmpty + bytesAreGone;
+  return allAreUp + uploadsEnd + lostUploadsAreFound + outboxIsEmpty + bytesAreGone;
 }

@@ -1,26 +1,8 @@
 /** What is still to be done, of which everything must have been done some time after healing. */
-import { layoutOf } from "../../../src/actors/storage/layout.ts";
 import { type Breach, type Rows, textIn } from "./breach.ts";
-import type { NodeFiles } from "./stored-blobs.ts";
 
 /** @param rows of the database `storage` */
 export const unfinishedWork = (rows: Rows): Breach[] => [...undelivered(rows), ...openUploads(rows).map(neverEnds)];
-
-/**
- * The same, while nodes go on as they are. Then one thing may stay: an upload whose creation failed when the catalog had heard of it and did
- * not hear that it failed. It has no folder, so no session ends it, and its node looks for such rows only when it starts. Nobody was ever
- * told of one.
- *
- * @param isTold a client knows the upload
- */
-export function hostedUnfinishedWork(rows: Rows, nodes: readonly NodeFiles[], isTold: (uploadId: string) => boolean): Breach[] {
-  const folders = new Map(nodes.map(({ nodeId, root, files }) => [nodeId, { files, uploads: layoutOf(root).uploads }]));
-  const mustEnd = ({ uploadId, host }: OpenUpload): boolean => {
-    const folder = folders.get(host);
-    return isTold(uploadId) || folder?.files.has(`${folder.uploads}/${uploadId}/journal`) === true;
-  };
-  return [...undelivered(rows), ...openUploads(rows).filter(mustEnd).map(neverEnds)];
-}
 
 const undelivered = (rows: Rows): Breach[] =>
   rows("SELECT kind, attempt_count, CAST(payload AS TEXT) AS payload FROM t_outbox ORDER BY outbox_id").map((row) => ({
