@@ -12,7 +12,7 @@ import type { Random } from "../../core/ports/random.ts";
 import { pauseMs } from "../../core/retry.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
 import { jsonBytes } from "./json-column.ts";
-import type { CatalogDatabase, OutboxKind } from "./tables.ts";
+import type { CatalogDatabase, CatalogQuery, OutboxKind } from "./tables.ts";
 
 export interface OutboxRow {
   readonly outboxId: bigint;
@@ -54,6 +54,13 @@ export class OutboxClaim {
     this.#dueTime = dueTime;
   }
 
+  /** Whether there is something to take. */
+  static async isDue({ database, clock, kind }: OutboxPorts): Promise<boolean> {
+    const nowMs = clock.wallMs();
+    const found = await database.read((query) => dueRows(query, kind, nowMs).select("outbox_id").limit(1).executeTakeFirst());
+    return found !== undefined;
+  }
+
   /** Of what is due, at most `OUTBOX_BATCH_MAX` rows. */
   static async take(ports: OutboxPorts): Promise<OutboxClaim> {
     const { database, clock, kind } = ports;
@@ -61,12 +68,8 @@ export class OutboxClaim {
     const nowMs = clock.wallMs();
     const dueTime = BigInt(nowMs + OUTBOX_CLAIM_MS);
     const claimed = await database.transact(async (transaction) => {
-      const due = transaction.query
-        .selectFrom("t_outbox")
+      const due = dueRows(transaction.query, kind, nowMs)
         .select(["outbox_id", "payload", "attempt_count"])
-        .where("kind", "=", kind)
-        // Further ahead than any pause reaches: the wall clock was set back since.
-        .where((where) => where.or([where("due_time", "<=", BigInt(nowMs)), where("due_time", ">", BigInt(nowMs + OUTBOX_BACKOFF_MAX_MS))]))
         .orderBy("due_time")
         .orderBy("outbox_id")
         .limit(OUTBOX_BATCH_MAX);
@@ -109,4 +112,14 @@ export class OutboxClaim {
       }
     });
   }
+}
+
+function dueRows(query: CatalogQuery, kind: OutboxKind, nowMs: number) {
+  return (
+    query
+      .selectFrom("t_outbox")
+      .where("kind", "=", kind)
+      // Further ahead than any pause reaches: the wall clock was set back since.
+      .where((where) => where.or([where("due_time", "<=", BigInt(nowMs)), where("due_time", ">", BigInt(nowMs + OUTBOX_BACKOFF_MAX_MS))]))
+  );
 }

@@ -30,13 +30,17 @@ export class OutboxSweep {
   /** There is, or may be, something to do. */
   wake(): void {
     this.#woken = true;
+    this.#begin();
+  }
+
+  #begin(): void {
     if (this.#stopped || this.#running !== undefined) return;
     this.#timer?.cancel();
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
       // Woken after the last look and before here.
-      if (this.#woken) this.wake();
-      else if (!this.#stopped) this.#timer = this.#options.clock.setTimer(OUTBOX_SWEEP_MS, () => this.wake());
+      if (this.#woken) this.#begin();
+      else if (!this.#stopped) this.#timer = this.#options.clock.setTimer(OUTBOX_SWEEP_MS, () => this.#begin());
     });
   }
 
@@ -49,7 +53,8 @@ export class OutboxSweep {
 
   async #run(): Promise<void> {
     try {
-      let more = true;
+      // Unless somebody said so there is most often nothing, which is found out without a transaction.
+      let more = this.#woken || (await OutboxClaim.isDue(this.#options));
       while ((more || this.#woken) && !this.#stopped) {
         this.#woken = false;
         more = await this.#sweep();
