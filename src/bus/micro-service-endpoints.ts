@@ -67,9 +67,14 @@ function subjectPattern(contract: Contract, identity: SubjectIdentity): string {
   return contract.subject.replaceAll(/\{(\w+)\}/g, (_, key: string) => (key in identity ? checkIdentity(identity[key], key) : "*"));
 }
 
+/** Made once for a contract's request: the schemas take some milliseconds, and every life of a process tells them. */
+const METADATA = new WeakMap<RequestDefinition, Readonly<Record<string, string>>>();
+
 /** Values are texts: schemas as JSON, errors without those that any request may be answered with. */
-function metadataOf(definition: RequestDefinition): Record<string, string> {
-  return {
+function metadataOf(definition: RequestDefinition): Readonly<Record<string, string>> {
+  const known = METADATA.get(definition);
+  if (known !== undefined) return known;
+  const metadata = {
     doc: definition.doc,
     readOnly: String(definition.readOnly),
     audience: definition.to,
@@ -77,6 +82,8 @@ function metadataOf(definition: RequestDefinition): Record<string, string> {
     output: schemaText(definition.output, "output"),
     errors: definition.errors.join(","),
   };
+  METADATA.set(definition, metadata);
+  return metadata;
 }
 
 function schemaText(type: z.ZodType, io: "input" | "output"): string {

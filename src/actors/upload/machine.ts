@@ -9,7 +9,7 @@
  * U3: every command has an answer in every state; what a state does not allow is a code from the table of errors ({@link refusal}).
  * U5: with one copy there is nothing to replicate: that is passed before any message is heard, and nothing can go wrong in it.
  */
-import { assign, initialTransition, setup, transition } from "xstate";
+import { assign, createActor, initialTransition, setup } from "xstate";
 import type { ErrorCode } from "../../core/errors.ts";
 import { ENDED_CODES, type FileDigests, type LastError, type UploadState } from "../../core/shapes.ts";
 
@@ -195,20 +195,38 @@ export interface SessionStep {
   readonly after: SessionSnapshot;
 }
 
+const INITIAL = initialTransition(sessionMachine)[0];
+
 export function initialSnapshot() {
-  return initialTransition(sessionMachine)[0];
+  return INITIAL;
 }
+
+/**
+ * The actor that a transition of the machine asks for. There is none: what it would do is told, not done. One for all, because to make it
+ * costs more than the transition, and each chunk has two.
+ */
+const NOBODY = createActor(sessionMachine);
+const NOTHING = {
+  self: NOBODY,
+  id: NOBODY.id,
+  sessionId: NOBODY.sessionId,
+  system: NOBODY.system,
+  logger: () => undefined,
+  defer: () => undefined,
+  emit: () => undefined,
+  stopChild: () => undefined,
+};
 
 /** The next snapshot, and what to do. An event the state does not know changes nothing. */
 export function step(
   snapshot: SessionSnapshot,
   event: SessionEvent,
 ): { readonly snapshot: SessionSnapshot; readonly actions: readonly SessionAction[] } {
-  const [next, actions] = transition(sessionMachine, snapshot, event);
-  const named = actions
-    .map((action) => action.type)
-    .filter((type): type is SessionAction => (SESSION_ACTIONS as readonly string[]).includes(type));
-  return { snapshot: next, actions: named };
+  const actions: SessionAction[] = [];
+  const actionExecutor = ({ type }: { readonly type: string }): void => {
+    if ((SESSION_ACTIONS as readonly string[]).includes(type)) actions.push(type as SessionAction);
+  };
+  return { snapshot: sessionMachine.transition(snapshot, event, { ...NOTHING, actionExecutor }), actions };
 }
 
 /** The word users see. */
