@@ -95,6 +95,22 @@ describe("merging", () => {
     if (held !== undefined) held.record = { ...held.record, epoch: 2 };
     expect((await rig.ask("POST", `/api/v1/uploads/${id}/merge`)).status).toBe(200);
   });
+
+  test("F1, F3: a host that comes back twice while it is asked is asked with its epoch each time", async () => {
+    await using rig = await Rig.start();
+    const id = await uploaded(rig);
+    const held = rig.uploads.get(id);
+    if (held === undefined) throw new Error("the upload is held");
+    const gate = Promise.withResolvers<void>();
+    rig.mergeGate = gate.promise;
+    held.record = { ...held.record, epoch: 2 };
+    const merging = rig.ask("POST", `/api/v1/uploads/${id}/merge`);
+    // It knows the new epoch by then, and hears nothing.
+    await rig.clock.advance(MERGE_ASKED_AGAIN_MS);
+    held.record = { ...held.record, epoch: 3 };
+    gate.resolve();
+    expect((await merging).status).toBe(200);
+  });
 });
 
 test("F2: what a host still says of an upload that it has lost is not passed on", async () => {

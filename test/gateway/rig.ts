@@ -65,6 +65,8 @@ export class Rig implements AsyncDisposable {
   readonly createKeys: (string | undefined)[] = [];
   /** What sessions answer a merge with. */
   mergeFault: ErrorCode | undefined;
+  /** Merges that are asked for with the right epoch begin only then. */
+  mergeGate: Promise<void> | undefined;
   /** Answers about a session's status, true when they were made, leave only then. */
   statusGate: Promise<void> | undefined;
   /** A folder without end, from one entry on. */
@@ -469,8 +471,9 @@ export class Rig implements AsyncDisposable {
             held.record = { ...held.record, sizeBytes: declared };
             return this.statusOf(uploadId);
           },
-          merge: ({ epoch, wait }) => {
+          merge: async ({ epoch, wait }) => {
             if (this.mergeFault !== undefined) throw new TroupeError(this.mergeFault);
+            if (epoch === held.record.epoch) await this.mergeGate;
             if (epoch !== held.record.epoch) throw new TroupeError("EPOCH_STALE");
             const { missing } = this.statusOf(uploadId);
             if (missing.length > 0) throw new TroupeError("UPLOAD_INCOMPLETE", undefined, { facts: { missing } });
