@@ -6,7 +6,8 @@
  */
 import { availableParallelism } from "node:os";
 import process from "node:process";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { minutesOf, positive, WORKERS_MAX, wholeNumber, workersOf } from "./arguments.ts";
 import type { Plan } from "./plan.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -27,10 +28,6 @@ export interface SimOptions {
 /** Real time for a simulated minute, on a machine that has much else to do; past it a seed is taken not to end. */
 const BOUND_SECONDS_A_MINUTE = 60;
 const BOUND_SECONDS_MIN = 120;
-
-/** More than a run can hold, or a machine has cores. */
-const MINUTES_MAX = 1_000;
-const WORKERS_MAX = 256;
 
 const program = new Command("sim")
   .description("Runs the whole cluster in one thread, under seeds.")
@@ -89,28 +86,4 @@ async function drawn(seed: number): Promise<Plan> {
 async function written(path: string): Promise<Plan> {
   const { readPlanFile } = await import("./plan-file.ts");
   return readPlanFile(path).plan;
-}
-
-function wholeNumber(text: string): number {
-  const count = Number(text);
-  if (!/^\d{1,9}$/.test(text) || count < 1) throw new InvalidArgumentError("It is a whole number from 1.");
-  return count;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!/^\d{1,6}(?:\.\d{1,3})?$/.test(text) || value <= 0) throw new InvalidArgumentError("It is a number above 0.");
-  return value;
-}
-
-function minutesOf(text: string): number {
-  const minutes = positive(text);
-  if (minutes > MINUTES_MAX) throw new InvalidArgumentError(`It is at most ${MINUTES_MAX}; more seeds find more than longer ones.`);
-  return minutes;
-}
-
-function workersOf(text: string): number {
-  const count = wholeNumber(text);
-  if (count > WORKERS_MAX) throw new InvalidArgumentError(`It is at most ${WORKERS_MAX}.`);
-  return count;
 }

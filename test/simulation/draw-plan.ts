@@ -5,7 +5,7 @@ import { NODES_USUAL, type Nodes, type Plan, topologyOf } from "./plan.ts";
 import { type RandomStream, RandomStreams } from "./random-streams.ts";
 import { drawOperations } from "./workload/operations.ts";
 
-/** On average, in a calm world and in stormier ones. */
+/** On average, in a calm world and in stormier ones; closer to each other in a run of less than a minute, so that it has some. */
 const FAULT_EVERY_MS = [30_000, 15_000, 5_000];
 /** Each world has about this part of the kinds of faults: what a frequent one hides in one is seen in another. */
 const KINDS_SHARE = 0.5;
@@ -27,7 +27,7 @@ export function drawPlan(seed: number, minutes: number, nodes: Nodes = NODES_USU
 }
 
 function drawFaults(random: RandomStream, minutes: number, topology: Topology): Fault[] {
-  const everyMs = random.pick(FAULT_EVERY_MS);
+  const everyMs = random.pick(FAULT_EVERY_MS) * Math.min(1, minutes);
   const chosen = FAULT_KINDS.filter(() => random.chance(KINDS_SHARE));
   const kinds = chosen.length === 0 ? FAULT_KINDS : chosen;
   const faults: Fault[] = [];

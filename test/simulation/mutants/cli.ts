@@ -1,7 +1,8 @@
 /** `npm run sim:mutants`: plants each bug in a copy of the sources and runs seeds until one shows it. A table at the end. */
 import { availableParallelism } from "node:os";
 import process from "node:process";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { minutesOf, workersOf } from "../arguments.ts";
 import { type Caught, hunt, SoundSeeds } from "./hunt.ts";
 import { MUTANTS } from "./mutants.ts";
 
@@ -18,8 +19,8 @@ const NAME_WIDTH = 34;
 const program = new Command("sim:mutants")
   .description("Plants bugs and looks whether the simulation finds them.")
   .option("--only <words>", "those whose names have one of these in them, with commas between")
-  .option("--minutes <minutes>", "simulated time of each run", number, 2)
-  .option("--workers <count>", "bugs at a time", number, availableParallelism())
+  .option("--minutes <minutes>", "simulated time of each run", minutesOf, 2)
+  .option("--workers <count>", "bugs at a time", workersOf, availableParallelism())
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 program.parse();
 const { only = "", minutes, workers } = program.opts<MutantsOptions>();
@@ -59,10 +60,4 @@ function shownBy(end: Caught): string {
 
 function wordsOf(end: Caught): string {
   return end.kind === "escaped" ? shownBy(end) : `${shownBy(end)}: ${end.sentence.split("\n")[0]}`;
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (!/^\d{1,4}(?:\.\d{1,3})?$/.test(text) || value <= 0) throw new InvalidArgumentError("It is a number above 0.");
-  return value;
 }
