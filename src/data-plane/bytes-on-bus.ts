@@ -4,7 +4,8 @@
  * N1: a transfer needs a token of this node's, for what it is asked for; frames go to an inbox only.
  * N2: transfers are bounded, in all and of one connection, and one whose gateway is silent, or lets nothing be sent, is given up: nothing
  *     of its chunk counts.
- * N3: a transfer begun twice is begun once.
+ * N3: a transfer that is asked for twice is begun once, and both times answered the same: a bus may double what was asked, and whoever asked
+ *     takes the answer that comes first.
  */
 import { bytesOnBus } from "../actors/bytes/contract.ts";
 import type { Handlers, HostedActor, HostPorts } from "../bus/actor.ts";
@@ -41,6 +42,7 @@ export async function serveBytesOnBus(bus: Bus, node: ByteService, tokens: Token
 }
 
 type WriteRequest = ReceivedOf<typeof bytesOnBus, "write">;
+type ReadBegun = OutputOf<typeof bytesOnBus, "read">;
 type WriteBegun = OutputOf<typeof bytesOnBus, "write">;
 
 class BusDataServer implements BytesOnBus {
@@ -49,6 +51,9 @@ class BusDataServer implements BytesOnBus {
   readonly #tokens: TokenMint;
   readonly #ports: HostPorts;
   readonly #transfers = new Map<string, NodeTransfer>();
+  /** What those under way were answered with (N3). */
+  readonly #reads = new WeakMap<NodeTransfer, Promise<ReadBegun>>();
+  readonly #writes = new WeakMap<NodeTransfer, Promise<WriteBegun>>();
   #actor: HostedActor | undefined;
   #frames: Subscription | undefined;
 
@@ -84,26 +89,43 @@ class BusDataServer implements BytesOnBus {
       const { sizeBytes, path } = this.#tokens.checkRead(input.token, input.blobId);
       if (input.offset + input.lengthBytes > sizeBytes) throw new TroupeError("RANGE_NOT_SATISFIABLE");
       const { blobId, offset, lengthBytes } = input;
-      const transfer = this.#begin(input, FRAME_CREDIT_MS_MAX);
       const range = { blobId, path, sizeBytes, offset, lengthBytes };
-      return turn.later(this.#read(transfer, input.credit, () => this.#node.readBlob(range)));
+      const read = (transfer: NodeTransfer) => this.#read(transfer, input.credit, () => this.#node.readBlob(range));
+      return turn.later(this.#once(this.#reads, input, FRAME_CREDIT_MS_MAX, read));
     },
     readUpload: (input, turn) => {
       const { uploadId, offset, lengthBytes } = input;
       this.#tokens.checkWrite(input.token, uploadId);
-      const transfer = this.#begin(input, FRAME_CREDIT_MS_MAX);
-      return turn.later(this.#read(transfer, input.credit, () => this.#node.readUpload({ uploadId, offset, lengthBytes })));
+      const range = { uploadId, offset, lengthBytes };
+      const read = (transfer: NodeTransfer) => this.#read(transfer, input.credit, () => this.#node.readUpload(range));
+      return turn.later(this.#once(this.#reads, input, FRAME_CREDIT_MS_MAX, read));
     },
     write: (input, turn) => {
       this.#tokens.checkWrite(input.token, input.uploadId);
-      return turn.later(this.#write(this.#begin(input, GATEWAY_SILENCE_MS_MAX), input));
+      return turn.later(this.#once(this.#writes, input, GATEWAY_SILENCE_MS_MAX, (transfer) => this.#write(transfer, input)));
     },
   };
 
-  /** N1, N2, N3 */
-  #begin({ transferId, inbox }: { readonly transferId: string; readonly inbox: string }, silenceMs: number): NodeTransfer {
+  /** N3 */
+  #once<Begun>(
+    answers: WeakMap<NodeTransfer, Promise<Begun>>,
+    { transferId, inbox }: { readonly transferId: string; readonly inbox: string },
+    silenceMs: number,
+    begin: (transfer: NodeTransfer) => Promise<Begun>,
+  ): Promise<Begun> {
+    const underWay = this.#transfers.get(transferId);
+    const known = underWay?.inbox === inbox ? answers.get(underWay) : undefined;
+    if (known !== undefined) return known;
+    if (underWay !== undefined) throw new TroupeError("BAD_REQUEST", "This transfer has been begun.");
+    const transfer = this.#begin(transferId, inbox, silenceMs);
+    const answer = begin(transfer);
+    answers.set(transfer, answer);
+    return answer;
+  }
+
+  /** N1, N2 */
+  #begin(transferId: string, inbox: string, silenceMs: number): NodeTransfer {
     if (!isInbox(inbox)) throw new TroupeError("BAD_REQUEST", "Frames go to an inbox.");
-    if (this.#transfers.has(transferId)) throw new TroupeError("BAD_REQUEST", "This transfer has been begun.");
     if (this.#transfers.size >= TRANSFERS_PER_NODE_MAX)
       throw new TroupeError("TOO_MANY", `${TRANSFERS_PER_NODE_MAX} transfers over the bus are under way at this node already.`);
     const owner = inboxOwner(inbox);
@@ -228,8 +250,8 @@ class NodeTransfer {
   readonly watch: SilenceWatch;
   readonly ended: Promise<void>;
   readonly owner: string;
+  readonly inbox: string;
   readonly #bus: Bus;
-  readonly #inbox: string;
   readonly #onEnd: () => void;
   #hearing: Hearing | undefined;
 
@@ -239,7 +261,7 @@ class NodeTransfer {
     this.watch = watch;
     this.owner = inboxOwner(inbox);
     this.#bus = bus;
-    this.#inbox = inbox;
+    this.inbox = inbox;
     this.#onEnd = () => {
       onEnd();
       ended.resolve();
@@ -267,7 +289,7 @@ class NodeTransfer {
   }
 
   publish(payload: Uint8Array): void {
-    this.#bus.publish(this.#inbox, payload);
+    this.#bus.publish(this.inbox, payload);
   }
 
   end(): void {

@@ -196,16 +196,26 @@ describe("bytes over the bus", () => {
     expect(there.node.readBytes).toBe(0);
   });
 
-  it("F11: a transfer that is begun twice is begun once", async () => {
+  it("F11: a transfer that is asked for twice is begun once, and both times answered the same; nobody else joins it", async () => {
     await using there = await stage();
     const gate = Promise.withResolvers<void>();
     there.node.beforeBlock = () => gate.promise;
     const asked = { ...RANGE, transferId: "t1", token: there.reading.token, inbox: there.bus.inbox(), credit: FRAME_WINDOW_MAX };
     const bytes = client(there.bus, bytesOnBus, { nodeId: "node1" });
-    const first = bytes.read(asked);
-    expect(await codeOf(bytes.read(asked))).toBe("BAD_REQUEST");
+    const reads = [bytes.read(asked), bytes.read(asked)];
+    const chunk = { uploadId: "upload1", index: 0, fromBytes: 0, isAtomic: true, digests: [] };
+    const write = { ...chunk, transferId: "t2", token: there.writing.token, inbox: there.bus.inbox() };
+    const writes = [bytes.write(write), bytes.write(write)];
+    const inbox = there.bus.inbox();
+    expect([await codeOf(bytes.read({ ...asked, inbox })), await codeOf(bytes.write({ ...write, inbox }))]).toEqual([
+      "BAD_REQUEST",
+      "BAD_REQUEST",
+    ]);
+    expect(await codeOf(bytes.read({ ...asked, transferId: "t2", inbox: write.inbox }))).toBe("BAD_REQUEST");
     gate.resolve();
-    await first;
+    expect(await Promise.all(reads)).toEqual([{}, {}]);
+    expect(await Promise.all(writes)).toEqual([{ credit: FRAME_WINDOW_MAX }, { credit: FRAME_WINDOW_MAX }]);
+    expect(there.node.openCount).toBe(2);
   });
 
   it("F28: one transfer too many is told so, and one that ends makes room", async () => {

@@ -75,6 +75,10 @@ export const forgotten = ({ world }: Asked, wish: Wish): void => endWish(wish, "
 /** Whatever keeps an upload alive does so from a moment on that is not before the request was sent. */
 const mayHaveExpired = ({ world }: Asked, { touchedMs = 0 }: KnownUpload): boolean => world.nowMs - touchedMs >= SETTINGS.idleExpiryMs;
 
+/** Somebody asked twice, and the parts were the other's, whose end took them along. */
+const mayLackParts = ({ history }: Asked, upload: KnownUpload): boolean =>
+  upload.isPutTogether && history.uploads.some((other) => other !== upload && other.isPutTogether && other.operation === upload.operation);
+
 /** Why this cannot be how the upload has ended. */
 export function whyNotEnded(asked: Asked, upload: KnownUpload, state: EndedState): string | undefined {
   if (upload.end !== undefined && upload.end.state !== state && upload.end.toldMs < asked.sentMs)
@@ -90,7 +94,7 @@ export function whyNotEnded(asked: Asked, upload: KnownUpload, state: EndedState
     case "expired":
       return mayHaveExpired(asked, upload) ? undefined : `upload ${upload.uploadId} has expired too early`;
     case "failed":
-      return upload.isFalse || isExplained(asked, "UPLOAD_FAILED", upload)
+      return upload.isFalse || isExplained(asked, "UPLOAD_FAILED", upload) || mayLackParts(asked, upload)
         ? undefined
         : `upload ${upload.uploadId} failed for good, and nothing explains it`;
   }
