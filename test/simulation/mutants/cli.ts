@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import process from "node:process";
 import { Command } from "commander";
 import { minutesOf, workersOf } from "../arguments.ts";
-import { type Caught, hunt, SoundSeeds } from "./hunt.ts";
+import { type Caught, hunt, SoundRuns } from "./hunt.ts";
 import { MUTANTS } from "./mutants.ts";
 
 interface MutantsOptions {
@@ -29,12 +29,12 @@ if (mutants.length === 0) program.error(`error: no bug has ${JSON.stringify(only
 
 // So that what was begun is cleared away.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
-const sound = new SoundSeeds(minutes, BOUND_MS);
+const sound = new SoundRuns(BOUND_MS);
 const ends = new Map<string, Caught>();
 const queue = mutants.values();
 const lane = async (): Promise<void> => {
   for (const mutant of queue) {
-    const end = await hunt(mutant, { minutes, boundMs: BOUND_MS, isSound: (seed) => sound.isSound(seed) });
+    const end = await hunt(mutant, { minutes, boundMs: BOUND_MS, isSound: (task) => sound.isSound(task) });
     ends.set(mutant.name, end);
     process.stderr.write(`${mutant.name.padEnd(NAME_WIDTH)} ${wordsOf(end)}\n`);
   }

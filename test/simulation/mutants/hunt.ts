@@ -5,6 +5,7 @@
  * B2: a program that does not even begin to run is not a bug that was caught.
  */
 import { RunnerProcess } from "../runner-process.ts";
+import type { RunnerTask } from "../runner-task.ts";
 import type { Mutant } from "./mutant.ts";
 import { SourceCopy } from "./source-copy.ts";
 
@@ -17,11 +18,11 @@ export type Caught =
 export interface HuntOptions {
   readonly minutes: number;
   readonly boundMs: number;
-  /** Seeds that break a rule without any bug planted (B1). */
-  readonly isSound: (seed: number) => Promise<boolean>;
+  /** Whether it breaks no rule without any bug planted (B1). */
+  readonly isSound: (task: RunnerTask) => Promise<boolean>;
 }
 
-export async function hunt({ changes, seedsMax }: Mutant, { minutes, boundMs, isSound }: HuntOptions): Promise<Caught> {
+export async function hunt({ changes, seedsMax, drawPlan }: Mutant, { minutes, boundMs, isSound }: HuntOptions): Promise<Caught> {
   let copy: SourceCopy;
   try {
     copy = new SourceCopy(changes);
@@ -31,8 +32,9 @@ export async function hunt({ changes, seedsMax }: Mutant, { minutes, boundMs, is
   const runner = new RunnerProcess({ program: copy.runnerProgram, boundMs });
   try {
     for (let seed = 1; seed <= seedsMax; seed += 1) {
-      const [violation] = (await runner.run({ kind: "seed", seed, minutes })).violations;
-      if (violation === undefined || !(await isSound(seed))) continue;
+      const task: RunnerTask = drawPlan === undefined ? { kind: "seed", seed, minutes } : { kind: "plan", plan: drawPlan(seed) };
+      const [violation] = (await runner.run(task)).violations;
+      if (violation === undefined || !(await isSound(task))) continue;
       const { rule, sentence } = violation;
       // B2
       if (rule === "process-died") return { kind: "unfit", sentence };
@@ -45,31 +47,33 @@ export async function hunt({ changes, seedsMax }: Mutant, { minutes, boundMs, is
   }
 }
 
-/** Runs each seed once, with the sources as they are. */
-export class SoundSeeds {
+/** Runs with the sources as they are; each seed once. */
+export class SoundRuns {
   readonly #copy = new SourceCopy([]);
   readonly #runner: RunnerProcess;
-  readonly #minutes: number;
-  readonly #known = new Map<number, Promise<boolean>>();
+  readonly #seeds = new Map<number, Promise<boolean>>();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(minutes: number, boundMs: number) {
-    this.#minutes = minutes;
+  constructor(boundMs: number) {
     this.#runner = new RunnerProcess({ program: this.#copy.runnerProgram, boundMs });
   }
 
-  isSound(seed: number): Promise<boolean> {
-    let known = this.#known.get(seed);
-    if (known === undefined) {
-      known = this.#last.then(async () => (await this.#runner.run({ kind: "seed", seed, minutes: this.#minutes })).violations.length === 0);
-      this.#last = known;
-      this.#known.set(seed, known);
-    }
+  isSound(task: RunnerTask): Promise<boolean> {
+    if (task.kind === "plan") return this.#run(task);
+    const known = this.#seeds.get(task.seed) ?? this.#run(task);
+    this.#seeds.set(task.seed, known);
     return known;
   }
 
   async stop(): Promise<void> {
     await this.#runner.stop();
     this.#copy[Symbol.dispose]();
+  }
+
+  /** One after the other. */
+  #run(task: RunnerTask): Promise<boolean> {
+    const sound = this.#last.then(async () => (await this.#runner.run(task)).violations.length === 0);
+    this.#last = sound;
+    return sound;
   }
 }

@@ -1,4 +1,5 @@
 /** A planted bug: what of the sources is replaced, and what it breaks. */
+import type { Plan } from "../plan.ts";
 
 export interface Mutant {
   /** `chunk-acknowledged-before-sync` */
@@ -8,6 +9,8 @@ export interface Mutant {
   readonly changes: readonly SourceChange[];
   /** It is caught within so many seeds from the first. */
   readonly seedsMax: number;
+  /** Worlds made for it, where the usual ones bring its moment too seldom. */
+  readonly drawPlan?: (seed: number) => Plan;
 }
 
 export interface SourceChange {

@@ -1,4 +1,5 @@
 /** The planted bugs. Each stands for a rule of the design that somebody could break without noticing; see docs/SIMULATION.md. */
+import { drawLateWords } from "./late-words.ts";
 import type { Mutant } from "./mutant.ts";
 
 /** Most show at once; some need a fault at the right moment. */
@@ -224,6 +225,19 @@ const CATALOG_MUTANTS: readonly Mutant[] = [
       },
     ],
     seedsMax: SOON,
+  },
+  {
+    name: "late-word-accepted",
+    wrong: "What a host says of an upload counts, although another life of it has taken the upload over.",
+    changes: [
+      {
+        file: "src/actors/catalog/upload-row.ts",
+        find: "  if (row.epoch !== BigInt(epoch)) throw",
+        replace: "  if (row.epoch < BigInt(epoch)) throw",
+      },
+    ],
+    seedsMax: LATER,
+    drawPlan: drawLateWords,
   },
   {
     name: "commit-not-repeatable",
