@@ -122,8 +122,8 @@ export const STOP_GRACE_MS = 4_000;
 export const REQUEST_TIMEOUT_DEFAULT_MS = 5_000;
 /** Of a request that may be asked twice: how much of its time the first member of the queue group has. */
 export const REQUEST_FIRST_TRY_PERCENT = 33;
-/** For a new upload, all nodes together: where there is no other node to ask, a busy one is waited for. */
-export const CREATE_WAIT_MS = 40_000;
+/** For a new upload, from the question where to place it on: where there is no other node to ask, a busy one is waited for. */
+export const CREATE_WAIT_MS = 20_000;
 /** A merge verifies and syncs the whole file before it answers. */
 export const MERGE_TIMEOUT_MS = 10 * 60_000;
 /** Whoever does not say otherwise waits so long for a merge, and is then told where to ask: common proxies give up after a minute. */
@@ -274,6 +274,8 @@ export const PURGE_ROWS_MAX = 200;
 
 /** A node asks the catalog this often for uploads that it is said to host, and of which it has nothing. */
 export const LOST_UPLOADS_INTERVAL_MS = 60_000;
+/** Creations that failed, of which a node still knows when the catalog hears of them too late. */
+export const FORGOTTEN_UPLOADS_KEPT = 10_000;
 /** The outbox is looked through this often even when nobody was told of new work. */
 export const OUTBOX_SWEEP_MS = 1_000;
 export const OUTBOX_BATCH_MAX = 64;
@@ -494,8 +496,10 @@ assert(
   MERGE_ASKED_AGAIN_MS < MERGE_WAIT_MS && MERGE_WAIT_MS + REQUEST_TIMEOUT_DEFAULT_MS < CLIENT_SILENCE_MS_MAX,
   "who waits for a merge is told where to ask before a proxy or a client gives up",
 );
+// Before that it is found out whether the content is there: a catalog and each holder are asked, and a catalog again up to three times.
+const INSTANT_WAIT_MS_MAX = (1 + LOCATIONS_MAX + 3) * REQUEST_TIMEOUT_DEFAULT_MS;
 assert(
-  Math.max(CREATE_WAIT_MS, (LOCATIONS_MAX + 1) * REQUEST_TIMEOUT_DEFAULT_MS) < CLIENT_SILENCE_MS_MAX,
+  INSTANT_WAIT_MS_MAX + CREATE_WAIT_MS < CLIENT_SILENCE_MS_MAX && (LOCATIONS_MAX + 1) * REQUEST_TIMEOUT_DEFAULT_MS <= CREATE_WAIT_MS,
   "who begins an upload hears of it before a proxy or a client gives up",
 );
 assert(REQUEST_TIMEOUT_DEFAULT_MS <= MERGE_TIMEOUT_MS && MERGE_TIMEOUT_MS <= REQUEST_TIMEOUT_MS_MAX);

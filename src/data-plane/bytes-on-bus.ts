@@ -4,8 +4,8 @@
  * N1: a transfer needs a token of this node's, for what it is asked for; frames go to an inbox only.
  * N2: transfers are bounded, in all and of one connection, and one whose gateway is silent, or lets nothing be sent, is given up: nothing
  *     of its chunk counts.
- * N3: a transfer that is asked for twice is begun once, and both times answered the same: a bus may double what was asked, and whoever asked
- *     takes the answer that comes first.
+ * N3: a transfer that is asked for again while it is under way is begun once, and both times answered the same: a bus may double what was
+ *     asked, and whoever asked takes the answer that comes first.
  */
 import { bytesOnBus } from "../actors/bytes/contract.ts";
 import type { Handlers, HostedActor, HostPorts } from "../bus/actor.ts";

@@ -54,10 +54,10 @@ export async function createUpload(
   options: CallOptions & { readonly principal: Principal },
 ): Promise<CreatedUpload> {
   const { idempotencyKey: _, ...plan } = wish;
+  const lastMs = ports.clock.nowMs() + CREATE_WAIT_MS;
   const nodes = await placeOf(ports, wish, operationOf(options.principal, wish), options);
   // Without a client's key, one of this request's own: however often a message of it arrives, and wherever, it begins one upload.
   const operation = keyedOperation(options.principal, wish, wish.idempotencyKey ?? randomIdentity(ports.random));
-  const lastMs = ports.clock.nowMs() + CREATE_WAIT_MS;
   let failure = new TroupeError("NO_NODES");
   for (const [index, { nodeId }] of nodes.entries()) {
     // Nobody is left to ask after the last: one that has much to do is waited for.

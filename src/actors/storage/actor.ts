@@ -134,6 +134,8 @@ class Node implements StorageNode {
       directoryMadeMs: options.directory.madeMs,
       folderOf: sessionPorts.node.folderOf,
       isHosted: (uploadId) => this.#sessions.isHosted(uploadId),
+      isForgotten: (uploadId) => this.#sessions.isForgotten(uploadId),
+      isDirectoryThere: () => options.directory.isThere(),
       hasName: () => this.#membership.isKnown,
     });
     this.#membership = new Membership(client(bus, tracker), clock, log, {

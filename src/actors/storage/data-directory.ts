@@ -6,7 +6,7 @@ import type { Clock } from "../../core/ports/clock.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Random } from "../../core/ports/random.ts";
 import { type Layout, layoutOf } from "./layout.ts";
-import { claimMarker } from "./marker.ts";
+import { claimMarker, isMarkedBy } from "./marker.ts";
 
 export interface DataDirectory {
   readonly layout: Layout;
@@ -17,6 +17,8 @@ export interface DataDirectory {
   readonly startedMs: number;
   /** Nothing was there before. */
   readonly isNew: boolean;
+  /** It is still the one that was opened: neither gone nor another. @throws {TroupeError} `MARKER_MISSING`, `DISK_FAILED` */
+  isThere(): Promise<boolean>;
   release(): Promise<void>;
 }
 
@@ -44,7 +46,8 @@ export async function openDataDirectory(
     // A start before this one may have made it and been killed before it was durable in its parent.
     if (isNew) await ports.disk.syncDirectory(dirname(root)).catch(ignoreForbidden);
     const { nodeId, createdMs, startedMs } = await claimMarker(ports.disk, layout, ports, wantedNodeId);
-    return { layout, nodeId, madeMs: createdMs, startedMs, isNew, release: () => lock.release() };
+    const isThere = (): Promise<boolean> => isMarkedBy(ports.disk, layout, { nodeId, createdMs });
+    return { layout, nodeId, madeMs: createdMs, startedMs, isNew, isThere, release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;

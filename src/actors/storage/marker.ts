@@ -83,6 +83,18 @@ export async function claimMarker(
   return started;
 }
 
+/** Whether the marker that lies there is this one, of whatever start. @throws {TroupeError} `MARKER_MISSING`, `DISK_FAILED` when it cannot be read */
+export async function isMarkedBy(
+  disk: Disk,
+  layout: Layout,
+  { nodeId, createdMs }: Pick<Marker, "nodeId" | "createdMs">,
+): Promise<boolean> {
+  const bytes = await readSmallFile(disk, layout.marker, MARKER_BYTES_MAX);
+  if (bytes === undefined) return false;
+  const found = readMarker(layout.marker, bytes);
+  return found.nodeId === nodeId && found.createdMs === createdMs;
+}
+
 async function writeMarker(disk: Disk, layout: Layout, marker: Marker): Promise<void> {
   await replaceFile(disk, layout.marker, Buffer.from(`${JSON.stringify(marker, undefined, 2)}\n`));
 }

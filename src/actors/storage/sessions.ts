@@ -16,7 +16,7 @@ import { chooseChunkBytes } from "../../core/chunk-plan.ts";
 import { isRetryable, TroupeError } from "../../core/errors.ts";
 import type { FileIdMaker } from "../../core/file-id.ts";
 import { isIdentity } from "../../core/identity.ts";
-import { CHUNKS_IN_FLIGHT_PER_NODE_MAX, SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
+import { CHUNKS_IN_FLIGHT_PER_NODE_MAX, FORGOTTEN_UPLOADS_KEPT, SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
 import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
 import { randomIdentity } from "../../core/ports/random.ts";
 import type { Principal } from "../../core/principal.ts";
@@ -73,6 +73,8 @@ export class Sessions {
   readonly #recorded = new Map<string, RecordedUpload>();
   /** Blobs that uploads which were taken up again had published, or were about to. */
   readonly #committing = new Set<number>();
+  /** Creations that failed and of which the catalog has not said that it knew: the newest. */
+  readonly #forgotten = new Set<string>();
   /** Chunk bodies on their way in. */
   readonly #arriving = new Shares(CHUNKS_IN_FLIGHT_PER_NODE_MAX);
   readonly #ending = new Set<Promise<void>>();
@@ -102,6 +104,11 @@ export class Sessions {
 
   isHosted(uploadId: string): boolean {
     return this.#hosted.has(uploadId);
+  }
+
+  /** Its creation failed in this life of the process, and the catalog may hear of the upload after that. */
+  isForgotten(uploadId: string): boolean {
+    return this.#forgotten.has(uploadId);
   }
 
   /** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `TOO_MANY`, and what the session throws */
@@ -264,6 +271,8 @@ export class Sessions {
     try {
       await this.#catalog.endUpload({ uploadId, epoch: FIRST_EPOCH, state: "cancelled", isForgotten: true });
     } catch (error) {
+      this.#forgotten.add(uploadId);
+      if (this.#forgotten.size > FORGOTTEN_UPLOADS_KEPT) this.#forgotten.delete(this.#forgotten.keys().next().value as string);
       // Most often it has not heard of it. If it does not answer, its row is found to have no folder.
       if (!(error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND"))
         log.warn({ uploadId, err: error, reason }, "An upload that could not be created may stay in the catalog for a minute.");

@@ -1,10 +1,10 @@
 /** What happens to the bus: messages late, lost, doubled or out of order; connections cut; the server gone, or wrong about who listens. */
 import type { Cluster } from "../cluster.ts";
 import type { Fault, FaultKind, Topology } from "../fault.ts";
+import { holdFault, takeBackFault } from "../fault-undo.ts";
 import { seldomOrOften } from "../fractions.ts";
 import { serversOf } from "../plan.ts";
 import type { RandomStream } from "../random-streams.ts";
-import { holdFault, takeBackFault } from "../running-faults.ts";
 import type { BusWay, Lane, Trouble, TroubleKind } from "./bus-lane.ts";
 
 const DIRECTIONS = ["in", "out", "both"] as const;

@@ -1,9 +1,9 @@
 /** What happens to processes: they are killed, lose power, stand still, are stopped and started, and their wall clocks jump. */
 import type { Cluster } from "../cluster.ts";
 import type { Fault, FaultKind, Topology } from "../fault.ts";
+import { holdFault, takeBackFault } from "../fault-undo.ts";
 import { serversOf } from "../plan.ts";
 import type { RandomStream } from "../random-streams.ts";
-import { holdFault, takeBackFault } from "../running-faults.ts";
 import type { Death } from "../simulated-process.ts";
 
 /** Storage nodes are what most is about: each second time one of them. */

@@ -75,9 +75,12 @@ export const forgotten = ({ world }: Asked, wish: Wish): void => endWish(wish, "
 /** Whatever keeps an upload alive does so from a moment on that is not before the request was sent. */
 const mayHaveExpired = ({ world }: Asked, { touchedMs = 0 }: KnownUpload): boolean => world.nowMs - touchedMs >= SETTINGS.idleExpiryMs;
 
-/** Somebody asked twice, and the parts were the other's, whose end took them along. */
+/** It was asked for twice, because nobody answered, and the parts were the other's, whose end took them along. */
 const mayLackParts = ({ history }: Asked, upload: KnownUpload): boolean =>
-  upload.isPutTogether && history.uploads.some((other) => other !== upload && other.isPutTogether && other.operation === upload.operation);
+  upload.isPutTogether &&
+  history.uploads.some(
+    (other) => other !== upload && other.uploadId === undefined && other.isPutTogether && other.operation === upload.operation,
+  );
 
 /** Why this cannot be how the upload has ended. */
 export function whyNotEnded(asked: Asked, upload: KnownUpload, state: EndedState): string | undefined {

@@ -292,6 +292,21 @@ describe("the witness", () => {
     expect(history.upload("u1")?.end?.state).toBe("failed");
   });
 
+  it("takes the failure of what is put together from parts for that of another one of the same operation that nobody answered for", async () => {
+    const headers = { "upload-concat": "final;/tus/p1 /tus/p2" };
+    const joined = (...next: Answers["next"]) => ask("POST", "/tus/", { headers }, ...next);
+    await joined(problem(410, "UPLOAD_FAILED"));
+    expect(rules()).toEqual(["unexplained-answer"]);
+    history.uploads.length = 0;
+    await joined({ status: 201, headers: { location: "/tus/t1" } });
+    await joined(problem(410, "UPLOAD_FAILED"));
+    expect(rules()).toEqual(["unexplained-answer", "unexplained-answer"]);
+    history.uploads.length = 0;
+    await joined({ status: 503, breaksOff: true }).catch(() => undefined);
+    await joined(problem(410, "UPLOAD_FAILED"));
+    expect(rules()).toHaveLength(2);
+  });
+
   it("takes no merge's failure for good that nothing explains", async () => {
     await create();
     const lastError = { code: "DISK_FAILED", detail: "a failed sync", retryable: false };
