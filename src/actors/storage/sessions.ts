@@ -303,7 +303,7 @@ export class Sessions {
       };
     } catch (error) {
       if (!isNoResponders(error)) throw error;
-      const record = await this.#catalog.upload({ uploadId }, { principal });
+      const record = await this.#catalog.upload({ uploadId }, { principal }).catch(givenUp);
       if (!isEnded(record.state)) throw new TroupeError("HOST_UNAVAILABLE");
       const chunkCount = record.sizeBytes === undefined ? undefined : Math.ceil(record.sizeBytes / record.chunkBytes);
       return {
@@ -438,6 +438,12 @@ export class Sessions {
   get #catalog(): Client<typeof catalog> {
     return this.#ports.catalog;
   }
+}
+
+/** Another creation with the same key failed at this moment, and nothing stays of it: whoever asks again begins the upload. */
+function givenUp(error: unknown): never {
+  if (!(error instanceof TroupeError) || error.code !== "UPLOAD_NOT_FOUND") throw error;
+  throw new TroupeError("HOST_UNAVAILABLE", "The upload that was begun with this key could not be created; ask again.", { cause: error });
 }
 
 /** What a creation is answered with where possession may be proven. */

@@ -8,6 +8,7 @@ import { sleep } from "../../../src/core/ports/clock.ts";
 import type { HttpClient, HttpClientRequest, HttpHeaders } from "../../../src/core/ports/http-exchange.ts";
 import { problemOf } from "../../../src/core/received-problem.ts";
 import { SilenceWatch } from "../../../src/core/silence-watch.ts";
+import type { Token } from "../../../src/gateway/owner-keys.ts";
 import { PUBLIC_URL } from "../cluster.ts";
 import type { Operation } from "../plan.ts";
 import { type RandomStream, RandomStreams } from "../random-streams.ts";
@@ -26,6 +27,8 @@ export interface Said {
   readonly lies?: boolean;
   /** Without a token: the address is all there is. */
   readonly isNobody?: boolean;
+  /** Somebody else does it, at this moment. */
+  readonly as?: Token;
 }
 
 export interface Told {
@@ -174,15 +177,15 @@ export class Doing {
     this.client.world.violate("wrong-accepted", `${this.operation.client} expected ${code}, and it was ${was}.`);
   }
 
-  #authorization({ isNobody }: Said): HttpHeaders {
+  #authorization({ isNobody, as = this.client.token }: Said): HttpHeaders {
     if (isNobody === true) return {};
-    const { owner, secret } = this.client.token;
+    const { owner, secret } = as;
     return { authorization: `Basic ${Buffer.from(`${owner}:${secret}`).toString("base64")}` };
   }
 
-  #http({ content, lies }: Pick<Said, "content" | "lies">): HttpClient {
+  #http({ content, lies, as = this.client.token }: Pick<Said, "content" | "lies" | "as">): HttpClient {
     const { world, history, http, surroundings } = this.client;
-    const intent = { operation: this.record.id, owner: this.owner, content, lies };
+    const intent = { operation: this.record.id, owner: as.owner, content, lies };
     const gatewayAt = (host: string): string => `${host}#${surroundings.life(host)?.life ?? 0}`;
     const witness = new Witness({ world, history, http, gatewayAt, disks: surroundings.disks, intent });
     return { exchange: (request) => this.door.exchange(request, witness), close: async () => undefined };

@@ -6,7 +6,7 @@ import type { TroupeClient } from "../../../../src/client/troupe-client.ts";
 import { uploadFile } from "../../../../src/client/uploader.ts";
 import { TroupeError } from "../../../../src/core/errors.ts";
 import { sleep } from "../../../../src/core/ports/clock.ts";
-import { PUBLIC_URL } from "../../cluster.ts";
+import { OWNERS, PUBLIC_URL } from "../../cluster.ts";
 import { WORLD_BEGAN_MS } from "../../simulated-process.ts";
 import type { Content } from "../content.ts";
 import type { Doing } from "../doing.ts";
@@ -191,6 +191,7 @@ const instant: OperationKind = {
     sendsAlso: random.chance(0.7),
     breaksOff: random.chance(0.5),
     haltMs: random.integer(20),
+    isTakenAway: random.chance(0.4),
   }),
   async run(doing) {
     const how = doing.text("how");
@@ -214,6 +215,7 @@ const instant: OperationKind = {
       const [answer] = await Promise.all([
         doing.attempted(doing.ask("POST", `/api/v1/uploads/${upload.uploadId}/proof`, said)),
         doing.is("sendsAlso") ? sendHalting(doing, troupe, upload, content) : undefined,
+        doing.is("isTakenAway") ? takeAway(doing, content) : undefined,
       ]);
       if (!(answer instanceof TroupeError) && answer.status === 200) return doing.client.world.counts.add("upload.instant.proven");
     }
@@ -238,6 +240,18 @@ async function sendHalting(doing: Doing, troupe: TroupeClient, upload: CreatedUp
     // What is proven meanwhile is a file, and takes no chunk.
     if (!(error instanceof TroupeError) && !stop.signal.aborted) throw error;
   }
+}
+
+/** Whoever else has the content deletes it, right now. */
+async function takeAway(doing: Doing, content: Content): Promise<void> {
+  await doing.rest(doing.number("haltMs"));
+  const files = [...doing.history.files.values()].filter((file) => file.content.blake3 === content.blake3 && !file.isDeleteAsked);
+  await Promise.all(
+    files.map(async ({ fileId, owner }) => {
+      const as = OWNERS.find((token) => token.owner === owner);
+      if (as !== undefined) await doing.attempted(doing.ask("DELETE", `/api/v1/files/${fileId}`, { as }));
+    }),
+  );
 }
 
 /** Of a file that is there; otherwise one that many have. */
