@@ -7,7 +7,8 @@
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { Command } from "commander";
-import { minutesOf, positive, WORKERS_MAX, wholeNumber, workersOf } from "./arguments.ts";
+import { readCount } from "../../src/cli/option-values.ts";
+import { readMinutes, readPositive, readWorkers, WORKERS_MAX } from "./option-values.ts";
 import type { Plan } from "./plan.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -31,17 +32,17 @@ const BOUND_SECONDS_MIN = 120;
 
 const program = new Command("sim")
   .description("Runs the whole cluster in one thread, under seeds.")
-  .option("--seeds <count>", "run so many seeds", wholeNumber)
-  .option("--from <seed>", "the first of them", wholeNumber, 1)
-  .option("--seed <seed>", "run one seed", wholeNumber)
+  .option("--seeds <count>", "run so many seeds", readCount)
+  .option("--from <seed>", "the first of them", readCount, 1)
+  .option("--seed <seed>", "run one seed", readCount)
   .option("--plan <file>", "run a plan that was written down")
-  .option("--minutes <minutes>", "simulated time in which things are done and go wrong", minutesOf, 2)
-  .option("--workers <count>", "processes at a time", workersOf, Math.min(availableParallelism(), WORKERS_MAX))
+  .option("--minutes <minutes>", "simulated time in which things are done and go wrong", readMinutes, 2)
+  .option("--workers <count>", "processes at a time", readWorkers, Math.min(availableParallelism(), WORKERS_MAX))
   .option("--keep-going", "do not end with the first failure", false)
   .option("--trace", "print what happens in one seed or plan", false)
   .option("--shrink", "make the plan that fails small, and keep it as a regression", false)
-  .option("--runs <count>", "runs that making it small may take", wholeNumber, 400)
-  .option("--bound-seconds <seconds>", "real time after which a run is taken not to end", positive)
+  .option("--runs <count>", "runs that making it small may take", readCount, 400)
+  .option("--bound-seconds <seconds>", "real time after which a run is taken not to end", readPositive)
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 program.parse();

@@ -1,6 +1,6 @@
 /**
  * Uploads that the catalog has open on this node, and of which the node has nothing: begun when the catalog heard of it too late, or the
- * folder was lost. They are ended as failed; until then whoever asks for one would be told to wait for its host.
+ * folder was lost. They are ended; until then whoever asks for one would be told to wait for its host.
  *
  * L1: only the node of that name says so, only while its data directory is the one it began with, and only of uploads younger than that:
  *     another disk may be mounted, or none.
@@ -92,7 +92,7 @@ export class LostUploads {
 
   /** @returns how many may be on another disk (L1). @throws the first error, after all were looked at (L4) */
   async #endLost(): Promise<number> {
-    const errors: unknown[] = [];
+    let failure: { readonly error: unknown } | undefined;
     let olderCount = 0;
     for (let cursor: string | undefined, isMore = true; isMore; ) {
       const page: OutputOf<typeof catalog, "hostedUploads"> = await this.#ports.catalog.hostedUploads(
@@ -104,13 +104,13 @@ export class LostUploads {
         try {
           if (await this.#isOlder(uploadId)) olderCount += 1;
         } catch (error) {
-          errors.push(error);
+          failure ??= { error };
         }
       }
       cursor = page.cursor;
       isMore = cursor !== undefined;
     }
-    if (errors.length > 0) throw errors[0];
+    if (failure !== undefined) throw failure.error;
     return olderCount;
   }
 

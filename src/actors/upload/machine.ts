@@ -205,12 +205,12 @@ export function initialSnapshot() {
  * The actor that a transition of the machine asks for. There is none: what it would do is told, not done. One for all, because to make it
  * costs more than the transition, and each chunk has two.
  */
-const NOBODY = createActor(sessionMachine);
-const NOTHING = {
-  self: NOBODY,
-  id: NOBODY.id,
-  sessionId: NOBODY.sessionId,
-  system: NOBODY.system,
+const INERT_ACTOR = createActor(sessionMachine);
+const INERT_SCOPE = {
+  self: INERT_ACTOR,
+  id: INERT_ACTOR.id,
+  sessionId: INERT_ACTOR.sessionId,
+  system: INERT_ACTOR.system,
   logger: () => undefined,
   defer: () => undefined,
   emit: () => undefined,
@@ -226,7 +226,7 @@ export function step(
   const actionExecutor = ({ type }: { readonly type: string }): void => {
     if ((SESSION_ACTIONS as readonly string[]).includes(type)) actions.push(type as SessionAction);
   };
-  return { snapshot: sessionMachine.transition(snapshot, event, { ...NOTHING, actionExecutor }), actions };
+  return { snapshot: sessionMachine.transition(snapshot, event, { ...INERT_SCOPE, actionExecutor }), actions };
 }
 
 /** The word users see. */

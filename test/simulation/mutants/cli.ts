@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { Command } from "commander";
-import { minutesOf, workersOf } from "../arguments.ts";
+import { readMinutes, readWorkers } from "../option-values.ts";
 import { type Caught, hunt, SoundRuns } from "./hunt.ts";
 import { MUTANTS } from "./mutants.ts";
 
@@ -19,8 +19,8 @@ const NAME_WIDTH = 34;
 const program = new Command("sim:mutants")
   .description("Plants bugs and looks whether the simulation finds them.")
   .option("--only <words>", "those whose names have one of these in them, with commas between")
-  .option("--minutes <minutes>", "simulated time of each run", minutesOf, 2)
-  .option("--workers <count>", "bugs at a time", workersOf, availableParallelism())
+  .option("--minutes <minutes>", "simulated time of each run", readMinutes, 2)
+  .option("--workers <count>", "bugs at a time", readWorkers, availableParallelism())
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 program.parse();
 const { only = "", minutes, workers } = program.opts<MutantsOptions>();
