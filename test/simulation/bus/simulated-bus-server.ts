@@ -87,7 +87,7 @@ export class SimulatedBusServer implements SessionServer {
     return bus;
   }
 
-  /** Told of each message when it is sent: before it is lost, doubled or late, and in the order of sending. */
+  /** Told of each message when it is sent: before it is refused, lost, doubled or late, and in the order of sending. */
   onSent(listener: (message: SentMessage) => void): void {
     this.#listeners.push(listener);
   }
@@ -177,9 +177,13 @@ export class SimulatedBusServer implements SessionServer {
   }
 
   sent({ process }: BusSession, { subject, reply, headers, payload }: WireMessage): void {
-    if (this.#listeners.length === 0) return;
+    if (this.#listeners.length > 0) this.overheard(process, { subject, reply, headers: readHeaders(headers), payload });
+  }
+
+  /** What its sender gave to the bus, whatever becomes of it: also what its adapter refused, because there is no connection. */
+  overheard(process: SimulatedProcess, message: Omit<SentMessage, "life">): void {
     const life = `${process.name}#${process.life}`;
-    for (const listener of this.#listeners) listener({ life, subject, reply, headers: readHeaders(headers), payload });
+    for (const listener of this.#listeners) listener({ life, ...message });
   }
 
   route(session: BusSession, message: WireMessage, atMs: number): void {

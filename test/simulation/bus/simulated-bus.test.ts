@@ -154,6 +154,17 @@ describe("the simulated bus", () => {
     ]);
   });
 
+  it("tells also what is refused, because there is no connection", async () => {
+    const stage = new Stage();
+    const bus = await stage.connect("one");
+    const sent: string[] = [];
+    stage.server.onSent(({ subject }) => sent.push(subject));
+    stage.server.goAway();
+    await stage.pass(5);
+    expect(codeThrown(() => bus.publish("a.b", EMPTY))).toBe("BUS_UNAVAILABLE");
+    expect(sent).toEqual(["a.b"]);
+  });
+
   it("a subscription is heard from when the server knows of it", async () => {
     const stage = new Stage();
     const [one, other] = [await stage.connect("one"), await stage.connect("other")];

@@ -8,7 +8,7 @@ import type { NatsOptions, Patience } from "../../../src/bus/nats-dial.ts";
 import { NatsInbox } from "../../../src/bus/nats-inbox.ts";
 import { type LinkHooks, NatsLink } from "../../../src/bus/nats-link.ts";
 import type { Log } from "../../../src/core/log.ts";
-import type { BusMessage, RequestManyOptions, RequestOptions } from "../../../src/core/ports/bus.ts";
+import type { BusMessage, PublishOptions, RequestManyOptions, RequestOptions } from "../../../src/core/ports/bus.ts";
 import { SimulatedLog } from "../simulated-log.ts";
 import type { SimulatedProcess } from "../simulated-process.ts";
 import type { SimulatedBusServer } from "./simulated-bus-server.ts";
@@ -32,10 +32,12 @@ const patiences = new WeakMap<SimulatedProcess, Patience>();
 
 export class SimulatedBus extends NatsBus {
   readonly process: SimulatedProcess;
+  readonly #server: SimulatedBusServer;
   #openRequests = 0;
 
-  private constructor(process: SimulatedProcess, options: NatsOptions, link: NatsLink, inbox: NatsInbox) {
+  private constructor(server: SimulatedBusServer, process: SimulatedProcess, options: NatsOptions, link: NatsLink, inbox: NatsInbox) {
     super(options, link, inbox);
+    this.#server = server;
     this.process = process;
   }
 
@@ -66,12 +68,23 @@ export class SimulatedBus extends NatsBus {
       await link.close();
       throw error;
     }
-    return new SimulatedBus(process, options, link, inbox);
+    return new SimulatedBus(server, process, options, link, inbox);
   }
 
   /** That have not ended. */
   get openRequests(): number {
     return this.#openRequests;
+  }
+
+  override publish(subject: string, payload: Uint8Array, options: PublishOptions = {}): void {
+    try {
+      super.publish(subject, payload, options);
+    } catch (error) {
+      // What is said while nobody can be reached is said all the same.
+      if (this.process.isAlive)
+        this.#server.overheard(this.process, { subject, reply: options.reply, headers: options.headers ?? {}, payload });
+      throw error;
+    }
   }
 
   override request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<BusMessage> {
