@@ -1,7 +1,8 @@
 /**
  * The HttpClient port over node:http and node:https, with connections kept for the next request.
  *
- * C1: a request whose kept connection turned out to be dead before anything was answered is sent again, if its body can be.
+ * C1: a request whose kept connection turned out to be dead before anything was answered is sent again, if its body can be. It may have
+ *     been heard before the connection died, so what must not be done twice is left to whoever asked.
  * C2: an answer that comes before the body has been sent is the answer: the rest of the body is not sent.
  * C3: a body that waits to be asked for is not pulled before the server has asked.
  */
@@ -10,7 +11,13 @@ import { Agent as SecureAgent, request as secureRequest } from "node:https";
 import type { Socket } from "node:net";
 import { TroupeError } from "../core/errors.ts";
 import type { Clock } from "../core/ports/clock.ts";
-import type { HttpClient, HttpClientRequest, HttpClientResponse, HttpHeaders } from "../core/ports/http-exchange.ts";
+import {
+  type HttpClient,
+  type HttpClientRequest,
+  type HttpClientResponse,
+  type HttpHeaders,
+  mayBeRepeated,
+} from "../core/ports/http-exchange.ts";
 import { IncomingBody } from "./node-http-body.ts";
 
 const CONNECTIONS_PER_HOST_MAX = 256;
@@ -41,7 +48,7 @@ export class NodeHttpClient implements HttpClient {
       } catch (error) {
         if (!(error instanceof DeadConnection)) throw error;
         // C1: the other side closed an idle connection while the request was on its way. Each try takes one idle connection away.
-        if (!error.isReplayable || !error.wasReused) throw error.reason;
+        if (!error.isReplayable || !error.wasReused || !mayBeRepeated(request)) throw error.reason;
       }
     }
   }

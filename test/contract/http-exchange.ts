@@ -489,6 +489,23 @@ export function describeHttpExchange(name: string, open: () => Promise<HttpExcha
       expect(await textOf((await harness.client.exchange({ method: "PUT", url: first.url, body: "abc" })).body)).toBe("abc");
     });
 
+    test("what must not be done twice is not sent again when its kept connection dies, and its caller is not told that nobody heard it", async () => {
+      const heard: string[] = [];
+      const listener = await listen(async ({ method, body }) => {
+        await collect(body);
+        heard.push(method);
+        return method === "GET" ? { status: 200, headers: {} } : await new Promise<never>(() => undefined);
+      });
+      await collect((await get(listener.url)).body);
+      const posted = failureOf(harness.client.exchange({ method: "POST", url: listener.url, body: "abc" }));
+      await until(() => heard.length === 2);
+      await closed(listener);
+      const failure = (await posted) as TroupeError;
+      expect(failure.code).toBe("UNAVAILABLE");
+      expect(failure.facts).not.toHaveProperty("unconnected");
+      expect(heard).toEqual(["GET", "POST"]);
+    });
+
     test("an address that is taken is said in a sentence", async () => {
       const { port } = await listen(async () => ({ status: 200, headers: {} }));
       expect(await failureOf(listen(async () => ({ status: 200, headers: {} }), port))).toMatchObject({ code: "SETTING_INVALID" });

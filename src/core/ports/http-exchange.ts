@@ -88,6 +88,11 @@ export interface HttpClientResponse {
   readonly body: AsyncIterable<Uint8Array> | ByteStream;
 }
 
+/** RFC 9110, 9.2.2: done twice it is as good as done once, by its method or by its key. */
+export function mayBeRepeated({ method, headers = {} }: HttpClientRequest): boolean {
+  return (method !== "POST" && method !== "PATCH") || headers["idempotency-key"] !== undefined;
+}
+
 export interface HttpClient {
   /**
    * @throws {TroupeError} `UNAVAILABLE` when there is no connection, with `facts.unconnected` when there never was one: nothing was sent,

@@ -2,10 +2,10 @@
  * The HttpClient port in the world: what `NodeHttpClient` does with sockets.
  *
  * H1: connections are kept for the next request; one that turned out to be dead before anything was answered costs another try, if the
- *     body can be sent again.
+ *     body can be sent again and the request be done twice.
  */
 import { CONNECT_TIMEOUT_MS, KEEP_ALIVE_MS } from "../../../src/core/limits.ts";
-import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../../../src/core/ports/http-exchange.ts";
+import { type HttpClient, type HttpClientRequest, type HttpClientResponse, mayBeRepeated } from "../../../src/core/ports/http-exchange.ts";
 import type { SimulatedProcess } from "../simulated-process.ts";
 import { ClientExchange, DeadConnection } from "./client-exchange.ts";
 import type { Connection, End } from "./connection.ts";
@@ -58,7 +58,7 @@ export class SimulatedHttpClient implements HttpClient {
       } catch (error) {
         if (!(error instanceof DeadConnection)) throw error;
         // H1: each try takes one kept connection away.
-        if (!error.isReplayable || !error.wasReused) throw error.reason;
+        if (!error.isReplayable || !error.wasReused || !mayBeRepeated(request)) throw error.reason;
       }
     }
   }
