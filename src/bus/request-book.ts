@@ -18,9 +18,11 @@ export interface RequestStatistics {
 }
 
 export class RequestBook {
+  readonly contract: Contract;
   readonly #pages: ReadonlyMap<string, { -readonly [Field in keyof RequestStatistics]: RequestStatistics[Field] }>;
 
   constructor(contract: Contract) {
+    this.contract = contract;
     this.#pages = new Map(Object.keys(contract.requests).map((verb) => [verb, { requests: 0, errors: 0, lastError: "", processingMs: 0 }]));
   }
 
@@ -52,5 +54,9 @@ export class RequestBooks {
       this.#books.set(contract, book);
     }
     return book;
+  }
+
+  list(): RequestBook[] {
+    return [...this.#books.values()];
   }
 }

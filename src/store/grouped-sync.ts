@@ -10,13 +10,23 @@
  * G3: syncs of different files and directories begin in the order in which they were first asked for.
  */
 import { TroupeError, toTroupeError } from "../core/errors.ts";
+import type { Clock } from "../core/ports/clock.ts";
 import type { DirectoryEntry, Disk, DiskFile, DiskSpace, FileStatus, OpenMode } from "../core/ports/disk.ts";
+import type { Counter, Histogram, Metrics } from "../core/ports/metrics.ts";
 
 /** Past so many directories that could not be synced, no directory of the device is believed any more. */
 const FAILED_DIRECTORIES_MAX = 64;
 
 /** A file object, or a directory's path. */
 type Target = GroupedSyncFile | string;
+
+interface SyncMeter {
+  readonly clock: Clock;
+  readonly asked: Counter;
+  readonly failed: Counter;
+  readonly fileSeconds: Histogram;
+  readonly directorySeconds: Histogram;
+}
 
 /** Those who wait for one sync that has not begun. */
 interface Group {
@@ -32,9 +42,21 @@ export class GroupedSyncDisk implements Disk {
   readonly #failedDirectories = new Map<string, TroupeError>();
   #inFlight = false;
   #suspect: TroupeError | undefined;
+  readonly #meter: SyncMeter | undefined;
 
-  constructor(inner: Disk) {
+  /** @param measuring absent: nothing is measured */
+  constructor(inner: Disk, measuring?: { readonly clock: Clock; readonly metrics: Metrics }) {
     this.#inner = inner;
+    if (measuring === undefined) return;
+    const { clock, metrics } = measuring;
+    this.#meter = {
+      clock,
+      asked: metrics.counter("troupe_disk_sync_requests_total", {}),
+      failed: metrics.counter("troupe_disk_sync_failures_total", {}),
+      fileSeconds: metrics.histogram("troupe_disk_sync_seconds", { target: "file" }),
+      directorySeconds: metrics.histogram("troupe_disk_sync_seconds", { target: "directory" }),
+    };
+    metrics.read("troupe_disk_syncs_waiting", () => [{ labels: {}, value: this.#waiting.size }]);
   }
 
   /** The first sync that failed for another reason than a full disk: from then on the device is suspect. */
@@ -88,6 +110,7 @@ export class GroupedSyncDisk implements Disk {
   }
 
   #sync(target: Target, start: () => Promise<void>): Promise<void> {
+    this.#meter?.asked.add();
     const failure = this.#failureOf(target);
     if (failure !== undefined) return Promise.reject(failure);
     let group = this.#waiting.get(target);
@@ -107,9 +130,10 @@ export class GroupedSyncDisk implements Disk {
       // From here on a sync of the same target makes a new group, at the end of the order (G1).
       this.#waiting.delete(target);
       try {
-        await group.start();
+        await this.#timed(target, group);
         group.done.resolve();
       } catch (error) {
+        this.#meter?.failed.add();
         const failure = toTroupeError(error, "DISK_FAILED");
         this.#keepFailure(target, failure);
         group.done.reject(failure);
@@ -118,6 +142,14 @@ export class GroupedSyncDisk implements Disk {
       }
     }
     this.#inFlight = false;
+  }
+
+  async #timed(target: Target, { start }: Group): Promise<void> {
+    if (this.#meter === undefined) return await start();
+    const { clock, fileSeconds, directorySeconds } = this.#meter;
+    const beganMs = clock.nowMs();
+    await start();
+    (typeof target === "string" ? directorySeconds : fileSeconds).observe((clock.nowMs() - beganMs) / 1_000);
   }
 
   #failureOf(target: Target): TroupeError | undefined {

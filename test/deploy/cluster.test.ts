@@ -17,11 +17,13 @@ import { parseNatsUrl } from "../../src/bus/nats-url.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import { SystemClock } from "../../src/store/system-clock.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
+import { parseExposition } from "../support/exposition.ts";
 import { endOf, run, TROUPE } from "../support/program.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { AS_LOCAL } from "../support/troupe.ts";
 import { UNTIL_MS_MAX, until } from "../support/until.ts";
 import { describeGateways, putTogetherFromAllNodes } from "./cluster-gateways.ts";
+import { describeInspecting } from "./cluster-inspecting.ts";
 import { RawNats } from "./raw-nats.ts";
 
 const MIB = 1024 * 1024;
@@ -29,7 +31,7 @@ const START_WITHIN_MS = 120_000;
 
 let cluster: TestCluster;
 beforeAll(async () => {
-  cluster = await startCluster({ settings: { heartbeat: "1s" } });
+  cluster = await startCluster({ settings: { heartbeat: "1s", logLevel: "debug" } });
 }, START_WITHIN_MS);
 afterAll(async () => await cluster?.[Symbol.asyncDispose](), START_WITHIN_MS);
 
@@ -168,6 +170,8 @@ describe("a cluster", { timeout: 2 * UNTIL_MS_MAX }, () => {
     await putTogetherFromAllNodes(cluster);
   });
 
+  describeInspecting(() => cluster);
+
   describeGateways(() => cluster);
 
   it("moves bytes over the bus where no node can be connected to, and the bus refuses none of them", async () => {
@@ -202,7 +206,7 @@ describe("a cluster", { timeout: 2 * UNTIL_MS_MAX }, () => {
   it("takes in a process that plays several roles, as the user all", async () => {
     const configuration = JSON.parse(await readFile(join(cluster.directory, "catalog-1", "troupe.config.json"), "utf8"));
     const configFile = join(cluster.directory, "several.config.json");
-    const several = { ...configuration, role: "tracker,ids,catalog", nodeId: "several", nats: cluster.natsUrl("all") };
+    const several = { ...configuration, role: "tracker,ids,catalog", nodeId: "several", nats: cluster.natsUrl("all"), metricsPort: 0 };
     await writeFile(configFile, JSON.stringify(several));
     const logFile = join(cluster.directory, "several.log");
     const member = await startRoleProcess({ name: "several", configFile, logFile, started: () => undefined });
@@ -271,6 +275,21 @@ describe("a cluster", { timeout: 2 * UNTIL_MS_MAX }, () => {
     };
     const all = [...cluster.processes.keys()].sort();
     expect(await until(names, (found) => found.length >= all.length)).toEqual(all);
+  });
+
+  it("serves each process's metrics where its file for Prometheus says", async () => {
+    const targets = JSON.parse(await readFile(cluster.metricsFile, "utf8")) as {
+      targets: [string];
+      labels: { process: string; role: string };
+    }[];
+    expect(targets.map(({ labels }) => labels.process).sort()).toEqual([...cluster.processes.keys()].sort());
+    for (const { targets: address, labels } of targets) {
+      const answer = await fetch(`http://${address[0]}/metrics`);
+      expect(answer.status, labels.process).toBe(200);
+      const scraped = parseExposition(await answer.text());
+      expect(scraped.value("troupe_process_info", { node: labels.process, roles: labels.role }), labels.process).toBe(1);
+      expect(scraped.value("troupe_disk_free_bytes") !== undefined, labels.process).toBe(labels.role === "storage");
+    }
   });
 
   it("tells with which command a process that was killed is started again, and has it back", async () => {

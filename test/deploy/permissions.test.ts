@@ -224,10 +224,10 @@ describe("a request that is allowed", () => {
     }
     expect(answered).toEqual({
       tracker: ["tracker", "storage", "gateway", "all", "client", "observer"],
-      ids: ["storage", "all", "observer"],
+      ids: ["storage", "gateway", "all", "client", "observer"],
       catalog: ["catalog", "storage", "gateway", "all", "client", "observer"],
       storage: ["catalog", "storage", "gateway", "all", "client", "observer"],
-      gateway: ["client", "observer"],
+      gateway: ["gateway", "all", "client", "observer"],
     });
   });
 
@@ -285,7 +285,7 @@ describe("the table", () => {
     ids: ["src/actors/ids"],
     catalog: ["src/actors/catalog"],
     storage: ["src/actors/storage", "src/actors/upload"],
-    gateway: ["src/gateway", "src/gateway/routes", "src/gateway/tus", "src/actors/gateway", "src/data-plane"],
+    gateway: ["src/gateway", "src/gateway/routes", "src/gateway/inspecting", "src/gateway/tus", "src/actors/gateway", "src/data-plane"],
   };
 
   it("allows no request that no code of the role makes", () => {

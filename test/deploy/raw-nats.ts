@@ -8,6 +8,8 @@ export interface RawMessage {
   readonly subject: string;
   readonly reply: string | undefined;
   readonly body: string;
+  /** As on the wire, with its first line; nothing where there are none. */
+  readonly headers: string;
 }
 
 export class RawNats implements AsyncDisposable {
@@ -31,8 +33,12 @@ export class RawNats implements AsyncDisposable {
     this.#send(`CONNECT ${JSON.stringify({ user, pass: password, verbose: false, pedantic: false, headers: true, no_responders: true })}`);
   }
 
-  publish(subject: string, reply = "", body = ""): void {
-    this.#send(`PUB ${subject} ${reply === "" ? "" : `${reply} `}${body.length}\r\n${body}`);
+  /** @param headers lines: `Name: value` */
+  publish(subject: string, reply = "", body = "", headers: readonly string[] = []): void {
+    const to = `${subject} ${reply === "" ? "" : `${reply} `}`;
+    if (headers.length === 0) return this.#send(`PUB ${to}${body.length}\r\n${body}`);
+    const head = `NATS/1.0\r\n${headers.map((line) => `${line}\r\n`).join("")}\r\n`;
+    this.#send(`HPUB ${to}${head.length} ${head.length + body.length}\r\n${head}${body}`);
   }
 
   subscribe(subject: string): void {
@@ -72,7 +78,14 @@ export class RawNats implements AsyncDisposable {
       const message = this.#received.slice(taken, taken + bytes);
       const [subject = "", , reply] = words.slice(1, words.length - counts.length);
       // The server itself says with a status in the headers that nobody listens.
-      if (!/^NATS\/1\.0 503/.test(message)) this.messages.push({ subject, reply, body: message.slice(counts.length === 1 ? 0 : headers) });
+      const bodyAt = counts.length === 1 ? 0 : headers;
+      if (!/^NATS\/1\.0 503/.test(message))
+        this.messages.push({
+          subject,
+          reply,
+          body: Buffer.from(message.slice(bodyAt), "latin1").toString(),
+          headers: message.slice(0, bodyAt),
+        });
       taken += bytes + 2;
     } else if (line.startsWith("-ERR")) this.errors.push(line.slice(5).replaceAll("'", ""));
     else if (line === "PONG") this.#pongs.shift()?.();

@@ -52,3 +52,9 @@ export function isOutcomeUnknown(error: unknown): boolean {
 export function isConstraintViolation(error: unknown): boolean {
   return error instanceof TroupeError && typeof error.facts["constraint"] === "string";
 }
+
+/** Whether it answers. @throws {TroupeError} `DATABASE_UNAVAILABLE` */
+export async function askDatabase<Tables>(database: Database<Tables>): Promise<Readonly<Record<never, never>>> {
+  await database.read((query) => query.selectNoFrom(({ lit }) => lit(1).as("one")).execute());
+  return {};
+}

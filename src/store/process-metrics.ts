@@ -1,0 +1,73 @@
+/** What the operating system and the runtime tell of this process, as metrics. */
+import { readdir, readFile } from "node:fs/promises";
+import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
+import process from "node:process";
+import type { GaugeName } from "../core/metrics.ts";
+import type { Metrics, Sample } from "../core/ports/metrics.ts";
+
+export interface ProcessFacts {
+  readonly version: string;
+  readonly nodeId: string;
+  readonly roles: string;
+}
+
+/** How often the event loop is looked at. A timer that wakes up: no more often than tells something. */
+const LOOP_DELAY_EVERY_MS = 20;
+const NANOSECONDS = 1e9;
+const QUANTILES = ["0.5", "0.99", "1"] as const;
+
+/** @returns ends it */
+export function measureProcess(metrics: Metrics, { version, nodeId, roles }: ProcessFacts): () => void {
+  const delay = monitorEventLoopDelay({ resolution: LOOP_DELAY_EVERY_MS });
+  delay.enable();
+  const paused = metrics.counter("troupe_gc_pause_seconds_total", {});
+  const collections = new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) paused.add(duration / 1_000);
+  });
+  collections.observe({ entryTypes: ["gc"] });
+  const plain = <Name extends PlainGauge>(name: Name, value: () => number): (() => void) =>
+    metrics.read(name, () => [{ labels: {}, value: value() } as Sample<Name>]);
+  const ends = [
+    metrics.read("troupe_process_info", () => [{ labels: { version, node: nodeId, roles }, value: 1 }]),
+    metrics.read("troupe_event_loop_delay_seconds", () => {
+      // What it measures is how long a turn of the timer took, and that takes the interval at least.
+      const samples = QUANTILES.map((quantile) => {
+        const nanoseconds = quantile === "1" ? delay.max : delay.percentile(Number(quantile) * 100);
+        return {
+          labels: { quantile },
+          value: delay.count === 0 ? 0 : Math.max(0, nanoseconds / NANOSECONDS - LOOP_DELAY_EVERY_MS / 1_000),
+        };
+      });
+      delay.reset();
+      return samples;
+    }),
+    metrics.read("process_cpu_seconds_total", () => {
+      const { user, system } = process.cpuUsage();
+      return [{ labels: {}, value: (user + system) / 1e6 }];
+    }),
+    plain("process_resident_memory_bytes", () => process.memoryUsage.rss()),
+    plain("troupe_heap_used_bytes", () => process.memoryUsage().heapUsed),
+    plain("troupe_external_memory_bytes", () => process.memoryUsage().external),
+    plain("process_start_time_seconds", () => (Date.now() - process.uptime() * 1_000) / 1_000),
+    metrics.read("process_open_fds", openDescriptors),
+    metrics.read("process_max_fds", mostDescriptors),
+  ];
+  return () => {
+    for (const end of ends) end();
+    collections.disconnect();
+    delay.disable();
+  };
+}
+
+type PlainGauge = GaugeName & `${"process" | "troupe"}_${string}_${"bytes" | "seconds"}`;
+
+async function openDescriptors(): Promise<readonly Sample<"process_open_fds">[]> {
+  // The one that lists them is among them.
+  return process.platform === "linux" ? [{ labels: {}, value: (await readdir("/proc/self/fd")).length - 1 }] : [];
+}
+
+async function mostDescriptors(): Promise<readonly Sample<"process_max_fds">[]> {
+  if (process.platform !== "linux") return [];
+  const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(await readFile("/proc/self/limits", "utf8")) ?? [];
+  return soft === undefined || soft === "unlimited" ? [] : [{ labels: {}, value: Number(soft) }];
+}
