@@ -24,6 +24,7 @@ import {
 import type { BusHeaders } from "../core/ports/bus.ts";
 import { dialNats, type NatsOptions } from "./nats-dial.ts";
 import { type Hearing, NatsListening } from "./nats-listening.ts";
+import { hearLateErrors } from "./nats-socket.ts";
 import { isInbox } from "./subject.ts";
 
 export interface LinkHooks {
@@ -71,6 +72,7 @@ export class NatsLink {
     this.#connection = connection;
     this.#attempts = attempts;
     this.#readLimits();
+    hearLateErrors(connection.protocol.transport);
     void this.#watch();
     void connection.closed().then((error) => this.#onClosed(error ?? undefined));
   }
@@ -241,6 +243,7 @@ export class NatsLink {
   }
 
   #onBack(): void {
+    hearLateErrors(this.#connection.protocol.transport);
     if (this.#state !== "away") return;
     const { clock, log, servers } = this.#options;
     this.#state = "up";
