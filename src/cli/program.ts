@@ -8,18 +8,22 @@
  */
 import { Command, CommanderError } from "commander";
 import { TroupeError } from "../core/errors.ts";
+import { actorsCommand } from "./commands/actors.ts";
 import { cancelCommand } from "./commands/cancel.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { configCommand } from "./commands/config.ts";
+import { decodeCommand } from "./commands/decode.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downloadCommand } from "./commands/download.ts";
 import { groupsCommand } from "./commands/groups.ts";
+import { inspectCommand } from "./commands/inspect.ts";
 import { linkCommand } from "./commands/link.ts";
 import { listCommand } from "./commands/ls.ts";
 import { nodesCommand } from "./commands/nodes.ts";
 import { playCommand } from "./commands/play.ts";
 import { sizeCommand } from "./commands/size.ts";
+import { traceCommand } from "./commands/trace.ts";
 import { uploadCommand } from "./commands/upload.ts";
 import { uploadsCommand } from "./commands/uploads.ts";
 import type { CommandContext } from "./context.ts";
@@ -40,6 +44,10 @@ const COMMANDS: readonly Definition[] = [
   nodesCommand,
   uploadsCommand,
   cancelCommand,
+  inspectCommand,
+  traceCommand,
+  actorsCommand,
+  decodeCommand,
   configCommand,
   doctorCommand,
   completionCommand,

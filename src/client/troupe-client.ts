@@ -30,6 +30,17 @@ import {
   uploadPage,
   uploadProgress,
 } from "./answers.ts";
+import { eventsOf } from "./event-stream.ts";
+import {
+  type ActorsReport,
+  actorsReport,
+  type InspectionEvent,
+  type TraceReport,
+  traceReport,
+  type UploadInspection,
+  uploadInspection,
+  uploadSteps,
+} from "./inspection-answers.ts";
 import { pagesOf } from "./pages.ts";
 
 export interface TroupeClientOptions {
@@ -41,6 +52,8 @@ export interface TroupeClientOptions {
   readonly token?: string | undefined;
   /** What errors call it; its address unless given. */
   readonly name?: string;
+  /** Of a trace that all requests belong to, as the header has it. */
+  readonly traceParent?: string | undefined;
 }
 
 export interface UploadRequest {
@@ -91,6 +104,7 @@ interface Ask {
 
 export class TroupeClient {
   readonly gateway: string;
+  readonly #options: TroupeClientOptions;
   readonly #name: string;
   readonly #http: HttpClient;
   readonly #clock: Clock;
@@ -106,10 +120,17 @@ export class TroupeClient {
       );
     }
     this.gateway = url.href.replace(/\/+$/, "");
+    this.#options = options;
     this.#name = options.name ?? this.gateway;
     this.#http = options.http;
     this.#clock = options.clock;
-    this.#headers = authorization(options.token);
+    const { token, traceParent } = options;
+    this.#headers = { ...authorization(token), ...(traceParent === undefined ? {} : { traceparent: traceParent }) };
+  }
+
+  /** The same, with all its requests in one trace. @param traceParent as the header `traceparent` has it */
+  inTrace(traceParent: string): TroupeClient {
+    return new TroupeClient({ ...this.#options, traceParent });
   }
 
   async create(request: UploadRequest, signal?: AbortSignal): Promise<Created> {
@@ -229,6 +250,32 @@ export class TroupeClient {
     return { first, etag: etag?.startsWith("W/") ? undefined : etag, body: watched(response.body, watch, this.#name) };
   }
 
+  /** What an upload's machine is in, how it came there, and why it waits. */
+  async inspect(uploadId: string, signal?: AbortSignal): Promise<UploadInspection> {
+    return this.#read(uploadInspection, (await this.#json(`/api/v1/inspect/uploads/${encodeURIComponent(uploadId)}`, { signal })).value);
+  }
+
+  /** The same, and then each step as it happens, until the upload ends or the stream does. */
+  async *watch(uploadId: string, signal?: AbortSignal): AsyncGenerator<InspectionEvent> {
+    const headers = { accept: "text/event-stream" };
+    const path = `/api/v1/inspect/uploads/${encodeURIComponent(uploadId)}/events`;
+    const { response, watch } = await this.#exchange(path, { headers, signal });
+    for await (const { name, text } of eventsOf(watched(response.body, watch, this.#name))) {
+      if (name === "inspection") yield { kind: name, inspection: this.#read(uploadInspection, this.#parsed(text)) };
+      else if (name === "steps") yield { kind: name, steps: this.#read(uploadSteps, this.#parsed(text)) };
+    }
+  }
+
+  /** What all processes did for an upload, a request or a trace, by its ID. */
+  async trace(id: string, signal?: AbortSignal): Promise<TraceReport> {
+    return this.#read(traceReport, (await this.#json(`/api/v1/inspect/traces/${encodeURIComponent(id)}`, { signal })).value);
+  }
+
+  /** @param actor the name of a contract; all unless given */
+  async actors(actor: string | undefined, signal?: AbortSignal): Promise<ActorsReport> {
+    return this.#read(actorsReport, (await this.#json(`/api/v1/inspect/actors${queryOf({ actor })}`, { signal })).value);
+  }
+
   /** A GET for people who want to know whether and how something answers; no status is an error. */
   async probe(
     path: string,
@@ -240,8 +287,12 @@ export class TroupeClient {
 
   async #json(path: string, ask: Ask): Promise<{ readonly status: number; readonly value: unknown }> {
     const { status, text } = await this.#text(path, { ...ask, headers: { accept: "application/json", ...ask.headers } });
+    return { status, value: this.#parsed(text) };
+  }
+
+  #parsed(text: string): unknown {
     try {
-      return { status, value: JSON.parse(text) };
+      return JSON.parse(text);
     } catch (error) {
       throw strangerError(this.#name, error);
     }

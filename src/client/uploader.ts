@@ -21,6 +21,7 @@ import type { Disk, DiskFile, FileStatus } from "../core/ports/disk.ts";
 import type { Hasher } from "../core/ports/hasher.ts";
 import { randomIdentity } from "../core/ports/random.ts";
 import type { UploadState } from "../core/shapes.ts";
+import { newTraceParent } from "../core/trace.ts";
 import type { AgainPorts } from "./again.ts";
 import type { StoredFile } from "./answers.ts";
 import { ChunkLanes } from "./chunk-lanes.ts";
@@ -90,7 +91,9 @@ const DISCARD_MS_MAX = 2_000;
  * @throws {TroupeError} what the server said; `PRECONDITION_FAILED` when the file changed or is not the one the upload was begun
  * with; `DIGEST_MISMATCH` when the stored bytes are not the file's; `DISK_FAILED`; `CANCELLED` upon the signal
  */
-export async function uploadFile(client: TroupeClient, ports: UploaderPorts, plan: UploadPlan): Promise<StoredFile> {
+export async function uploadFile(given: TroupeClient, ports: UploaderPorts, plan: UploadPlan): Promise<StoredFile> {
+  // Whatever is asked for on the way, it is one trace.
+  const client = given.inTrace(newTraceParent(ports.random));
   const before = await fileStatus(ports.disk, plan.path);
   const file = await ports.disk.open(plan.path, "read");
   const stop = new AbortController();

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import type { CommandContext, Machine, ProgressBar } from "../../src/cli/context.ts";
 import type { ExitCode } from "../../src/cli/exit-code.ts";
 import { runCommandLine } from "../../src/cli/program.ts";
+import type { Clock } from "../../src/core/ports/clock.ts";
 import type { Disk } from "../../src/core/ports/disk.ts";
+import type { HttpClient } from "../../src/core/ports/http-exchange.ts";
 import { clientRig } from "../client/rig.ts";
 
 export interface Said {
@@ -15,11 +17,14 @@ export interface Said {
 
 export interface RunOptions {
   readonly environment?: Record<string, string>;
-  readonly input?: string;
+  readonly input?: string | Uint8Array;
   readonly isTerminal?: boolean;
   readonly signal?: AbortSignal;
   readonly machine?: Partial<Machine>;
   readonly disk?: Disk;
+  /** Another server than the one in memory, with the clock that its times are by. */
+  readonly server?: { readonly http: HttpClient; readonly clock: Clock };
+  readonly columns?: number;
   /** Where the cluster behind `--nats` has a gateway. */
   readonly clusterUrl?: string;
 }
@@ -48,6 +53,7 @@ export async function commandRig() {
         ...rig.ports,
         ...(options.disk === undefined ? {} : { disk: options.disk }),
         http: rig.gateway,
+        ...options.server,
         openActors: (nats, owner) => {
           opened.push({ nats, owner });
           return { http: rig.gateway, token: "actors", gatewayUrl: async () => options.clusterUrl };
@@ -79,7 +85,7 @@ export async function commandRig() {
             err += text;
           },
           isTerminal: options.isTerminal ?? false,
-          columns: 100,
+          columns: options.columns ?? 100,
           input: async function* () {
             yield Buffer.from(options.input ?? "");
           },

@@ -50,6 +50,11 @@ describe.skipIf(findProgram("bash") === undefined)("bash", () => {
       ["--tls-cert", "--tls-key"],
     ],
     [["help", "comp"], ["completion"]],
+    [["inspect", "--machine", ""], ["json"]],
+    [
+      ["inspect", "--svg", "a f"],
+      ["a film.mkv", "a folder"],
+    ],
     [
       ["upload", "a"],
       ["a film.mkv", "a folder"],

@@ -108,6 +108,14 @@ describe("doctor", () => {
     expect(of("gateway")).toMatchObject({ verdict: "fail", sentence: expect.stringContaining("storage: No storage node is up.") });
   });
 
+  it("warns of what is missing at a gateway that is ready all the same", async () => {
+    const disk = { ok: false, code: "DISK_FULL", reason: "No storage node takes uploads." };
+    const { of } = await examine([], {}, (rig) => {
+      rig.gateway.before = (seen) => (seen === "GET /readyz" ? json(200, { ready: true, checks: { bus: { ok: true }, disk } }) : undefined);
+    });
+    expect(of("gateway")).toMatchObject({ verdict: "warn", sentence: expect.stringContaining("disk: No storage node takes uploads.") });
+  });
+
   it("fails when a gateway that was named does not answer, and only warns about one that may not be started yet", async () => {
     const dead = (rig: Awaited<ReturnType<typeof commandRig>>) => {
       rig.gateway.before = () => {

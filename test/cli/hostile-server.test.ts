@@ -86,7 +86,46 @@ describe("no words of a server are commands to the terminal", () => {
   };
   const node = { nodeId: "n1", group: "g1", zone: COMMANDS, state: COMMANDS, silentMs: 1, freeBytes: 1, totalBytes: 2, version: COMMANDS };
   const file = { fileId: ID, name: `n${COMMANDS}`, size: 10, digest: { blake3: "0".repeat(64) }, url: "http://gateway.test/" };
+  const step = { first: 1, last: 1, fromMs: 1, atMs: 1, from: "init", to: COMMANDS, events: [{ event: COMMANDS, count: 1 }] };
+  const machine = {
+    state: COMMANDS,
+    sinceMs: 1,
+    context: { [COMMANDS]: COMMANDS },
+    openedMs: 1,
+    visits: [{ state: COMMANDS, count: 1, totalMs: 1 }],
+    transitions: [{ from: COMMANDS, event: COMMANDS, to: COMMANDS, count: 1 }],
+    steps: [{ ...step, changes: [{ field: COMMANDS, before: COMMANDS, after: { [COMMANDS]: COMMANDS } }] }],
+    isCut: true,
+    effects: [{ name: COMMANDS, sinceMs: 1 }],
+  };
+  const inspection = { upload: { ...status, state: COMMANDS, chunkCount: 1 }, host: COMMANDS, group: COMMANDS, machine, why: COMMANDS };
+  const span = { traceId: "a".repeat(32), spanId: "b".repeat(16), kind: "http", actor: COMMANDS, name: COMMANDS, nodeId: COMMANDS };
+  const trace = {
+    id: COMMANDS,
+    spans: [{ ...span, startMs: 1, durationMs: 1, outcome: COMMANDS }],
+    counts: [],
+    processes: [{ nodeId: COMMANDS, roles: [COMMANDS] }],
+    isTruncated: false,
+  };
+  const actor = {
+    actor: "a",
+    subject: COMMANDS,
+    state: COMMANDS,
+    sinceMs: 1,
+    recent: [],
+    turns: 1,
+    crashes: 1,
+    waiting: 0,
+    deferred: 0,
+    deadLetters: 0,
+  };
   const answers: Record<string, unknown> = {
+    "GET /api/v1/inspect/uploads/u1": inspection,
+    "GET /api/v1/inspect/uploads/u2": { upload: { state: "failed" }, host: COMMANDS, missing: COMMANDS, why: COMMANDS },
+    "GET /api/v1/inspect/traces/u1": trace,
+    "GET /api/v1/inspect/actors": {
+      processes: [{ nodeId: "n1", roles: [COMMANDS], version: COMMANDS, startedMs: 1, actors: [actor], counts: [] }],
+    },
     "GET /api/v1/uploads": { uploads: [upload] },
     "GET /api/v1/uploads/u1": status,
     "GET /api/v1/cluster": { groups: [], nodes: [node] },
@@ -96,9 +135,10 @@ describe("no words of a server are commands to the terminal", () => {
     "GET /readyz": { ready: false, checks: { bus: { ok: false, reason: COMMANDS } } },
   };
   const COMMAND_LINES = ["ls", "uploads", "uploads --all", "uploads u1", "nodes", "groups", `size ${ID}`, `link ${ID}`, `play ${ID}`];
+  const INSPECTING_LINES = ["inspect u1", "inspect u2", "trace u1", "actors"];
   const MORE_LINES = ["doctor", `download ${ID}`, `download ${ID} -o -`, `cancel u1`, `delete ${ID}`, "upload b.bin", "upload b.bin b.bin"];
 
-  it.each([...COMMAND_LINES, ...MORE_LINES])("troupe %s", async (line) => {
+  it.each([...COMMAND_LINES, ...INSPECTING_LINES, ...MORE_LINES])("troupe %s", async (line) => {
     await using rig = await hostileRig();
     await rig.file("b.bin", 10);
     const told = { lastError: COMMANDS, requestId: COMMANDS, [`x${COMMANDS}`]: COMMANDS };
@@ -119,6 +159,39 @@ describe("no words of a server are commands to the terminal", () => {
         if (words === argv && argv[0] !== "doctor") expect(said.err).not.toContain("\u202e");
       }
     }
+  });
+
+  it.each(["inspect u1 --svg -", "inspect u1 --mermaid"])("troupe %s", async (line) => {
+    await using rig = await hostileRig();
+    rig.gateway.before = (seen) => (answers[seen] === undefined ? undefined : json(200, answers[seen]));
+    const said = await rig.run(line.split(" "));
+    expect(said).toMatchObject({ code: 0, err: "" });
+    expect(said.out).not.toMatch(COMMANDING);
+  });
+
+  it.each([[[]], [["--json"]]])("nor those of a stream of events, followed with %j", async (flags) => {
+    await using rig = await hostileRig();
+    const steps = { uploadId: "u1", atMs: 1, state: COMMANDS, sinceMs: 1, context: {}, effects: [], steps: machine.steps };
+    const ended = { ...inspection, upload: { ...inspection.upload, state: "failed" } };
+    const events = [
+      ["inspection", inspection],
+      ["steps", { ...steps, steps: [{ ...machine.steps[0], first: 2, last: 2 }] }],
+      ["inspection", ended],
+    ];
+    const text = events.map(([name, facts]) => `event: ${name}\ndata: ${JSON.stringify(facts)}\n\n`).join("");
+    rig.gateway.before = () => ({
+      ...json(200, {}),
+      body: (async function* () {
+        yield Buffer.from(text);
+      })(),
+    });
+    for (const isTerminal of [false, true]) {
+      const said = await rig.run(["inspect", "u1", "--follow", ...flags], { isTerminal });
+      expect(said).toMatchObject({ code: 0, err: "" });
+      expect(said.out).not.toMatch(COMMANDING);
+      expect(said.out.split("\n").length).toBeGreaterThan(3);
+    }
+    for (const bar of rig.bars) for (const { note } of bar.updates) expect(note).not.toMatch(COMMANDING);
   });
 
   it("JSON keeps what was said", async () => {

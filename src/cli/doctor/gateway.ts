@@ -63,10 +63,11 @@ function readReadiness(text: string): z.output<typeof readiness> | undefined {
 }
 
 function readyFinding(gateway: string, { ready, checks }: z.output<typeof readiness>): Finding {
-  if (ready) return ok("gateway", `${gateway} answers and is ready.`);
   const reasons = Object.entries(checks)
     .filter(([, check]) => !check.ok)
     .map(([part, { reason }]) => `${part}: ${reason ?? "not ready"}`);
+  if (ready && reasons.length > 0) return warn("gateway", `${gateway} answers and is ready, but not for everything. ${reasons.join(" ")}`);
+  if (ready) return ok("gateway", `${gateway} answers and is ready.`);
   return fail("gateway", `${gateway} answers and is not ready. ${reasons.join(" ")} See the server's log.`);
 }
 

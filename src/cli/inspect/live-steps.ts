@@ -1,0 +1,55 @@
+/**
+ * An upload's steps as lines while they happen. A run of steps goes on for a while and is told again and again: it is a line when it is over,
+ * or has been quiet for as long as a run lasts.
+ *
+ * L1: each step is in one line only.
+ */
+import type { InspectionEvent, UploadInspection } from "../../client/inspection-answers.ts";
+import type { LoggedStep } from "../../core/inspection.ts";
+import { STEP_RUN_MS } from "../../core/limits.ts";
+import type { Clock, Timer } from "../../core/ports/clock.ts";
+import { stepLine } from "./step-line.ts";
+
+export class LiveSteps {
+  readonly #clock: Clock;
+  readonly #out: (line: string) => void;
+  /** The number of the newest step that is in a line. */
+  #told: number;
+  #held: LoggedStep | undefined;
+  #timer: Timer | undefined;
+
+  /** @param told steps up to this number are known */
+  constructor(clock: Clock, told: number, out: (line: string) => void) {
+    this.#clock = clock;
+    this.#told = told;
+    this.#out = out;
+  }
+
+  take(event: InspectionEvent): void {
+    const steps = event.kind === "steps" ? event.steps.steps : (event.inspection.machine?.steps ?? []);
+    for (const step of steps) {
+      // L1
+      if (step.last <= this.#told) continue;
+      if (this.#held !== undefined && this.#held.first < step.first) this.flush();
+      this.#held = step;
+    }
+    if (this.#held === undefined) return;
+    if (this.#held.from !== this.#held.to) return this.flush();
+    this.#timer?.cancel();
+    this.#timer = this.#clock.setTimer(STEP_RUN_MS, () => this.flush());
+  }
+
+  /** What is held is said now. */
+  flush(): void {
+    this.#timer?.cancel();
+    const held = this.#held;
+    this.#held = undefined;
+    if (held === undefined) return;
+    this.#told = held.last;
+    this.#out(stepLine(held));
+  }
+}
+
+export function newestStep({ machine }: UploadInspection): number {
+  return machine?.steps.at(-1)?.last ?? 0;
+}
