@@ -26,7 +26,7 @@ export function App({ page }: { readonly page: Page }): VNode {
   return html`
     <${Header} page=${page} />
     ${account.state === "asking" && html`<p class="nothing" role="status">${account.waiting ?? ""}</p>`}
-    ${account.state === "out" && html`<${SignIn} page=${page} />`}
+    ${account.state === "out" && html`<${SignIn} account=${account} />`}
     ${account.state === "out" && html`<div class="aside"><${UploadsPanel} page=${page} /></div>`}
     ${
       isIn &&

@@ -2,12 +2,13 @@
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ListedFile } from "./answers.ts";
+import { Confirm, useWork } from "./confirm.ts";
 import { Dialog } from "./dialog.ts";
 import { html } from "./html.ts";
 import { Icon } from "./icons.ts";
 import type { Page, Question } from "./page.ts";
 import { filePath } from "./place.ts";
-import { baseName, bytesText, errorText } from "./words.ts";
+import { baseName, bytesText } from "./words.ts";
 
 export function QuestionDialog({ page, question }: { readonly page: Page; readonly question: Question }): VNode {
   const close = (): void => page.ask(undefined);
@@ -34,28 +35,6 @@ export function QuestionDialog({ page, question }: { readonly page: Page; readon
     work=${() => page.delete(question.file)}
     close=${close}
   />`;
-}
-
-interface ConfirmProps {
-  readonly title: string;
-  readonly text: string;
-  readonly no: string;
-  readonly yes: string;
-  readonly work: () => Promise<void>;
-  readonly close: () => void;
-}
-
-function Confirm({ title, text, no, yes, work, close }: ConfirmProps): VNode {
-  const { isBusy, fault, run } = useWork(work, close);
-  return html`<${Dialog} label=${title} kind="question" onClose=${close}>
-    <h2>${title}</h2>
-    <p>${text}</p>
-    ${fault && html`<p class="fault" role="alert">${fault}</p>`}
-    <div class="buttons">
-      <button type="button" autofocus onClick=${close}>${no}</button>
-      <button type="button" class="dangerous" disabled=${isBusy} onClick=${run}>${yes}</button>
-    </div>
-  <//>`;
 }
 
 function Rename({ page, file, close }: { readonly page: Page; readonly file: ListedFile; readonly close: () => void }): VNode {
@@ -119,19 +98,4 @@ function Link({ url, close }: { readonly url: string; readonly close: () => void
     <input id="link" readonly autofocus value=${url} onFocus=${(event: FocusEvent) => (event.target as HTMLInputElement).select()} />
     <div class="buttons"><button type="button" onClick=${close}>Close</button></div>
   <//>`;
-}
-
-/** Work that a button begins, once; it closes the question when it is done and says why when it is not. */
-function useWork(work: () => Promise<void>, close: () => void) {
-  const [isBusy, setBusy] = useState(false);
-  const [fault, setFault] = useState<string | undefined>(undefined);
-  const run = (): void => {
-    setBusy(true);
-    setFault(undefined);
-    work().then(close, (error: unknown) => {
-      setBusy(false);
-      setFault(errorText(error));
-    });
-  };
-  return { isBusy, fault, run };
 }

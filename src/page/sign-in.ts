@@ -1,12 +1,12 @@
 /** The form for a token, where the server wants one. What is typed goes to the server once and is kept nowhere. */
 import type { VNode } from "preact";
 import { useState } from "preact/hooks";
+import type { Account } from "./account.ts";
 import { html } from "./html.ts";
-import type { Page } from "./page.ts";
 import { Refusal } from "./server.ts";
 import { errorText } from "./words.ts";
 
-export function SignIn({ page }: { readonly page: Page }): VNode {
+export function SignIn({ account }: { readonly account: Account }): VNode {
   const [token, setToken] = useState("");
   const [fault, setFault] = useState<string | undefined>(undefined);
   const [isBusy, setBusy] = useState(false);
@@ -14,7 +14,7 @@ export function SignIn({ page }: { readonly page: Page }): VNode {
     event.preventDefault();
     setBusy(true);
     try {
-      await page.account.signIn(token.trim());
+      await account.signIn(token.trim());
     } catch (error) {
       const isWrong = error instanceof Refusal && error.status === 401;
       setFault(isWrong ? "This token is not one of this server’s. Look whether all of it was copied." : errorText(error));

@@ -73,6 +73,7 @@ function TransferRow({ page, transfer }: { readonly page: Page; readonly transfe
       <span class="said">${said(transfer, percent)}</span>
     </div>
     <div class="buttons">
+      ${transfer.uploadId !== undefined && state !== "done" && html`<${InspectLink} uploadId=${transfer.uploadId} label=${label} isStuck=${isStuck} />`}
       ${transfer.isActive && html`<${IconButton} icon="pause" label=${`Pause ${label}`} onClick=${() => transfer.pause()} />`}
       ${state === "paused" && html`<${IconButton} icon="play" label=${`Go on with ${label}`} onClick=${() => page.transfers.resume(transfer)} />`}
       ${state === "failed" && html`<${IconButton} icon="again" label=${`Try ${label} again`} onClick=${() => page.transfers.resume(transfer)} />`}
@@ -95,6 +96,14 @@ function TransferRow({ page, transfer }: { readonly page: Page; readonly transfe
       ><div style=${{ width: `${percent}%` }}></div></div>`
     }
   </li>`;
+}
+
+/** Elsewhere: this page goes on with what it is sending. */
+function InspectLink(props: { readonly uploadId: string; readonly label: string; readonly isStuck: boolean }): VNode {
+  const { uploadId, label, isStuck } = props;
+  const word = isStuck ? "Why?" : "Inspect";
+  const address = `/inspect#/uploads/${uploadId}`;
+  return html`<a class="inspect-link" href=${address} target="_blank" rel="noopener" aria-label=${`${word} ${label}, in another window`}>${word}</a>`;
 }
 
 export function IconButton(props: { readonly icon: IconName; readonly label: string; readonly onClick: () => void }): VNode {
@@ -180,6 +189,7 @@ function UnfinishedRow({ page, upload }: { readonly page: Page; readonly upload:
       <span class="said">${there}</span>
     </div>
     <div class="buttons">
+      <${InspectLink} uploadId=${upload.uploadId} label=${name} isStuck=${true} />
       ${isWhole === true && html`<button type="button" class="quiet" onClick=${() => void page.finish(upload)}>Finish<span class="unseen"> ${name}</span></button>`}
       <${IconButton} icon="close" label=${`Cancel ${name}`} onClick=${() => page.cancelUnfinished(upload)} />
     </div>

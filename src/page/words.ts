@@ -53,6 +53,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   NO_NODES: "No storage node is up.",
   DATABASE_UNAVAILABLE: "The server cannot reach its database.",
   BUS_UNAVAILABLE: "The server cannot reach its message bus.",
+  OVERLOADED: "The server has too much to do at the moment.",
   STOPPING: "The server is being restarted.",
 };
 

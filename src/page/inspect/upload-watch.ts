@@ -1,0 +1,177 @@
+/**
+ * One upload as it goes on: the whole first, then what its session tells step by step; and the messages that were sent for it.
+ *
+ * W1: a stream that ends is opened anew, unless the upload has ended.
+ * W3: an answer that was overtaken by news does not take them back.
+ * W2: news that come one after the other are drawn at most every {@link DRAWN_MS}.
+ */
+import { followed } from "../../inspector/replay.ts";
+import { type Sequence, sequenceOf } from "../../inspector/sequence.ts";
+import { persist } from "../patience.ts";
+import { ask, Refusal } from "../server.ts";
+import { Watched } from "../store.ts";
+import { errorText } from "../words.ts";
+import type { Inspected, InspectedNews, Inspection, TraceAnswer } from "./inspect-answers.ts";
+import { isOver } from "./inspect-words.ts";
+
+const DRAWN_MS = 60;
+const TRACE_MS = 2_500;
+const AGAIN_MS = 1_500;
+/** After news the words are asked for again: soon when it is in another state, else now and then. */
+const FRESH_MS = 1_200;
+const FRESH_STATE_MS = 150;
+
+export class UploadWatch extends Watched {
+  readonly uploadId: string;
+  inspection: Inspection | undefined;
+  /** When the newest was told, by this page's own clock. */
+  toldAtMs = 0;
+  /** Why there is nothing, or nothing new. */
+  message: string | undefined;
+  isLive = false;
+  sequence: Sequence | undefined;
+  sequenceMessage: string | undefined;
+  #stop: AbortController | undefined;
+  #trace: number | undefined;
+  #isTraceWhole = false;
+  #fresh: number | undefined;
+
+  constructor(uploadId: string) {
+    super(DRAWN_MS);
+    this.uploadId = uploadId;
+  }
+
+  start(): void {
+    if (this.#stop !== undefined) return;
+    this.#stop = new AbortController();
+    void this.#watch(this.#stop.signal);
+  }
+
+  stop(): void {
+    this.#stop?.abort();
+    this.#stop = undefined;
+    this.isLive = false;
+    clearInterval(this.#trace);
+    this.#trace = undefined;
+  }
+
+  lookAgain(): void {
+    this.stop();
+    this.start();
+  }
+
+  get isOver(): boolean {
+    return isOver(this.inspection?.upload?.state ?? "");
+  }
+
+  /** W1 */
+  async #watch(signal: AbortSignal): Promise<void> {
+    const path = `/api/v1/inspect/uploads/${this.uploadId}`;
+    const onWaiting = (reason: string | undefined): void => {
+      this.message = reason;
+      this.changed();
+    };
+    while (!signal.aborted) {
+      try {
+        const { value } = await persist(() => ask<Inspection>("GET", path, { signal }), { signal, onWaiting });
+        this.#is(value);
+        this.#followTrace(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.message =
+          error instanceof Refusal && error.status === 404 ? "There is no such upload, or it is somebody else’s." : errorText(error);
+        this.changed();
+        return;
+      }
+      if (this.isOver) return;
+      await this.#streamed(`${path}/events`, signal);
+      this.isLive = false;
+      this.changed();
+      if (!this.isOver && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+
+  /** Resolves when the stream is over. */
+  #streamed(path: string, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const source = new EventSource(path);
+      const end = (): void => {
+        source.close();
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      signal.addEventListener("abort", end, { once: true });
+      source.onopen = () => {
+        this.isLive = true;
+        this.changed();
+      };
+      // It would come back by itself, to an upload that has ended too.
+      source.onerror = end;
+      source.addEventListener("inspection", ({ data }: MessageEvent<string>) => {
+        this.#is(JSON.parse(data) as Inspection);
+        if (this.isOver) end();
+      });
+      source.addEventListener("steps", ({ data }: MessageEvent<string>) => this.#news(JSON.parse(data) as InspectedNews));
+    });
+  }
+
+  /** W3 */
+  #is(told: Inspection): void {
+    const known = this.inspection?.machine;
+    const isOlder =
+      known !== undefined && told.machine !== undefined && newest(told.machine) < newest(known) && told.machine.openedMs === known.openedMs;
+    this.inspection = isOlder ? { ...told, machine: known } : told;
+    this.message = undefined;
+    this.toldAtMs = performance.now();
+    this.changed();
+  }
+
+  #news(news: InspectedNews): void {
+    const machine = this.inspection?.machine;
+    if (this.inspection === undefined || machine === undefined) return;
+    this.inspection = { ...this.inspection, machine: followed(machine, news) };
+    this.toldAtMs = performance.now();
+    this.changed();
+    this.#freshen(news.state === machine.state ? FRESH_MS : FRESH_STATE_MS);
+  }
+
+  /** The words and the upload's own numbers are not in the news. */
+  #freshen(delayMs: number): void {
+    if (this.#fresh !== undefined && delayMs === FRESH_MS) return;
+    clearTimeout(this.#fresh);
+    const signal = this.#stop?.signal;
+    this.#fresh = window.setTimeout(() => {
+      this.#fresh = undefined;
+      if (signal === undefined || signal.aborted || this.isOver) return;
+      ask<Inspection>("GET", `/api/v1/inspect/uploads/${this.uploadId}`, { signal }).then(
+        ({ value }) => this.#is(value),
+        () => undefined,
+      );
+    }, delayMs);
+  }
+
+  /** Of an upload that is there: of what is not, nobody tells any messages. */
+  #followTrace(signal: AbortSignal): void {
+    if (this.#trace !== undefined) return;
+    this.#trace = window.setInterval(() => void this.#lookAtTrace(signal), TRACE_MS);
+    void this.#lookAtTrace(signal);
+  }
+
+  async #lookAtTrace(signal: AbortSignal): Promise<void> {
+    // Of what has ended, nothing new comes.
+    if (this.isOver && this.sequence !== undefined && this.#isTraceWhole) return;
+    this.#isTraceWhole = this.isOver;
+    try {
+      const { value } = await ask<TraceAnswer>("GET", `/api/v1/inspect/traces/${this.uploadId}`, { signal });
+      this.sequence = sequenceOf(value.spans, value.counts);
+      this.sequenceMessage = undefined;
+    } catch (error) {
+      if (signal.aborted) return;
+      const isNothing = error instanceof Refusal && error.status === 404;
+      this.sequenceMessage = isNothing ? "No process remembers a message about it: it is too long ago." : errorText(error);
+    }
+    this.changed();
+  }
+}
+
+const newest = ({ steps }: Inspected): number => steps.at(-1)?.last ?? 0;
