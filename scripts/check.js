@@ -16,6 +16,7 @@ const PARTS = [
   { name: "dead code", script: "node_modules/knip/bin/knip.js", argv: ["--no-progress"] },
   { name: "import directions", script: "scripts/import-directions.ts", argv: [] },
   { name: "generated documents", script: "scripts/generate-docs.ts", argv: ["--check"] },
+  { name: "statecharts", script: "scripts/generate-statecharts.ts", argv: ["--check"] },
 ];
 
 requireNode("npm run check");

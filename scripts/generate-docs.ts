@@ -1,5 +1,5 @@
 /**
- * Makes `docs/ERRORS.md` from the table of errors, `docs/PROTOCOL.md` from the contracts, and the users of `deploy/nats.conf` from the table
+ * Makes `docs/ERRORS.md` from the table of errors, `docs/METRICS.md` from that of metrics, `docs/PROTOCOL.md` from the contracts, and the users of `deploy/nats.conf` from the table
  * of who asks whom. With `--check` it writes nothing and fails when a file on disk differs.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,6 +10,7 @@ import { z } from "zod";
 import { appUsersText } from "../src/bin/cluster/nats-users.ts";
 import { COMMON_ERRORS, type Contract, type RequestDefinition } from "../src/bus/contract.ts";
 import { ERRORS, type Retry } from "../src/core/errors.ts";
+import { METRIC_NAMES, METRICS, type MetricDefinition, type MetricPart } from "../src/core/metrics.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const MADE = "<!-- Made by `npm run docs`; a test fails when this file and the code differ. -->";
@@ -24,6 +25,7 @@ export async function generateDocuments(root: string = ROOT): Promise<GeneratedD
   return [
     { path: "docs/ERRORS.md", text: errorsDocument() },
     { path: "docs/PROTOCOL.md", text: protocolDocument(await loadContracts(root)) },
+    { path: "docs/METRICS.md", text: metricsDocument() },
     { path: "deploy/nats.conf", text: natsConfiguration(readFileSync(join(root, "deploy/nats.conf"), "utf8")) },
   ];
 }
@@ -66,6 +68,47 @@ detail that comes with it are for people and may change. *Again?* says whether t
 same idempotency key), *changed* (the sentence says how), or *no*.
 
 ${table(["code", "HTTP status", "again?", "meaning"], rows)}`;
+}
+
+const METRIC_PARTS: Readonly<Record<MetricPart, string>> = {
+  gateway: "HTTP, reads and memories",
+  uploads: "Uploads",
+  storage: "Storage",
+  actors: "Bus and actors",
+  engines: "Database",
+  process: "The process",
+};
+
+function metricsDocument(): string {
+  const sections = (Object.keys(METRIC_PARTS) as MetricPart[]).map((part) => {
+    const rows = METRIC_NAMES.filter((name) => METRICS[name].part === part).map((name) => {
+      const { kind, help, labels }: MetricDefinition = METRICS[name];
+      return [`\`${name}\``, kind, Object.entries(labels).map(labelInWords).join("; "), help];
+    });
+    return `## ${METRIC_PARTS[part]}\n\n${table(["metric", "kind", "labels", "meaning"], rows)}`;
+  });
+  return `# Metrics
+
+${MADE}
+
+Every process counts for itself. A gateway serves its numbers at \`/metrics\`, in Prometheus's text format; any process serves them on a port of
+their own with \`--metrics-port\` (on \`--host\`). Where there are tokens, any of them opens it; without one it is open on loopback only, and
+a process that would serve it to other machines refuses to start. [deploy/grafana](../deploy/grafana) has a dashboard, alert rules and a configuration of Prometheus.
+
+A process shows what its roles can count: a tracker has no series of uploads. No label holds the name of a file, an upload, an owner or an address, and
+each metric has a bounded number of series, whatever clients ask for. Times are in seconds, sizes in bytes. Most numbers begin at 0 when a process starts.
+
+${sections.join("\n")}
+## Not there yet
+
+There is one copy of each file so far. How many copies are missing, how far behind they are, and how far a scrub of the disks has come will be told
+when there are copies and a scrub. Until then \`troupe_blob_read_bytes_total{way="checked"}\` is what was verified, in the course of reading, and
+\`troupe_blobs_damaged_total\` what was found.
+`;
+}
+
+function labelInWords([label, values]: readonly [string, readonly string[] | string]): string {
+  return `\`${label}\`: ${typeof values === "string" ? values : values.join(", ")}`;
 }
 
 function protocolDocument(contracts: readonly Contract[]): string {

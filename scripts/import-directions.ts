@@ -38,7 +38,11 @@ const ACTOR_PACKAGES = [...PLAIN, "zod", "kysely", "xstate", "lru-cache"];
 
 /** The first zone whose `files` match is the file's. */
 const ZONES: readonly Zone[] = [
-  { zone: "core", files: /^src\/core\//, own: [], packages: [...PLAIN, "zod", "kysely"], pure: true },
+  // Machines without context, for whoever has one.
+  { zone: "state table", files: /^src\/core\/state-table\.ts$/, own: [], packages: [...PLAIN, "xstate"], pure: true },
+  { zone: "lifecycle", files: /^src\/bus\/lifecycle\.ts$/, own: [], packages: ["xstate"], pure: true },
+  // The ambient trace decides nothing, and brings nothing in.
+  { zone: "core", files: /^src\/core\//, own: [], packages: [...PLAIN, "node:async_hooks", "zod", "kysely"], pure: true },
   { zone: "contract", files: /^src\/actors\/[^/]+\/contract\.ts$/, own: ["src/bus/contract\\.ts"], packages: ["zod"], pure: true },
   {
     zone: "machine",
@@ -87,7 +91,13 @@ const ZONES: readonly Zone[] = [
   { zone: "inspector", files: /^src\/inspector\//, own: ["src/inspector/.+", CONTRACTS, "src/actors/[^/]+/machine\\.ts", BUS], pure: true },
   { zone: "command line", files: /^src\/cli\//, own: ["src/cli/.+", "src/client/.+", "src/config/.+", "src/inspector/.+", CONTRACTS, BUS] },
   // It runs in browsers and reaches the system by HTTP only.
-  { zone: "page", files: /^src\/page\//, own: ["src/page/.+"], packages: ["preact", "preact/hooks", "htm", "hash-wasm"] },
+  // It draws machines with what the command line draws them with.
+  {
+    zone: "page",
+    files: /^src\/page\//,
+    own: ["src/page/.+", "src/inspector/.+"],
+    packages: ["preact", "preact/hooks", "htm", "hash-wasm"],
+  },
   { zone: "composition root", files: /^src\/bin\//, own: ["src/.+"] },
 ];
 
@@ -106,6 +116,7 @@ const DRIVERS: readonly { readonly packages: RegExp; readonly places: readonly s
     places: [
       "src/store/node-disk\\.ts",
       "src/store/directory-lock\\.ts",
+      "src/store/process-metrics\\.ts",
       "src/store/hash-worker\\.ts",
       "src/store/sql/migrations?\\.ts",
       "src/client/node-.+",
@@ -117,15 +128,24 @@ const DRIVERS: readonly { readonly packages: RegExp; readonly places: readonly s
   { packages: /^@napi-rs\/blake-hash$/, places: ["src/store/.+"] },
   { packages: /^node:child_process$/, places: [ROOTS, "src/cli/.+"] },
   { packages: /^(commander|cli-progress)$/, places: ["src/cli/.+", "src/config/.+", ROOTS] },
-  // `createRequire` reaches what Node has no ordinary import for: the system calls that move a file, or another socket's bytes, into a socket.
+  // `createRequire` reaches what Node has no ordinary import for: the system calls that move a file, or another socket's bytes, into a socket,
+  // and the socket in which systemd is told how a service is.
   // The roots take types out of what browsers run.
   {
     packages: /^node:(module|ffi)$/,
-    places: ["src/gateway/node-http-send-file\\.ts", "src/data-plane/node-splice\\.ts", "src/bin/page-files\\.ts"],
+    places: [
+      "src/gateway/node-http-send-file\\.ts",
+      "src/data-plane/node-splice\\.ts",
+      "src/bin/service-notify\\.ts",
+      "src/bin/page-files\\.ts",
+    ],
   },
   { packages: /^(preact|htm)($|\/)/, places: ["src/page/.+"] },
   { packages: /^(find-my-way|@fastify\/busboy)$/, places: ["src/gateway/.+"] },
+  { packages: /^node:async_hooks$/, places: ["src/core/trace\\.ts"] },
+  { packages: /^@opentelemetry\//, places: ["src/store/otlp-spans\\.ts"] },
   { packages: /^pino$/, places: ["src/store/.+", ROOTS] },
+  { packages: /^prom-client$/, places: ["src/store/prom-metrics\\.ts"] },
 ];
 
 /** Functions of a value that lie in a package which is otherwise kept elsewhere; everybody may import them. */

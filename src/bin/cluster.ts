@@ -102,7 +102,10 @@ async function main(): Promise<void> {
   }
   process.stdout.write(`troupe cluster ready ${cluster.gatewayUrl} nats=${cluster.natsUrl("observer")}\n`);
   if (process.stdout.isTTY) process.stdout.write(welcome(cluster));
-  else say(`Which process is which: ${shown(cluster.processesFile)}`);
+  else {
+    say(`Which process is which: ${shown(cluster.processesFile)}`);
+    say(`Where each serves its metrics: ${shown(cluster.metricsFile)}`);
+  }
 }
 
 function say(sentence: string): void {
@@ -142,6 +145,7 @@ function welcome(cluster: Cluster): string {
     `  Store a file            curl -T FILE ${cluster.gatewayUrl}/put/\n`,
     `  Ask who is there        nats --server ${cluster.natsUrl("observer")} micro ls\n`,
     `  Speak to the actors     npx troupe --nats ${cluster.natsUrl("client")} nodes\n`,
+    `  Watch how it is         Prometheus's file_sd_configs: ${shown(cluster.metricsFile)}\n`,
     `  See what comes of it    kill -9 ${cluster.processes.get("storage-2")?.pid}\n`,
     "  Stop                    Ctrl-C\n\n",
   ].join("");

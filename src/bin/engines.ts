@@ -19,7 +19,10 @@ import type { Cache } from "../core/ports/cache.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { Database } from "../core/ports/database.ts";
 import type { Disk } from "../core/ports/disk.ts";
+import type { Metrics } from "../core/ports/metrics.ts";
 import { type Random, randomIdentity } from "../core/ports/random.ts";
+import { MeasuredCache } from "../store/measured-cache.ts";
+import { MeasuredDatabase } from "../store/measured-database.ts";
 import { MemoryCache } from "../store/memory-cache.ts";
 import { connectRedis } from "../store/redis-cache.ts";
 import { type DatabasePart, databaseName, migrationsDirectory } from "../store/sql/databases.ts";
@@ -37,6 +40,7 @@ interface EnginePorts {
   readonly random: Random;
   readonly log: Log;
   readonly disk: Disk;
+  readonly metrics: Metrics;
   readonly undo: Undo;
 }
 
@@ -136,7 +140,7 @@ export class Engines {
 
   async openDatabase<Tables>(part: DatabasePart): Promise<Database<Tables>> {
     const { mysql, dataDirectory, databasePrefix } = this.#settings;
-    const { clock, random, log, disk, undo } = this.#ports;
+    const { clock, random, log, disk, metrics, undo } = this.#ports;
     const migrations = migrationsDirectory(part);
     const name = databaseName(part, databasePrefix);
     let database: Database<Tables>;
@@ -146,15 +150,15 @@ export class Engines {
       database = await openSqlite<Tables>({ path: join(folder, `${name}.sqlite`), migrations, clock, random, log });
     } else database = await openMysql<Tables>({ url: mysql, database: name, migrations, clock, random, log });
     undo.push(() => database.close());
-    return database;
+    return new MeasuredDatabase(database, { clock, metrics }, part);
   }
 
   async openCache(): Promise<Cache> {
     const { redis, databasePrefix } = this.#settings;
-    const { clock, log, undo } = this.#ports;
+    const { clock, log, metrics, undo } = this.#ports;
     const cache = redis === undefined ? new MemoryCache(clock) : await connectRedis({ url: redis, prefix: databasePrefix, clock, log });
     undo.push(() => cache.close());
-    return cache;
+    return new MeasuredCache(cache, metrics);
   }
 }
 

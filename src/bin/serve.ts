@@ -3,6 +3,7 @@
  *
  * P1: stdout has the ready line and what a person at a terminal wants to know; the log goes to stderr.
  * P2: SIGTERM and SIGINT: not ready, drained, exit 0 within 10 s; a second one ends it at once.
+ * P3: systemd, where it has started this, hears the same, and that the main loop turns.
  */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
@@ -12,8 +13,11 @@ import { rolesText, type ServerSettings } from "../config/setting-table.ts";
 import { tokensInTheClear } from "../config/settings.ts";
 import { TroupeError } from "../core/errors.ts";
 import { STOP_MS_MAX } from "../core/limits.ts";
+import "../core/limits-agree.ts";
 import { createLog } from "../store/pino-log.ts";
+import { SystemClock } from "../store/system-clock.ts";
 import { type RunningServer, startServer } from "./server.ts";
+import { openServiceNotify } from "./service-notify.ts";
 import { onStopSignals } from "./signals.ts";
 import { readFile } from "./this-machine.ts";
 
@@ -42,6 +46,7 @@ async function main(): Promise<void> {
   const { settings, warnings } = command.resolved;
   const log = createLog(settings.logLevel);
   for (const warning of warnings) log.warn({}, warning);
+  const service = openServiceNotify(process.env, process.pid, { clock: new SystemClock(), log });
   // What nobody caught is a bug: the log has it, and the next start goes on from what is recorded.
   process.on("uncaughtException", (error) => {
     log.error({ err: error }, "An error nobody caught; the process ends.");
@@ -54,6 +59,7 @@ async function main(): Promise<void> {
     ["SIGTERM", "SIGINT"],
     () => {
       setTimeout(() => process.exit(EXIT_FAILED), STOP_MS_MAX).unref();
+      service.stopping();
       starting.abort();
       server?.stop().then(
         () => process.exit(0),
@@ -74,10 +80,12 @@ async function main(): Promise<void> {
   void server.failed.then(async ({ detail }) => {
     process.stderr.write(`troupe: ${detail}\n`);
     setTimeout(() => process.exit(EXIT_FAILED), STOP_MS_MAX).unref();
+    service.stopping();
     await stop();
     process.exit(EXIT_FAILED);
   });
   process.stdout.write(readyLine(settings, server));
+  service.ready(`Serves ${server.gatewayUrl ?? "others"} as ${rolesText(settings.roles)}, node ${server.nodeId}`);
   if (process.stdout.isTTY) process.stdout.write(welcome(settings, server));
 }
 

@@ -7,27 +7,47 @@
 import type { CatalogTables } from "../actors/catalog/tables.ts";
 import { openDataDirectory } from "../actors/storage/data-directory.ts";
 import { advertisedUrl } from "../config/advertise.ts";
-import type { Role, ServerSettings } from "../config/setting-table.ts";
+import { type Role, rolesText, type ServerSettings } from "../config/setting-table.ts";
 import { TroupeError } from "../core/errors.ts";
 import { CONNECT_TIMEOUT_MS, DATA_SERVER_DRAIN_MS, DISK_RESERVE_BYTES, EXCHANGES_PER_NODE_MAX } from "../core/limits.ts";
+import { LoadWatch } from "../core/load-watch.ts";
 import type { Log } from "../core/log.ts";
 import type { HttpHandler } from "../core/ports/http-exchange.ts";
 import { randomIdentity } from "../core/ports/random.ts";
+import { SpanBook } from "../core/span-book.ts";
 import type { ByteService } from "../data-plane/byte-service.ts";
 import { createDataServer, SLOWEST_GATEWAY } from "../data-plane/data-server.ts";
 import { NodeRangeClient } from "../data-plane/node-range-client.ts";
 import { TokenMint } from "../data-plane/token.ts";
 import { NodeHttpServer } from "../gateway/node-http.ts";
 import { NodeHttpClient } from "../gateway/node-http-client.ts";
+import { Readiness } from "../gateway/readiness.ts";
+import { healthRoutesOf } from "../gateway/routes/health.ts";
+import { metricsRoutes } from "../gateway/routes/metrics.ts";
+import { openSideDoor } from "../gateway/side-door.ts";
 import { BlakeHasher } from "../store/blake-hasher.ts";
 import { GroupedSyncDisk } from "../store/grouped-sync.ts";
 import { NodeDisk } from "../store/node-disk.ts";
+import { measureProcess } from "../store/process-metrics.ts";
+import { PromMetrics } from "../store/prom-metrics.ts";
 import { SystemClock } from "../store/system-clock.ts";
 import { SystemRandom } from "../store/system-random.ts";
-import { playCatalog, playGateway, playIds, playStorage, playTracker, type Stage, type Undo } from "./cast.ts";
+import {
+  type Inspected,
+  playCatalog,
+  playGateway,
+  playIds,
+  playInspector,
+  playStorage,
+  playTracker,
+  type Stage,
+  type Undo,
+} from "./cast.ts";
 import { CertificateFiles } from "./certificate-files.ts";
 import { Engines } from "./engines.ts";
 import { readPageFiles } from "./page-files.ts";
+import { processDescriptors } from "./process-descriptors.ts";
+import { processQuestions } from "./role-questions.ts";
 
 export interface RunningServer {
   /** Absent without the role. */
@@ -73,13 +93,15 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   const plays = (role: Role): boolean => settings.roles.includes(role);
   const clock = new SystemClock();
   const random = new SystemRandom();
-  const disk = new GroupedSyncDisk(new NodeDisk());
-  const httpServer = new NodeHttpServer({ clock, log }, { bodyBytesMax: settings.fileBytesMax });
+  const metrics = new PromMetrics({ clock, log });
+  const disk = new GroupedSyncDisk(new NodeDisk(), { clock, metrics });
+  const load = new LoadWatch({ clock, log, descriptors: processDescriptors() });
+  const httpServer = new NodeHttpServer({ clock, log, load, metrics }, { bodyBytesMax: settings.fileBytesMax });
   // Before anything is made on the disk: whoever cannot be reached need not begin.
   const certificate = plays("gateway") ? await openCertificate(settings, { clock, log }) : undefined;
   if (certificate !== undefined) undo.push(async () => certificate.close());
   if (plays("gateway") && settings.port !== 0) await (await httpServer.listen(settings, unready)).close(0);
-  const engines = new Engines(settings, { clock, random, log, disk, undo });
+  const engines = new Engines(settings, { clock, random, log, disk, metrics, undo });
   const haveMet = await engines.meetOthers(version);
   const directory = plays("storage")
     ? await openDataDirectory({ disk, clock, random }, settings.dataDirectory, settings.nodeId)
@@ -88,9 +110,42 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   if (directory?.isNew) log.info({ nodeId: directory.nodeId, data: settings.dataDirectory }, "This is a new, empty store.");
   const nodeId = directory?.nodeId ?? settings.nodeId ?? `${settings.roles[0]}-${randomIdentity(random, 8)}`;
 
+  const endMeasuring = measureProcess(metrics, { version, nodeId, roles: rolesText(settings.roles) });
+  undo.push(async () => endMeasuring());
+  if (plays("storage")) metrics.begin("uploads", "storage");
+  let isStarted = false;
+  const readiness = new Readiness(clock);
+  readiness.add(processQuestions(load, () => isStarted));
+  if (settings.metricsPort !== undefined) {
+    const routes = [...metricsRoutes(metrics), ...healthRoutesOf(readiness)];
+    const sideServer = new NodeHttpServer({ clock, log, metrics }, { name: "metrics" });
+    const address = { host: settings.host, port: settings.metricsPort, certificate };
+    const door = await openSideDoor({ clock, random, log, httpServer: sideServer }, { ...settings, routes }, address);
+    undo.push(() => door.close(0));
+    log.info({ url: `${door.url}/metrics` }, "The metrics of this process are served here.");
+  }
   await engines.startLocalBus();
   const { isAlone } = engines;
-  const stage: Stage = { clock, random, log, undo, nodeId, version, isAlone, connect: (role) => engines.connect(role, nodeId) };
+  const inspected: Inspected = { spans: new SpanBook(clock, randomIdentity(random)), directories: [] };
+  if (settings.otlp !== undefined) {
+    const { exportSpans } = await import("../store/otlp-spans.ts");
+    const roles = rolesText(settings.roles);
+    undo.push(exportSpans(inspected.spans, log, { url: settings.otlp, nodeId, roles, version }));
+  }
+  const stage: Stage = {
+    clock,
+    random,
+    log,
+    undo,
+    nodeId,
+    version,
+    isAlone,
+    load,
+    readiness,
+    metrics,
+    inspected,
+    connect: (role) => engines.connect(role, nodeId),
+  };
   if (plays("tracker")) await playTracker(stage, { ...settings, database: await engines.openDatabase("tracker") });
   if (plays("ids")) await playIds(stage, { database: await engines.openDatabase("ids") });
   if (plays("catalog")) {
@@ -110,7 +165,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
     // The node announces its data server's address when it joins, so it listens before; until the node has recovered it says so.
     let dataServer: HttpHandler = unready;
     const host = isAlone ? LOOPBACK : settings.host;
-    const forGateways = new NodeHttpServer({ clock, log }, { slowestBody: SLOWEST_GATEWAY });
+    const forGateways = new NodeHttpServer({ clock, log, load, metrics }, { slowestBody: SLOWEST_GATEWAY, name: "data" });
     const listener = await forGateways.listen({ host, port: settings.dataPort }, (request) => dataServer(request));
     undo.push(() => listener.close(DATA_SERVER_DRAIN_MS));
     const dataUrl = advertisedUrl(settings.advertise, listener);
@@ -125,7 +180,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
       diskReserveBytes: DISK_RESERVE_BYTES,
       onNameLost: failed.resolve,
     });
-    dataServer = createDataServer(node, tokens, log);
+    dataServer = createDataServer(node, tokens, { log, load, spans: inspected.spans });
     nodes.push(node);
   }
 
@@ -136,6 +191,11 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
     const gateway = await playGateway(stage, { ...settings, page: readPageFiles(), nodes, http, ranges, httpServer, certificate });
     gatewayUrl = settings.publicUrl ?? gateway.url;
   }
+  await playInspector(stage, inspected, settings.roles as [Role, ...Role[]]);
+  // What a start takes is nobody's load.
+  load.start();
+  undo.push(async () => load.stop());
+  isStarted = true;
   const freeBytes = directory === undefined ? undefined : (await disk.space(settings.dataDirectory)).freeBytes;
   return { gatewayUrl, nodeId, freeBytes, observerUrl: engines.observerUrl, failed: failed.promise };
 }

@@ -9,8 +9,11 @@ import type { Log } from "../core/log.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { Random } from "../core/ports/random.ts";
 import type { Principal } from "../core/principal.ts";
+import type { SpanBook } from "../core/span-book.ts";
+import type { ActorDirectory } from "./actor-directory.ts";
 import type { Contract, OutputOf, ReceivedOf, Verb } from "./contract.ts";
 import type { DeadLetter, DeadLetters } from "./dead-letters.ts";
+import type { LifecycleReport } from "./lifecycle.ts";
 import type { RequestBooks } from "./request-book.ts";
 
 /** A reply that follows when an effect has ended; made by {@link Turn.later}. */
@@ -24,8 +27,6 @@ export class Later<Output> {
 /** One request being handled. */
 export interface Turn {
   readonly principal: Principal;
-  /** W3C trace context of the caller, to be passed on. */
-  readonly trace: string | undefined;
   /** Monotonic time (this process's clock) after which the caller has given up. */
   readonly deadlineMs: number;
   /** Ends the turn now; the answer is what the promise settles to. */
@@ -64,6 +65,10 @@ export interface HostPorts {
   readonly log: Log;
   /** Where requests are counted, for the micro service of this role; absent, they are not. */
   readonly requestBooks?: RequestBooks | undefined;
+  /** Where turns are written down; absent, they are not. */
+  readonly spans?: SpanBook | undefined;
+  /** Who asks which actors there are looks here. */
+  readonly actors?: ActorDirectory | undefined;
 }
 
 export interface HostOptions {
@@ -92,6 +97,19 @@ export interface HostStatistics {
   readonly deferred: number;
   /** Of this host alone, also when they are kept together with others'. */
   readonly deadLetters: number;
+  /** Where the actor is in its life, and how it came there. */
+  readonly lifecycle: LifecycleReport;
+}
+
+/** An actor as others see it. */
+export interface ActorStatus extends HostStatistics {
+  /** Name of the contract. */
+  readonly actor: string;
+  readonly subject: string;
+  /** Monotonic. */
+  readonly startedMs: number;
+  /** It crashed too often and answers nothing until it is stopped. */
+  readonly isGivenUp: boolean;
 }
 
 export interface HostedActor {

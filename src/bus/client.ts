@@ -18,6 +18,7 @@ import {
 } from "../core/limits.ts";
 import type { Bus, BusMessage, RequestOptions } from "../core/ports/bus.ts";
 import type { Principal } from "../core/principal.ts";
+import { currentTrace, traceParent } from "../core/trace.ts";
 import { decodeBody, encodeBody } from "./codec.ts";
 import {
   type Contract,
@@ -35,7 +36,6 @@ export interface CallOptions {
   readonly principal?: Principal | undefined;
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly trace?: string | undefined;
   /** Of a request that all hear: go on after this many answers instead of waiting for the timeout. */
   readonly answersMax?: number | undefined;
 }
@@ -112,12 +112,14 @@ function mayGoBetter(error: unknown): boolean {
 }
 
 function busRequest(options: CallOptions, timeoutMs: number): RequestOptions {
+  const trace = currentTrace();
   return {
     timeoutMs,
     headers: {
       [HEADERS.timeout]: String(Math.ceil(timeoutMs)),
       [HEADERS.principal]: encodeURIComponent((options.principal?.owner ?? SYSTEM_OWNER).toWellFormed()),
-      ...(options.trace === undefined ? {} : { [HEADERS.trace]: options.trace }),
+      ...(trace === undefined ? {} : { [HEADERS.trace]: traceParent(trace) }),
+      ...(trace?.requestId === undefined ? {} : { [HEADERS.requestId]: trace.requestId }),
     },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };

@@ -8,6 +8,7 @@
 import { TroupeError } from "../core/errors.ts";
 import { ERROR_SENTENCE_CHARACTERS_MAX } from "../core/limits.ts";
 import type { Bus } from "../core/ports/bus.ts";
+import { currentTrace, inTrace } from "../core/trace.ts";
 import type { HostPorts } from "./actor.ts";
 import { answerBytesMax, errorAnswer, outputAnswer, type WireAnswer } from "./answers.ts";
 import { issuesInWords } from "./client.ts";
@@ -50,29 +51,43 @@ export class Correspondent {
       return;
     }
     this.#count(request);
+    request.span?.of(value);
+    request.span?.end();
     this.#send(request.address, answer);
   }
 
-  /** Whatever a handler or its effect threw; the log gets what a programmer should look at. */
+  /** Whatever a handler or its effect threw. The log has it in the request's trace, so that its ID finds it here, too. */
   answerFailure(request: IncomingRequest, error: unknown): void {
-    const facts = { err: error, subject: request.address.subject };
-    if (!(error instanceof TroupeError)) this.#ports.log.error(facts, "A request failed in a way its actor did not expect.");
-    else if (!COMMON.has(error.code) && !request.definition.errors.includes(error.code)) {
-      this.#ports.log.warn(facts, `The contract does not declare that this request may answer ${error.code}.`);
-    }
+    inTrace(request.span ?? currentTrace(), () => this.#writeDown(request, error));
     this.answerError(request, error);
+  }
+
+  #writeDown({ address: { subject }, definition }: IncomingRequest, error: unknown): void {
+    const { log } = this.#ports;
+    const facts = { err: error, subject };
+    if (!(error instanceof TroupeError)) log.error(facts, "A request failed in a way its actor did not expect.");
+    else if (!COMMON.has(error.code) && !definition.errors.includes(error.code))
+      log.warn(facts, `The contract does not declare that this request may answer ${error.code}.`);
+    // What somebody did wrong is his to know; of what the system could not do, whoever runs it is told.
+    else
+      log[error.status >= 500 ? "info" : "debug"](
+        { subject, code: error.code, detail: error.detail },
+        "A request was answered with an error.",
+      );
   }
 
   answerError(question: Question, error: unknown): void {
     const { address } = question;
     const typed = error instanceof TroupeError ? error : new TroupeError("INTERNAL");
     this.#count(question, typed.message);
+    question.span?.end(typed.code);
     this.#send(address, errorAnswer(typed, address.format, this.#bytesMax));
   }
 
   /** Its caller waits no longer: an answer would reach nobody. */
   giveUp(request: IncomingRequest): void {
     this.#count(request, `DEADLINE_EXCEEDED: ${DEAD_LETTER_REASONS.expired}`);
+    request.span?.end("DEADLINE_EXCEEDED");
     this.bury(request.address.subject, DEAD_LETTER_REASONS.expired);
   }
 

@@ -7,6 +7,8 @@ export const HEADERS = {
   timeout: "Troupe-Timeout-Ms",
   principal: "Troupe-Principal",
   trace: "traceparent",
+  /** Of the HTTP request that all this is for. */
+  requestId: "Troupe-Request-Id",
   contentType: "Content-Type",
   /** Sentence and code of an error answer (NATS micro services, ADR-32). */
   error: "Nats-Service-Error",

@@ -6,13 +6,17 @@
  * H3: a turn whose caller has given up is not begun.
  * H4: only an inbox is answered; a message without one is not processed.
  * H5: a crash is answered `INTERNAL`, and the actor starts again from what it recorded while others' messages wait.
+ * H6: a turn runs in the trace of the message it is for, or of what posted it; the host itself, which serves many, in none.
  */
 import { TroupeError } from "../core/errors.ts";
 import { DEFERRED_REPLIES_MAX, DRAIN_MS_MAX, MAILBOX_PRIORITY_MESSAGES_MAX, STOP_GRACE_MS } from "../core/limits.ts";
 import type { Bus, BusMessage, Subscription } from "../core/ports/bus.ts";
 import type { Timer } from "../core/ports/clock.ts";
+import type { OpenSpan, SpanKind } from "../core/span-book.ts";
+import { currentTrace, inTrace, readTrace, type Trace } from "../core/trace.ts";
 import {
   type Activation,
+  type ActorStatus,
   type HostConfiguration,
   type HostedActor,
   type HostPorts,
@@ -24,6 +28,7 @@ import { actorSubject, type Contract, type SubjectIdentity, type Verb } from "./
 import { Correspondent } from "./correspondent.ts";
 import { DEAD_LETTER_REASONS, type DeadLetter, DeadLetters } from "./dead-letters.ts";
 import { DeferredReplies } from "./deferred-replies.ts";
+import { HEADERS } from "./headers.ts";
 import { type IncomingRequest, type Question, readRequest, returnAddress } from "./incoming.ts";
 import { Mailbox } from "./mailbox.ts";
 import { type Start, Supervisor } from "./supervisor.ts";
@@ -32,6 +37,8 @@ interface PostedTurn {
   readonly generation: number;
   readonly name: string;
   readonly work: () => void | Promise<void>;
+  /** Of whoever posted it. */
+  readonly span: OpenSpan | undefined;
 }
 
 /**
@@ -48,7 +55,7 @@ export async function host<C extends Contract>(
   start: Start<C>,
   configuration: HostConfiguration = {},
 ): Promise<HostedActor> {
-  const hosted = new ContractHost(bus, contract, actorSubject(contract, identity), ports, start, configuration);
+  const hosted = new ContractHost(bus, contract, identity, ports, start, configuration);
   await hosted.open();
   return hosted;
 }
@@ -57,6 +64,8 @@ class ContractHost<C extends Contract> implements HostedActor {
   readonly #bus: Bus;
   readonly #contract: C;
   readonly #subject: string;
+  /** Of an actor that is an upload. */
+  readonly #uploadId: string | undefined;
   readonly #ports: HostPorts;
   readonly #configuration: HostConfiguration;
   readonly #mailbox: Mailbox<IncomingRequest, PostedTurn>;
@@ -65,6 +74,7 @@ class ContractHost<C extends Contract> implements HostedActor {
   readonly #correspondent: Correspondent;
   readonly #subscriptions: Subscription[] = [];
   readonly #deferred: DeferredReplies;
+  readonly #startedMs: number;
   #turns = 0;
   #isOpen = false;
   #hasJoinedQueue = false;
@@ -74,10 +84,13 @@ class ContractHost<C extends Contract> implements HostedActor {
   #stopped: Promise<void> | undefined;
   #onChange: (() => void) | undefined;
 
-  constructor(bus: Bus, contract: C, subject: string, ports: HostPorts, start: Start<C>, configuration: HostConfiguration) {
+  constructor(bus: Bus, contract: C, identity: SubjectIdentity, ports: HostPorts, start: Start<C>, configuration: HostConfiguration) {
+    const subject = actorSubject(contract, identity);
     this.#bus = bus;
     this.#contract = contract;
     this.#subject = subject;
+    this.#uploadId = identity["uploadId"];
+    this.#startedMs = ports.clock.nowMs();
     this.#ports = { ...ports, log: ports.log.child({ actor: subject }) };
     this.#configuration = configuration;
     this.#mailbox = new Mailbox(configuration.mailboxMax);
@@ -87,7 +100,7 @@ class ContractHost<C extends Contract> implements HostedActor {
     this.#supervisor = new Supervisor(
       this.#ports,
       start,
-      (generation, name, work) => this.#post({ generation, name, work }),
+      (generation, name, work) => this.#post({ generation, name, work, span: this.#postedSpan(name) }),
       configuration.restartsMax,
     );
   }
@@ -99,7 +112,13 @@ class ContractHost<C extends Contract> implements HostedActor {
       waiting: this.#mailbox.waiting,
       deferred: this.#deferred.size,
       deadLetters: this.#correspondent.buriedCount,
+      lifecycle: this.#supervisor.lifecycle,
     };
+  }
+
+  get status(): ActorStatus {
+    const { isGivenUp } = this.#supervisor;
+    return { actor: this.#contract.name, subject: this.#subject, startedMs: this.#startedMs, isGivenUp, ...this.statistics };
   }
 
   deadLetters(): readonly DeadLetter[] {
@@ -119,6 +138,7 @@ class ContractHost<C extends Contract> implements HostedActor {
       throw error;
     }
     this.#isOpen = true;
+    this.#ports.actors?.add(this);
     this.#wake();
   }
 
@@ -149,7 +169,7 @@ class ContractHost<C extends Contract> implements HostedActor {
       return;
     }
     const verb = message.subject.slice(this.#subject.length + 1);
-    const question = { address, verb, arrivedMs: this.#ports.clock.nowMs() };
+    const question = { address, verb, arrivedMs: this.#ports.clock.nowMs(), span: this.#requestSpan(verb, message) };
     try {
       this.#accept(message, question);
     } catch (error) {
@@ -166,7 +186,9 @@ class ContractHost<C extends Contract> implements HostedActor {
     if (this.#supervisor.isGivenUp) throw givenUp();
     // Full is answered before anything is decoded: shedding load costs next to nothing.
     if (!this.#mailbox.hasRoom(definition.lane)) throw new TroupeError("BUSY");
-    this.#mailbox.offer(definition.lane, readRequest(message, question, definition));
+    const request = readRequest(message, question, definition);
+    request.span?.of(request.input);
+    this.#mailbox.offer(definition.lane, request);
     this.#wake();
   }
 
@@ -177,7 +199,27 @@ class ContractHost<C extends Contract> implements HostedActor {
     } else this.#buryPosted(posted);
   }
 
+  #requestSpan(verb: string, { headers }: BusMessage): OpenSpan | undefined {
+    const definition = Object.hasOwn(this.#contract.requests, verb) ? this.#contract.requests[verb] : undefined;
+    const parent = readTrace(headers[HEADERS.trace], headers[HEADERS.requestId]);
+    // What all hear of somebody's own accord, a heartbeat, comes so often that nothing else would be kept.
+    if (definition === undefined || (parent === undefined && definition.to === "all")) return undefined;
+    return this.#span("request", `${this.#contract.name}.${verb}`, parent);
+  }
+
+  /** What nobody asked for is an upload's own business, or routine. */
+  #postedSpan(name: string): OpenSpan | undefined {
+    const trace = currentTrace();
+    if (trace === undefined && this.#uploadId === undefined) return undefined;
+    return this.#span("turn", `${this.#contract.name}#${name}`, trace);
+  }
+
+  #span(kind: SpanKind, name: string, parent: Trace | undefined): OpenSpan | undefined {
+    return this.#ports.spans?.begin({ kind, actor: this.#contract.name, name, parent, uploadId: this.#uploadId });
+  }
+
   #buryPosted(posted: PostedTurn): void {
+    posted.span?.end("STOPPING");
     this.#correspondent.bury(`${this.#subject}#${posted.name}`, DEAD_LETTER_REASONS.ended);
   }
 
@@ -190,7 +232,8 @@ class ContractHost<C extends Contract> implements HostedActor {
 
   #run(): void {
     if (!this.#isOpen || this.#pumping !== undefined) return;
-    this.#pumping = this.#pump().finally(() => {
+    // H6
+    this.#pumping = inTrace(undefined, () => this.#pump()).finally(() => {
       this.#pumping = undefined;
       // What came between the last look and here.
       if (this.#mailbox.waiting > 0) this.#run();
@@ -218,10 +261,14 @@ class ContractHost<C extends Contract> implements HostedActor {
       return;
     }
     this.#turns += 1;
+    const { span, work, name } = posted;
+    span?.begun();
     try {
-      await posted.work();
+      await inTrace(span, work);
+      span?.end();
     } catch (error) {
-      await this.#crash(error, posted.name);
+      span?.end("INTERNAL");
+      await this.#crash(error, name);
     }
   }
 
@@ -229,9 +276,10 @@ class ContractHost<C extends Contract> implements HostedActor {
     const activation = await this.#admit(request);
     if (activation === undefined) return;
     this.#turns += 1;
+    request.span?.begun();
     let result: unknown;
     try {
-      result = await this.#handle(activation, request);
+      result = await inTrace(request.span, () => this.#handle(activation, request));
     } catch (error) {
       this.#correspondent.answerFailure(request, error);
       if (!(error instanceof TroupeError)) await this.#crash(error, request.verb);
@@ -257,7 +305,6 @@ class ContractHost<C extends Contract> implements HostedActor {
   #handle(activation: Activation<C>, request: IncomingRequest): unknown {
     const turn: Turn = {
       principal: request.principal,
-      trace: request.trace,
       deadlineMs: request.deadlineMs,
       later(effect) {
         // Whoever waits for the Later hears of a failure; this keeps one that comes before anybody waits from ending the process.
@@ -313,6 +360,7 @@ class ContractHost<C extends Contract> implements HostedActor {
       this.#ports.log.error({ unended }, "Effects did not end when they were told to; their callers are answered without them.");
     if (this.#pumping !== undefined) this.#ports.log.error({}, "A turn did not end in time; the actor is stopped without it.");
     await this.#supervisor.close();
+    this.#ports.actors?.delete(this);
   }
 
   /** Waits until no turn runs or waits and no effect is under way, but no longer than `timeMs`. */

@@ -7,6 +7,7 @@ import { REQUEST_BYTES_MAX, REQUEST_ITEMS_MAX, REQUEST_TIMEOUT_DEFAULT_MS, REQUE
 import type { BusHeaders, BusMessage } from "../core/ports/bus.ts";
 import { LOCAL_PRINCIPAL, type Principal } from "../core/principal.ts";
 import { owner } from "../core/shapes.ts";
+import type { OpenSpan } from "../core/span-book.ts";
 import { issuesInWords } from "./client.ts";
 import { type BodyFormat, bodyFormat, decodeBody } from "./codec.ts";
 import type { RequestDefinition } from "./contract.ts";
@@ -29,6 +30,8 @@ export interface Question {
   readonly verb: string;
   /** Monotonic. */
   readonly arrivedMs: number;
+  /** Absent where none are kept. */
+  readonly span: OpenSpan | undefined;
 }
 
 /** A question that was read, and found to be what the contract allows. */
@@ -36,13 +39,11 @@ export interface IncomingRequest extends Question {
   readonly definition: RequestDefinition;
   readonly input: unknown;
   readonly principal: Principal;
-  readonly trace: string | undefined;
   /** Monotonic. */
   readonly deadlineMs: number;
 }
 
 const TIMEOUT = /^[0-9]{1,15}$/;
-const TRACE_CHARACTERS_MAX = 128;
 
 /**
  * An answer goes to an inbox only: a reply subject that names a command, or the bus's own API, would make the actor's answer a
@@ -60,13 +61,11 @@ export function readRequest(message: BusMessage, question: Question, definition:
   const { headers } = message;
   const deadlineMs = question.arrivedMs + readTimeoutMs(headers);
   const principal = readPrincipal(headers);
-  const trace = headers[HEADERS.trace];
   return {
     ...question,
     definition,
     input: readInput(message, definition.input),
     principal,
-    trace: trace !== undefined && trace.length <= TRACE_CHARACTERS_MAX ? trace : undefined,
     deadlineMs,
   };
 }

@@ -9,6 +9,7 @@ import { TroupeError } from "../core/errors.ts";
 import { checkIdentity } from "../core/identity.ts";
 import {
   DELETE_GRACE_MS_DEFAULT,
+  ENDED_LOG_MS_DEFAULT,
   FILE_BYTES_LIMIT,
   FILE_BYTES_MAX_DEFAULT,
   HEARTBEAT_MS_DEFAULT,
@@ -49,6 +50,8 @@ export interface ServerSettings {
   readonly port: number;
   /** Of the storage node's data server; 0 picks a free one. */
   readonly dataPort: number;
+  /** Where the process's own metrics are served on {@link host}; 0 picks a free one; absent: nowhere but at a gateway's `/metrics`. */
+  readonly metricsPort: number | undefined;
   /** Where other machines reach the data server, as `parseAdvertise` gives it; absent: where it listens. */
   readonly advertise: string | undefined;
   /** Addresses of the bus, or `local` for a server of this process's own; absent: the bus is inside the process. */
@@ -75,10 +78,14 @@ export interface ServerSettings {
   readonly heartbeatMs: number;
   readonly offlineAfterMs: number;
   readonly idleExpiryMs: number;
+  /** How long it can be looked up what an upload went through that has ended. */
+  readonly endedLogMs: number;
   readonly fileBytesMax: number;
   readonly verifyAgeMs: number;
   readonly deleteGraceMs: number;
   readonly logLevel: LogLevel;
+  /** Of a collector of traces, OTLP over HTTP, without the path. Absent: spans leave the process only when somebody asks for them. */
+  readonly otlp: string | undefined;
 }
 
 /** Where a server starts: what defaults depend on. */
@@ -127,6 +134,12 @@ export const SETTINGS: { readonly [Name in keyof ServerSettings]: Setting<Server
   host: one("host", "address", "the address that the gateway and the data server listen on", "127.0.0.1", parseHost, String),
   port: one("port", "number", "the gateway's port; 0 picks a free one", "8080", parsePort, String),
   dataPort: one("data-port", "number", "the storage node's data port; 0 picks a free one", "0", parsePort, String),
+  metricsPort: optionalNumber(
+    "metrics-port",
+    "a port for this process's own /metrics, /healthz and /readyz; 0 picks a free one",
+    parsePort,
+    "(none)",
+  ),
   advertise: optional(
     "advertise",
     "address",
@@ -205,6 +218,14 @@ export const SETTINGS: { readonly [Name in keyof ServerSettings]: Setting<Server
     durationFrom(1000),
     durationText,
   ),
+  endedLogMs: one(
+    "inspect-keep",
+    "duration",
+    "how long a node remembers, to be shown, what an ended upload went through; 0 forgets at once",
+    `${ENDED_LOG_MS_DEFAULT / 3_600_000}h`,
+    durationFrom(0),
+    durationText,
+  ),
   fileBytesMax: one("max-file", "size", "the largest file that is accepted", sizeText(FILE_BYTES_MAX_DEFAULT), parseFileBytesMax, sizeText),
   verifyAgeMs: one(
     "verify-age",
@@ -221,6 +242,13 @@ export const SETTINGS: { readonly [Name in keyof ServerSettings]: Setting<Server
     durationText(DELETE_GRACE_MS_DEFAULT),
     durationFrom(0),
     durationText,
+  ),
+  otlp: optional(
+    "otlp",
+    "url",
+    "where traces are sent: a collector that takes OTLP over HTTP, such as http://collector:4318",
+    parseOrigin,
+    "(nowhere)",
   ),
   logLevel: one("log-level", "level", `what is logged: ${LOG_LEVELS.join(", ")}`, "info", parseLogLevel, String),
 };
@@ -289,6 +317,18 @@ function optional(
     "",
     (text) => (text === "" ? undefined : parse(text)),
     (value) => value ?? absent,
+  );
+  return { ...setting, initial: () => [] };
+}
+
+function optionalNumber(flag: string, help: string, parse: (text: string) => number, absent: string): Setting<number | undefined> {
+  const setting = one(
+    flag,
+    "number",
+    help,
+    "",
+    (text) => (text === "" ? undefined : parse(text)),
+    (value) => (value === undefined ? absent : String(value)),
   );
   return { ...setting, initial: () => [] };
 }

@@ -197,6 +197,11 @@ function contradictions(settings: ServerSettings): string[] {
       `--host ${settings.host} would let everyone who reaches this machine read and delete every file: give --token owner:secret as well, or listen on 127.0.0.1.`,
     );
   }
+  if (!hasGateway && settings.metricsPort !== undefined && settings.tokens.length === 0 && !isLoopback(settings.host)) {
+    found.push(
+      `--metrics-port on --host ${settings.host} would tell everyone who reaches this machine how it is: give --token owner:secret as well, or listen on 127.0.0.1.`,
+    );
+  }
   if ((settings.tlsCertificate === undefined) !== (settings.tlsKey === undefined)) {
     found.push(`--tls-cert and --tls-key belong together: give ${settings.tlsKey === undefined ? "--tls-key" : "--tls-cert"} as well.`);
   }

@@ -86,6 +86,11 @@ export const ERRORS = {
   DISK_FAILED: row(500, "later", "The disk refused to read, write or sync; the node's log says what."),
   NOT_IMPLEMENTED: row(501, "never", "This server does not do that."),
   BUSY: row(503, "later", "The actor's mailbox is full; wait and try again."),
+  OVERLOADED: row(
+    503,
+    "later",
+    "This server has more to do than it can and begins nothing new; what was begun goes on. Wait and try again.",
+  ),
   UNAVAILABLE: row(503, "later", "The part of the system this needs is not there at the moment; try again."),
   HOST_UNAVAILABLE: row(503, "later", "The node that holds these bytes does not answer; what was begun goes on when it is back."),
   NO_NODES: row(503, "later", "No storage node is up to take this; see 'troupe nodes'."),

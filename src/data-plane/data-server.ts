@@ -6,15 +6,20 @@
  * range, or the whole blob; `GET /uploads/{uploadId}` one range of an upload that is not a file yet. The token comes as
  * `Authorization: Bearer …`, or in the query as `token` for players, which cannot send headers.
  *
+ * With too much to do it begins to send no blob; chunks of uploads that were begun, and reads for those, go on.
+ *
  * A gateway has measured its client already: here it need only be heard of (`SLOWEST_GATEWAY`).
  */
 import { parseContentDigest } from "../core/digest.ts";
 import { TroupeError, toTroupeError } from "../core/errors.ts";
 import { GATEWAY_SILENCE_MS_MAX } from "../core/limits.ts";
+import type { LoadWatch } from "../core/load-watch.ts";
 import type { Log } from "../core/log.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../core/ports/http-exchange.ts";
 import { problemResponse } from "../core/problem.ts";
 import { parseRange } from "../core/range.ts";
+import type { SpanBook, SpanStart } from "../core/span-book.ts";
+import { REQUEST_ID_FIELD, readTrace } from "../core/trace.ts";
 import type { ByteService } from "./byte-service.ts";
 import { fromRecords } from "./signs-of-life.ts";
 import type { TokenMint } from "./token.ts";
@@ -28,19 +33,28 @@ const UPLOAD_RANGE = /^bytes=(0|[1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})$/;
 const BYTES_OF_CHUNK = /^(0|[1-9][0-9]{0,8})$/;
 const BLOB_PATH = /^\/blobs\/(0|[1-9][0-9]{0,11})$/;
 
-export function createDataServer(node: ByteService, tokens: TokenMint, log: Log): HttpHandler {
+export interface DataServerPorts {
+  readonly log: Log;
+  /** Absent: there is never too much to do. */
+  readonly load?: LoadWatch | undefined;
+  /** Where exchanges are written down; absent, they are not. */
+  readonly spans?: SpanBook | undefined;
+}
+
+export function createDataServer(node: ByteService, tokens: TokenMint, { log, load, spans }: DataServerPorts): HttpHandler {
   return async (request) => {
     try {
-      return await answer(node, tokens, request);
+      const answering = () => answer(node, tokens, request, load);
+      return await (spans === undefined ? answering() : spans.run(spanOf(request), answering));
     } catch (error) {
       const failure = toTroupeError(error);
       if (failure.code === "INTERNAL") log.error({ err: error, path: pathOf(request) }, "The data server could not answer.");
-      return { ...problemResponse(failure), close: request.method === "PUT" };
+      return { ...problemResponse(failure), close: request.method === "PUT" || failure.code === "OVERLOADED" };
     }
   };
 }
 
-async function answer(node: ByteService, tokens: TokenMint, request: HttpRequest): Promise<HttpResponse> {
+async function answer(node: ByteService, tokens: TokenMint, request: HttpRequest, load: LoadWatch | undefined): Promise<HttpResponse> {
   const path = pathOf(request);
   const chunk = CHUNK_PATH.exec(path);
   if (chunk !== null) {
@@ -55,6 +69,7 @@ async function answer(node: ByteService, tokens: TokenMint, request: HttpRequest
   const blob = BLOB_PATH.exec(path);
   if (blob === null) throw new TroupeError("NOT_FOUND");
   if (request.method !== "GET" && request.method !== "HEAD") throw new TroupeError("METHOD_NOT_ALLOWED");
+  load?.mustTakeNew();
   return await readBlob(node, tokens, request, Number(blob[1]));
 }
 
@@ -125,6 +140,23 @@ function tokenOf(request: HttpRequest): string {
   if (token === null) throw new TroupeError("UNAUTHORIZED", "The data server wants a token of this node's.");
   return token;
 }
+
+/** Part of the trace of whoever asks. */
+function spanOf(request: HttpRequest): SpanStart {
+  const { method, headers } = request;
+  const path = pathOf(request);
+  const uploadId = (CHUNK_PATH.exec(path) ?? UPLOAD_PATH.exec(path))?.[1];
+  const pattern = PATTERNS.find(([prefix]) => path.startsWith(prefix))?.[1] ?? "/";
+  const parent = readTrace(headers["traceparent"], headers[REQUEST_ID_FIELD]);
+  return { kind: "http", actor: "storage", name: `${METHODS.has(method) ? method : "?"} ${pattern}`, parent, uploadId };
+}
+
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "PUT"]);
+const PATTERNS = [
+  ["/chunks/", "/chunks/:uploadId/:index"],
+  ["/uploads/", "/uploads/:uploadId"],
+  ["/blobs/", "/blobs/:blobId"],
+] as const;
 
 /** Without the query, which may hold a token. */
 function pathOf(request: HttpRequest): string {

@@ -10,6 +10,7 @@ import { type ErrorCode, TroupeError, toTroupeError } from "../core/errors.ts";
 import { READ_GRANT_KEPT_MS } from "../core/limits.ts";
 import type { ByteStream } from "../core/ports/byte-stream.ts";
 import type { DataAccess } from "../core/ports/data-plane.ts";
+import { type Counter, SILENT_METRICS } from "../core/ports/metrics.ts";
 import type { ByteRange } from "../core/range.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { remembered } from "./remembered.ts";
@@ -22,6 +23,7 @@ const NEXT_NODE: ReadonlySet<ErrorCode> = new Set([
   "BLOB_DAMAGED",
   "DISK_FAILED",
   "BUSY",
+  "OVERLOADED",
   "STOPPING",
   "DEADLINE_EXCEEDED",
   "TOO_MANY",
@@ -33,8 +35,14 @@ export class BlobDirectory {
   /** The holder that served last is asked first: it has the blob open. */
   readonly #preferred: LRUCache<string, { readonly nodeId: string }>;
 
+  readonly #hits: Counter;
+  readonly #misses: Counter;
+
   constructor(ports: GatewayPorts) {
     this.#ports = ports;
+    const { metrics = SILENT_METRICS } = ports;
+    this.#hits = metrics.counter("troupe_lookups_total", { memory: "gateway-grants", outcome: "hit" });
+    this.#misses = metrics.counter("troupe_lookups_total", { memory: "gateway-grants", outcome: "miss" });
     this.#grants = remembered<DataAccess>(ports.clock, READ_GRANT_KEPT_MS);
     this.#preferred = remembered(ports.clock, READ_GRANT_KEPT_MS);
   }
@@ -72,6 +80,7 @@ export class BlobDirectory {
     const key = `${nodeId}:${path}`;
     const blobRange = { path, blobId, sizeBytes: file.sizeBytes, offset: range.first, lengthBytes: range.last - range.first + 1 };
     const known = this.#grants.get(key);
+    (known === undefined ? this.#misses : this.#hits).add();
     if (known !== undefined) {
       try {
         return await this.#ports.dataPlane.readBlob(known, blobRange, signal);

@@ -4,7 +4,7 @@
  * E1: the subscription stands before the status is asked for, so that no transition falls between the two.
  * E2: facts are delivered at most once; the heartbeat asks for the status again and sends it when it says something new, so that a
  *     lost fact, the last one too, is made up for late, not never.
- * E3: a slow reader costs `EVENTS_WAITING_MAX` events; older ones are dropped. A status is whole, so the newest makes up for them.
+ * E3: what a slow reader misses, older events, the newest makes up for: a status is whole.
  * E4: nothing steps back: a status that was asked for before a newer one arrived as a fact is not sent, nor what a host says that has lost
  *     the upload to another.
  * E5: a reader that lost the stream comes back by itself (`retry`) and is told the newest status; one that has read the outcome
@@ -22,6 +22,7 @@ import type { Principal } from "../core/principal.ts";
 import { isEnded, type UploadState, uploadState } from "../core/shapes.ts";
 import { Shares } from "../core/shares.ts";
 import type { GatewayPorts } from "./ports.ts";
+import { eventText, ServerSentEvents, SIGN_OF_LIFE } from "./server-sent-events.ts";
 import type { UploadDirectory } from "./upload-directory.ts";
 import { outcomeView, statusView } from "./views.ts";
 
@@ -37,8 +38,6 @@ export interface Watcher {
   readonly principal: Principal;
   readonly baseUrl: string;
 }
-
-const DONE: IteratorResult<Uint8Array> = { done: true, value: undefined };
 
 export class EventStreams {
   readonly #ports: GatewayPorts;
@@ -79,10 +78,10 @@ export class EventStreams {
     try {
       await stream.start();
     } catch (error) {
-      stream.end();
+      stream.body.end();
       throw error;
     }
-    return stream.outcomeId !== undefined && stream.outcomeId === lastEventId ? undefined : stream;
+    return stream.outcomeId !== undefined && stream.outcomeId === lastEventId ? undefined : stream.body;
   }
 
   /** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `HOST_UNAVAILABLE`, and what the bus throws */
@@ -100,18 +99,16 @@ export class EventStreams {
   }
 
   endAll(): void {
-    for (const stream of this.#open) stream.end();
+    for (const stream of this.#open) stream.body.end();
   }
 }
 
-class EventStream implements AsyncIterableIterator<Uint8Array> {
+class EventStream {
+  readonly body: ServerSentEvents;
   readonly #ports: GatewayPorts;
   readonly #uploadId: string;
   readonly #baseUrl: string;
   readonly #snapshot: () => Promise<Snapshot>;
-  readonly #onEnd: () => void;
-  #waiting: ((result: IteratorResult<Uint8Array>) => void) | undefined;
-  #queue: string[] = [];
   #subscription: Subscription | undefined;
   #heartbeat: Timer | undefined;
   #lastState: UploadState | undefined;
@@ -123,14 +120,17 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
   outcomeId: string | undefined;
   /** The highest there was. */
   #epoch = 0;
-  #ended = false;
 
   constructor(ports: GatewayPorts, uploadId: string, baseUrl: string, snapshot: () => Promise<Snapshot>, onEnd: () => void) {
     this.#ports = ports;
     this.#uploadId = uploadId;
     this.#baseUrl = baseUrl;
     this.#snapshot = snapshot;
-    this.#onEnd = onEnd;
+    this.body = new ServerSentEvents(() => {
+      this.#subscription?.unsubscribe();
+      this.#heartbeat?.cancel();
+      onEnd();
+    });
   }
 
   async start(): Promise<void> {
@@ -139,37 +139,7 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
       pendingMax: EVENTS_WAITING_MAX,
     });
     await this.#ask();
-    if (!this.#ended) this.#setHeartbeat();
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<Uint8Array>> {
-    const text = this.#queue.shift();
-    if (text !== undefined) return Promise.resolve({ done: false, value: Buffer.from(text) });
-    if (this.#ended) return Promise.resolve(DONE);
-    return new Promise((resolve) => {
-      this.#waiting = resolve;
-    });
-  }
-
-  return(): Promise<IteratorResult<Uint8Array>> {
-    this.#queue = [];
-    this.end();
-    return Promise.resolve(DONE);
-  }
-
-  /** What is queued is still delivered. */
-  end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#subscription?.unsubscribe();
-    this.#heartbeat?.cancel();
-    this.#onEnd();
-    this.#waiting?.(DONE);
-    this.#waiting = undefined;
+    if (!this.body.isEnded) this.#setHeartbeat();
   }
 
   #onFact(message: BusMessage): void {
@@ -194,9 +164,9 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
 
   /** A fact of a kind that is not known here. */
   #passOn(fact: string, body: unknown): void {
-    this.#push(inWords(fact, JSON.stringify(body)));
+    this.body.push(eventText(fact, JSON.stringify(body)));
     const state = uploadState.safeParse(fact);
-    if (state.success && isEnded(state.data)) this.end();
+    if (state.success && isEnded(state.data)) this.body.end();
   }
 
   async #ask(): Promise<void> {
@@ -215,37 +185,23 @@ class EventStream implements AsyncIterableIterator<Uint8Array> {
     this.#lastStatus = JSON.stringify(view);
     const id = `${epoch}-${state}`;
     const retry = isFirst ? `\nretry: ${EVENT_RETRY_MS}` : "";
-    this.#push(inWords(event, `${this.#lastStatus}\nid: ${id}${retry}`));
+    this.body.push(eventText(event, `${this.#lastStatus}\nid: ${id}${retry}`));
     if (!isEnded(state)) return;
     this.outcomeId = id;
-    this.end();
-  }
-
-  #push(text: string): void {
-    if (this.#ended) return;
-    const waiting = this.#waiting;
-    if (waiting !== undefined) {
-      this.#waiting = undefined;
-      return waiting({ done: false, value: Buffer.from(text) });
-    }
-    // E3
-    if (this.#queue.length >= EVENTS_WAITING_MAX) this.#queue.shift();
-    this.#queue.push(text);
+    this.body.end();
   }
 
   #setHeartbeat(): void {
     this.#heartbeat = this.#ports.clock.setTimer(EVENT_HEARTBEAT_MS, () => {
-      this.#push(": still here\n\n");
+      this.body.push(SIGN_OF_LIFE);
       // E2
       this.#ask()
         .catch((error: unknown) =>
           this.#ports.log.debug({ err: error, uploadId: this.#uploadId }, "The status of an upload being watched could not be asked for."),
         )
         .finally(() => {
-          if (!this.#ended) this.#setHeartbeat();
+          if (!this.body.isEnded) this.#setHeartbeat();
         });
     });
   }
 }
-
-const inWords = (event: string, data: string): string => `event: ${event}\ndata: ${data}\n\n`;

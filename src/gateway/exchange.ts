@@ -4,9 +4,6 @@ import { TroupeError } from "../core/errors.ts";
 import type { HttpRequest, HttpResponse } from "../core/ports/http-exchange.ts";
 import type { Principal } from "../core/principal.ts";
 
-/** W3C trace context; anything else is not passed on. */
-const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-
 export interface Exchange {
   readonly request: HttpRequest;
   /** An owner; on routes for readers perhaps `ANYONE`. */
@@ -30,9 +27,7 @@ export function param(exchange: Exchange, name: string): string {
 
 /** On whose behalf actors are asked; the question ends with the client. */
 export function callOptions(exchange: Exchange): CallOptions {
-  const { signal, headers } = exchange.request;
-  const trace = headers["traceparent"];
-  return { principal: exchange.principal, signal, ...(trace !== undefined && TRACE_PARENT.test(trace) ? { trace } : {}) };
+  return { principal: exchange.principal, signal: exchange.request.signal };
 }
 
 export function jsonResponse(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): HttpResponse {

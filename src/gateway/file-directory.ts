@@ -10,6 +10,7 @@ import { type CallOptions, client } from "../bus/client.ts";
 import { TroupeError } from "../core/errors.ts";
 import { isFileId } from "../core/file-id.ts";
 import { DELETED_KEPT_MS, LOOKUP_KEPT_MS } from "../core/limits.ts";
+import { type Counter, SILENT_METRICS } from "../core/ports/metrics.ts";
 import { ANYONE, mayReadFilesOf, type Principal } from "../core/principal.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { remembered } from "./remembered.ts";
@@ -20,11 +21,16 @@ export class FileDirectory {
   readonly #ports: GatewayPorts;
   readonly #known: LRUCache<string, LocatedFile>;
   readonly #tombstones: LRUCache<string, { readonly deleted: true }>;
+  readonly #hits: Counter;
+  readonly #misses: Counter;
 
   constructor(ports: GatewayPorts) {
     this.#ports = ports;
     this.#known = remembered<LocatedFile>(ports.clock, LOOKUP_KEPT_MS);
     this.#tombstones = remembered(ports.clock, DELETED_KEPT_MS);
+    const { metrics = SILENT_METRICS } = ports;
+    this.#hits = metrics.counter("troupe_lookups_total", { memory: "gateway-files", outcome: "hit" });
+    this.#misses = metrics.counter("troupe_lookups_total", { memory: "gateway-files", outcome: "miss" });
   }
 
   /** @throws {TroupeError} `FILE_NOT_FOUND`, and what the bus throws */
@@ -32,6 +38,7 @@ export class FileDirectory {
     const key = checkedKey(fileId, options.principal);
     this.#refuseDeleted(key);
     const known = this.#known.get(key);
+    (known === undefined ? this.#misses : this.#hits).add();
     if (known !== undefined) return known;
     const askedMs = this.#ports.clock.nowMs();
     const file = await client(this.#ports.bus, catalog).file({ fileId }, options);

@@ -3,6 +3,7 @@ import type { Admission } from "./admission.ts";
 import type { BlobDirectory } from "./blob-directory.ts";
 import type { EventStreams } from "./event-streams.ts";
 import type { FileDirectory } from "./file-directory.ts";
+import type { InspectStreams } from "./inspecting/inspect-streams.ts";
 import type { InstantUploads } from "./instant-upload.ts";
 import type { GatewayOptions, GatewayPorts } from "./ports.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -15,6 +16,7 @@ export interface Gateway {
   readonly files: FileDirectory;
   readonly blobs: BlobDirectory;
   readonly events: EventStreams;
+  readonly inspecting: InspectStreams;
   readonly instant: InstantUploads;
   /** Proofs of possession, by owner. */
   readonly proofs: RateLimit;

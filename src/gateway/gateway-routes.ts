@@ -6,13 +6,17 @@ import type { Route, RouteMethod } from "./router.ts";
 
 type GatewayEndpoint = (gateway: Gateway, exchange: Exchange) => Promise<HttpResponse>;
 
-/** @param rows method, path below `address`, and what answers */
+/** For what is new work. */
+export const BEGINS_WORK = { beginsWork: true } as const;
+
+/** @param rows method, path below `address`, what answers, and what else there is to say of it */
 export function gatewayRoutes(
   gateway: Gateway,
   address: string,
-  rows: readonly (readonly [method: RouteMethod, path: string, endpoint: GatewayEndpoint])[],
+  rows: readonly (readonly [method: RouteMethod, path: string, endpoint: GatewayEndpoint, more?: Pick<Route, "beginsWork">])[],
 ): Route[] {
-  return rows.map(([method, path, endpoint]) => ({
+  return rows.map(([method, path, endpoint, more]) => ({
+    ...more,
     method,
     path: `${address}${path}`,
     access: "principal",

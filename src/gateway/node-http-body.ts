@@ -11,6 +11,7 @@ import type { IncomingMessage } from "node:http";
 import { TroupeError } from "../core/errors.ts";
 import { BODY_BUFFER_BYTES_MAX } from "../core/limits.ts";
 import type { Clock, Timer } from "../core/ports/clock.ts";
+import type { Counter } from "../core/ports/metrics.ts";
 
 /** The slowest sender that is waited for: so many bytes within every window. */
 export interface BodyPace {
@@ -25,6 +26,8 @@ export interface IncomingBodyOptions {
   readonly endedEarly: () => TroupeError;
   /** The slowest sender that is waited for; absent: any. */
   readonly pace?: BodyPace & { readonly clock: Clock };
+  /** Of bytes that came. */
+  readonly received?: Counter | undefined;
 }
 
 type Waiting = { readonly resolve: (result: IteratorResult<Uint8Array>) => void; readonly reject: (error: unknown) => void };
@@ -93,6 +96,7 @@ export class IncomingBody implements AsyncIterableIterator<Uint8Array> {
   readonly #onData = (block: Uint8Array): void => {
     if (this.#ended) return;
     this.#windowBytes += block.length;
+    this.#options.received?.add(block.length);
     const waiting = this.#waiting;
     if (waiting !== undefined) {
       this.#waiting = undefined;

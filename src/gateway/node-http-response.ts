@@ -16,12 +16,15 @@ import type { Log } from "../core/log.ts";
 import type { ByteIterator } from "../core/ports/byte-stream.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { HttpResponse } from "../core/ports/http-exchange.ts";
+import type { Counter } from "../core/ports/metrics.ts";
 import { descriptorOf, sendFile } from "./node-http-send-file.ts";
 
 export interface ResponsePorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly slowReaderMs: number;
+  /** Of bytes of bodies. */
+  readonly sent?: Counter | undefined;
   /** The listener is closing: no further request on this connection. */
   readonly isClosing: () => boolean;
 }
@@ -114,6 +117,7 @@ async function pump(ports: ResponsePorts, outgoing: ServerResponse, iterator: By
       const handed = expected === undefined ? 0 : handRegion(outgoing, iterator, expected - sent);
       if (handed > 0) {
         sent += handed;
+        ports.sent?.add(handed);
         // Others are served between two regions.
         await new Promise((resolve) => setImmediate(resolve));
         if (gone(outgoing)) return false;
@@ -178,6 +182,7 @@ function pour(outgoing: ServerResponse, iterator: ByteIterator, bytesMax: number
 /** Writes one block and waits until the socket wants more. @returns whether it did */
 async function takeBlock(ports: ResponsePorts, outgoing: ServerResponse, block: Uint8Array): Promise<boolean> {
   if (gone(outgoing)) return false;
+  ports.sent?.add(block.length);
   let wantsMore: boolean;
   if (outgoing.headersSent) wantsMore = outgoing.write(block);
   else {

@@ -8,6 +8,7 @@
  * H4: pipelined requests are answered one after the other, in their order: one that waits for its turn holds nothing but itself, and
  *     at most `PIPELINED_REQUESTS_MAX` do.
  * H5: whoever speaks plain HTTP where https is spoken is told so, and a renewed certificate is used from the next connection on.
+ * H6: where few descriptors are left, idle connections are closed, and one too many is closed without an answer.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
@@ -26,7 +27,9 @@ import {
   SLOW_BODY_WINDOW_MS,
   SLOW_READER_TIMEOUT_MS,
 } from "../core/limits.ts";
+import type { LoadWatch } from "../core/load-watch.ts";
 import type { Log } from "../core/log.ts";
+import type { HttpServerName } from "../core/metrics.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type {
   CertificatePair,
@@ -39,6 +42,7 @@ import type {
   HttpServer,
   ListenAddress,
 } from "../core/ports/http-exchange.ts";
+import { type Counter, type Metrics, SILENT_METRICS } from "../core/ports/metrics.ts";
 import { problemResponse } from "../core/problem.ts";
 import { type BodyPace, IncomingBody } from "./node-http-body.ts";
 import { hasItsTurn, writeResponse } from "./node-http-response.ts";
@@ -46,12 +50,17 @@ import { hasItsTurn, writeResponse } from "./node-http-response.ts";
 export interface NodeHttpServerPorts {
   readonly clock: Clock;
   readonly log: Log;
+  readonly load?: LoadWatch | undefined;
+  /** Absent: nothing is measured. */
+  readonly metrics?: Metrics | undefined;
 }
 
 export interface NodeHttpServerOptions {
   /** A larger Content-Length is refused before the body. Default `FILE_BYTES_LIMIT`. */
   readonly bodyBytesMax?: number;
   readonly connectionsMax?: number;
+  /** Of which server its metrics are. */
+  readonly name?: HttpServerName;
   /** Node's own clock keeps this one. */
   readonly headersTimeoutMs?: number;
   readonly slowReaderMs?: number;
@@ -73,6 +82,7 @@ export class NodeHttpServer implements HttpServer {
     this.#options = {
       bodyBytesMax: FILE_BYTES_LIMIT,
       connectionsMax: HTTP_CONNECTIONS_MAX,
+      name: "gateway",
       headersTimeoutMs: HEADERS_TIMEOUT_MS,
       slowReaderMs: SLOW_READER_TIMEOUT_MS,
       slowestBody: SLOWEST_BODY,
@@ -99,7 +109,8 @@ export class NodeHttpServer implements HttpServer {
         ? createServer(options)
         : createTlsServer({ ...options, ...tlsOptions(certificate.current), handshakeTimeout: headersTimeoutMs });
     server.maxConnections = connectionsMax;
-    const connection = new Listening(server, this.#ports, this.#options, handler, renewing(server, certificate));
+    const undo = [renewing(server, certificate), relieving(server, this.#ports.load)];
+    const connection = new Listening(server, this.#ports, this.#options, handler, undo);
     await connection.open(address);
     return connection;
   }
@@ -115,14 +126,26 @@ function renewing(server: Server | TlsServer, certificate: CertificateSource | u
   return certificate.onRenewal((pair) => server.setSecureContext(tlsOptions(pair)));
 }
 
+/** H6. @returns ends it */
+function relieving(server: Server | TlsServer, load: LoadWatch | undefined): () => void {
+  if (load === undefined) return () => undefined;
+  server.on("connection", (socket) => {
+    if (!load.mayStay()) socket.destroy();
+  });
+  return load.onShortage(() => server.closeIdleConnections());
+}
+
 class Listening implements HttpListener {
   readonly #server: Server | TlsServer;
   readonly #ports: NodeHttpServerPorts;
   readonly #options: Required<NodeHttpServerOptions>;
   readonly #handler: HttpHandler;
-  readonly #endRenewing: () => void;
+  readonly #undo: readonly (() => void)[];
   /** Responses under way on a connection: while there are any, nothing else may be written to it. */
   readonly #underWay = new WeakMap<Duplex, number>();
+  readonly #received: Counter;
+  readonly #sent: Counter;
+  #endCounting: (() => void) | undefined;
   #closing = false;
   #url = "";
   #port = 0;
@@ -132,13 +155,16 @@ class Listening implements HttpListener {
     ports: NodeHttpServerPorts,
     options: Required<NodeHttpServerOptions>,
     handler: HttpHandler,
-    endRenewing: () => void,
+    undo: readonly (() => void)[],
   ) {
     this.#server = server;
-    this.#endRenewing = endRenewing;
+    this.#undo = undo;
     this.#ports = ports;
     this.#options = options;
     this.#handler = handler;
+    const { metrics = SILENT_METRICS } = ports;
+    this.#received = metrics.counter("troupe_http_received_bytes_total", { server: options.name });
+    this.#sent = metrics.counter("troupe_http_sent_bytes_total", { server: options.name });
     server.on("request", (incoming, outgoing) => void this.#exchange(incoming, outgoing, "nothing"));
     server.on("checkContinue", (incoming, outgoing) => void this.#exchange(incoming, outgoing, "continue"));
     server.on("checkExpectation", (incoming, outgoing) => void this.#exchange(incoming, outgoing, "other"));
@@ -157,18 +183,22 @@ class Listening implements HttpListener {
   async open(address: ListenAddress): Promise<void> {
     const server = this.#server;
     await new Promise<void>((resolve, reject) => {
-      server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(address, error)));
+      server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(address, PORT_FLAGS[this.#options.name], error)));
       server.listen({ host: address.host, port: address.port, backlog: 1024 }, () => resolve());
     });
     server.removeAllListeners("error");
     server.on("error", (error) => this.#ports.log.error({ err: error }, "The HTTP server failed to accept a connection."));
+    this.#endCounting = this.#ports.metrics?.read("troupe_http_connections", async () => [
+      { labels: { server: this.#options.name }, value: await connectionCount(server) },
+    ]);
     this.#port = (server.address() as AddressInfo).port;
     this.#url = `${address.certificate === undefined ? "http" : "https"}://${address.host.includes(":") ? `[${address.host}]` : address.host}:${this.#port}`;
   }
 
   async close(withinMs: number): Promise<void> {
     this.#closing = true;
-    this.#endRenewing();
+    for (const step of this.#undo) step();
+    this.#endCounting?.();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     const timer = this.#ports.clock.setTimer(withinMs, () => this.#server.closeAllConnections());
@@ -184,7 +214,7 @@ class Listening implements HttpListener {
     incoming.on("error", ignoreError);
     outgoing.on("error", ignoreError);
     const pace = { ...this.#options.slowestBody, clock: this.#ports.clock };
-    const request = new NodeHttpRequest(incoming, outgoing, expected === "continue", pace);
+    const request = new NodeHttpRequest(incoming, outgoing, expected === "continue", pace, this.#received);
     try {
       // H4
       if (count > PIPELINED_REQUESTS_MAX) socket.destroy();
@@ -193,7 +223,7 @@ class Listening implements HttpListener {
         expected === "other" ? new TroupeError("EXPECTATION_FAILED") : refusedBeforeBody(incoming, this.#options.bodyBytesMax);
       const response = refusal === undefined ? await this.#handle(request) : { ...problemResponse(refusal), close: true };
       await writeResponse(
-        { ...this.#ports, slowReaderMs: this.#options.slowReaderMs, isClosing: () => this.#closing },
+        { ...this.#ports, slowReaderMs: this.#options.slowReaderMs, sent: this.#sent, isClosing: () => this.#closing },
         incoming,
         outgoing,
         response,
@@ -262,7 +292,13 @@ class NodeHttpRequest implements HttpRequest {
   readonly #outgoing: ServerResponse;
   #abort: AbortController | undefined;
 
-  constructor(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean, pace: BodyPace & { readonly clock: Clock }) {
+  constructor(
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    expectsContinue: boolean,
+    pace: BodyPace & { readonly clock: Clock },
+    received: Counter,
+  ) {
     this.method = incoming.method ?? "";
     this.target = incoming.url ?? "";
     this.headers = joinedFields(incoming);
@@ -272,6 +308,7 @@ class NodeHttpRequest implements HttpRequest {
     this.body = new IncomingBody(incoming, {
       endedEarly: () => new TroupeError("CANCELLED", "The client went away before the body had ended."),
       pace,
+      received,
       ...(expectsContinue ? { onFirstPull: () => outgoing.writeContinue() } : {}),
     });
   }
@@ -289,6 +326,12 @@ class NodeHttpRequest implements HttpRequest {
     }
     return this.#abort.signal;
   }
+}
+
+function connectionCount(server: Server | TlsServer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
+  });
 }
 
 /** Nothing to do: whoever waits for the message hears of it by other ways. */
@@ -327,11 +370,13 @@ function plainSocketOf(socket: Duplex): Duplex | undefined {
   return plain?.writable === true ? plain : undefined;
 }
 
-function listenError(address: { readonly host: string; readonly port: number }, error: NodeJS.ErrnoException): TroupeError {
+const PORT_FLAGS: Readonly<Record<HttpServerName, string>> = { gateway: "--port", data: "--data-port", metrics: "--metrics-port" };
+
+function listenError(address: { readonly host: string; readonly port: number }, flag: string, error: NodeJS.ErrnoException): TroupeError {
   const where = `${address.host}:${address.port}`;
   const reasons: Record<string, string> = {
-    EADDRINUSE: `Another program listens on ${where} already; stop it, or give --port another number (0 picks a free one).`,
-    EACCES: `This user may not listen on ${where}; give --port a number of 1024 or more.`,
+    EADDRINUSE: `Another program listens on ${where} already; stop it, or give ${flag} another number (0 picks a free one).`,
+    EACCES: `This user may not listen on ${where}; give ${flag} a number of 1024 or more.`,
     EADDRNOTAVAIL: `${address.host} is not an address of this machine; give --host one that is.`,
     ENOTFOUND: `The name ${address.host} has no address; give --host one that has.`,
   };

@@ -1,10 +1,13 @@
 /** What a gateway is given, and how it is set. It reaches actors through the bus only, and bytes through the data plane only. */
 import type { RequestBooks } from "../bus/request-book.ts";
+import type { LoadWatch } from "../core/load-watch.ts";
 import type { Log } from "../core/log.ts";
 import type { Bus } from "../core/ports/bus.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { DataPlane } from "../core/ports/data-plane.ts";
+import type { Exposition, Metrics } from "../core/ports/metrics.ts";
 import type { Random } from "../core/ports/random.ts";
+import type { SpanBook } from "../core/span-book.ts";
 import type { Token } from "./owner-keys.ts";
 import type { PageFile } from "./routes/page.ts";
 
@@ -15,6 +18,13 @@ export interface GatewayPorts {
   readonly log: Log;
   readonly dataPlane: DataPlane;
   readonly requestBooks?: RequestBooks | undefined;
+  /** Absent: nothing is measured. */
+  readonly metrics?: Metrics | undefined;
+  /** What `/metrics` answers; absent: nothing. */
+  readonly exposition?: Exposition | undefined;
+  readonly spans?: SpanBook | undefined;
+  /** Absent: there is never too much to do. */
+  readonly load?: LoadWatch | undefined;
 }
 
 export interface GatewayOptions {

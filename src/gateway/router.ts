@@ -26,6 +26,8 @@ export interface Route {
   readonly path: string;
   readonly access: Access;
   readonly endpoint: Endpoint;
+  /** New work, which is refused while there is too much to do. What goes on with something, and what asks how things are, is not. */
+  readonly beginsWork?: boolean;
   /** Fields of every answer at this address, refusals included. */
   readonly fields?: Readonly<Record<string, string>>;
 }

@@ -14,6 +14,7 @@ import { CREATE_WAIT_MS, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
 import { randomIdentity } from "../core/ports/random.ts";
 import type { Principal } from "../core/principal.ts";
 import type { TusPlan } from "../core/shapes.ts";
+import { currentTrace } from "../core/trace.ts";
 import type { GatewayPorts } from "./ports.ts";
 import type { UploadDirectory } from "./upload-directory.ts";
 
@@ -41,6 +42,7 @@ const NEXT_NODE: ReadonlySet<ErrorCode> = new Set([
   "DISK_FULL",
   "DISK_FAILED",
   "BUSY",
+  "OVERLOADED",
   "STOPPING",
   "TOO_MANY",
   "DEADLINE_EXCEEDED",
@@ -66,6 +68,7 @@ export async function createUpload(
     try {
       const created = await client(ports.bus, storage, { nodeId }).createUpload({ ...plan, operation }, { ...options, timeoutMs });
       const { uploadId, access, epoch, chunkBytes } = created;
+      currentTrace()?.belongsTo?.(uploadId);
       if (access !== undefined)
         uploads.remember({ uploadId, access, epoch, chunkBytes, owner: options.principal.owner, sizeBytes: wish.sizeBytes });
       return created;

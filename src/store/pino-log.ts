@@ -4,6 +4,7 @@
  */
 import { pino } from "pino";
 import type { Log } from "../core/log.ts";
+import { currentTrace } from "../core/trace.ts";
 import { redactedFacts, redactedText } from "./log-redaction.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -38,7 +39,7 @@ type Severity = Exclude<LogLevel, "silent">;
 
 function wrapped(line: Line): Log {
   const write = (level: Severity) => (facts: Readonly<Record<string, unknown>>, sentence: string) => {
-    if (line.isLevelEnabled(level)) line[level](redactedFacts(facts), redactedText(sentence));
+    if (line.isLevelEnabled(level)) line[level]({ ...traceFacts(), ...redactedFacts(facts) }, redactedText(sentence));
   };
   return {
     debug: write("debug"),
@@ -47,6 +48,14 @@ function wrapped(line: Line): Log {
     error: write("error"),
     child: (facts) => wrapped(line.child(redactedFacts(facts))),
   };
+}
+
+/** By the ID that the client of a request was told, its lines are found in the logs of all processes. */
+function traceFacts(): { readonly requestId?: string; readonly traceId?: string } {
+  const trace = currentTrace();
+  if (trace === undefined) return {};
+  const { requestId, traceId } = trace;
+  return requestId === undefined ? { traceId } : { requestId, traceId };
 }
 
 const COLOURS: Readonly<Record<string, string>> = { debug: "\u001b[2m", warn: "\u001b[33m", error: "\u001b[31m" };

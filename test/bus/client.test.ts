@@ -8,6 +8,7 @@ import { TroupeError } from "../../src/core/errors.ts";
 import { REQUEST_FIRST_TRY_PERCENT } from "../../src/core/limits.ts";
 import type { BusHeaders } from "../../src/core/ports/bus.ts";
 import { sleep } from "../../src/core/ports/clock.ts";
+import { currentTrace, inTrace } from "../../src/core/trace.ts";
 import { actor, chorus, ending, Theatre } from "./theatre.ts";
 
 /** Something on the actor's subject that answers with these bytes and headers. */
@@ -40,21 +41,24 @@ describe("a client", () => {
     }
   });
 
-  it("carries principal, trace and deadline", async () => {
+  it("carries principal, trace, request and deadline", async () => {
     const theatre = new Theatre();
     const seen: unknown[] = [];
     await theatre.host({
       echo: ({ text }, turn) => {
-        seen.push({ owner: turn.principal.owner, trace: turn.trace, leftMs: turn.deadlineMs - theatre.clock.nowMs() });
+        const { traceId, requestId } = currentTrace() ?? {};
+        seen.push({ owner: turn.principal.owner, traceId, requestId, leftMs: turn.deadlineMs - theatre.clock.nowMs() });
         return { text };
       },
     });
-    const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    await theatre.player.echo({}, { principal: { owner: "Zoë 100%" }, trace, timeoutMs: 1_234.5 });
+    const traceId = "0af7651916cd43dd8448eb211c80319c";
+    const trace = { traceId, spanId: "b7ad6b7169203331", isSampled: true, requestId: "request-1" };
+    await inTrace(trace, () => theatre.player.echo({}, { principal: { owner: "Zoë 100%" }, timeoutMs: 1_234.5 }));
     await theatre.player.echo({});
     expect(seen).toEqual([
-      { owner: "Zoë 100%", trace, leftMs: 1_235 },
-      { owner: SYSTEM_OWNER, trace: undefined, leftMs: 5_000 },
+      { owner: "Zoë 100%", traceId, requestId: "request-1", leftMs: 1_235 },
+      // Without a caller's, it begins one.
+      { owner: SYSTEM_OWNER, traceId: expect.stringMatching(/^[0-9a-f]{32}$/), requestId: undefined, leftMs: 5_000 },
     ]);
   });
 

@@ -40,7 +40,7 @@ describe("a turn", () => {
     const ids = Array.from({ length: 1_000 }, (_, index) => index);
     const answers = await Promise.all(ids.map((id) => theatre.player.work({ id })));
     expect(answers.map((answer) => answer.id)).toEqual(ids);
-    expect(hosted.statistics).toEqual({ turns: 1_000, crashes: 0, waiting: 0, deferred: 0, deadLetters: 0 });
+    expect(hosted.statistics).toMatchObject({ turns: 1_000, crashes: 0, waiting: 0, deferred: 0, deadLetters: 0 });
   });
 
   it("ends with an effect's start: effects overlap, and answer when they end", async () => {

@@ -20,6 +20,7 @@ import { TroupeError } from "../../src/core/errors.ts";
 import { BUS_PAYLOAD_BYTES_MAX } from "../../src/core/limits.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import type { Bus, BusMessage } from "../../src/core/ports/bus.ts";
+import { SpanBook } from "../../src/core/span-book.ts";
 import { SystemClock } from "../../src/store/system-clock.ts";
 import { askService, describeMicroService } from "../contract/micro-service.ts";
 import { startTestNats, type TestNats } from "../support/nats-server.ts";
@@ -247,7 +248,8 @@ describe("every read-only request of the real cast", () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "troupe-services-"));
-    troupe = await startTroupe({ root: folder });
+    const inspected = { spans: new SpanBook(new SystemClock(), "test"), directories: [] };
+    troupe = await startTroupe({ root: folder, inspected });
     uploadId = (await createUpload(troupe, { sizeBytes: 100 })).uploadId;
     const ports = { clock: troupe.clock, random: new SeededRandom(1), log: SILENT_LOG };
     const { nodeId } = troupe.node;

@@ -6,6 +6,7 @@ import { defineContract, request } from "../../src/bus/contract.ts";
 import { host } from "../../src/bus/host.ts";
 import { type LoopbackBus, LoopbackMedium } from "../../src/bus/loopback.ts";
 import type { Log } from "../../src/core/log.ts";
+import { SpanBook } from "../../src/core/span-book.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -70,10 +71,11 @@ export class Theatre {
   readonly bus: LoopbackBus = this.medium.connect();
   readonly callers: LoopbackBus = this.medium.connect();
   readonly lines: LogLine[] = [];
+  readonly spans = new SpanBook(this.clock, "theatre");
   readonly player: Client<Player> = client(this.callers, actor, { playerId: "p1" });
 
   get ports() {
-    return { clock: this.clock, random: this.random, log: readableLog(this.lines).log };
+    return { clock: this.clock, random: this.random, log: readableLog(this.lines).log, spans: this.spans };
   }
 
   /** Logged at warn or above. */

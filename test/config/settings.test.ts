@@ -44,6 +44,7 @@ describe("defaults", () => {
       host: "127.0.0.1",
       port: 8080,
       dataPort: 0,
+      metricsPort: undefined,
       advertise: undefined,
       nats: undefined,
       natsCredentials: undefined,
@@ -60,6 +61,8 @@ describe("defaults", () => {
       heartbeatMs: 3000,
       offlineAfterMs: 10_000,
       idleExpiryMs: 86_400_000,
+      endedLogMs: 86_400_000,
+      otlp: undefined,
       fileBytesMax: 5 * 1024 ** 4,
       verifyAgeMs: 3_600_000,
       deleteGraceMs: 60_000,
@@ -212,6 +215,13 @@ describe("tokens", () => {
   it("are wanted before the gateway listens for other machines", () => {
     expect(problemsOf({ flags: { host: "0.0.0.0" } }).join()).toMatch(/give --token owner:secret as well/);
     expect(problemsOf({ flags: { host: "0.0.0.0", token: ["a:1"] } })).toEqual([]);
+    const storage = { role: "storage", nats: "nats://a:b@10.0.0.1:4222", host: "10.0.0.2" };
+    expect(problemsOf({ flags: storage })).toEqual([]);
+    expect(problemsOf({ flags: { ...storage, metricsPort: "9104" } }).join()).toMatch(
+      /--metrics-port on --host 10\.0\.0\.2 .* give --token/,
+    );
+    expect(problemsOf({ flags: { ...storage, metricsPort: "9104", token: ["a:1"] } })).toEqual([]);
+    expect(problemsOf({ flags: { ...storage, metricsPort: "65536" } }).join()).toMatch(/--metrics-port "65536": a port is a number/);
     expect(["127.0.0.1", "127.9.9.9", "::1", "localhost"].every(isLoopback)).toBe(true);
     expect(["0.0.0.0", "::", "10.0.0.1", "localhost.example", "127.0.0.1.example", "1270.0.0.1"].some(isLoopback)).toBe(false);
   });

@@ -11,6 +11,10 @@ describe("limits", () => {
     }
   });
 
+  it("agree with each other", async () => {
+    await expect(import("../../src/core/limits-agree.ts")).resolves.toBeDefined();
+  });
+
   it("allow what users are promised", () => {
     expect(limits.CHUNK_BYTES_DEFAULT).toBe(8 * 1024 * 1024);
     expect(limits.CHUNK_BYTES_MIN).toBe(64 * 1024);

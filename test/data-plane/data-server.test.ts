@@ -17,11 +17,7 @@ async function ask(
   target: string,
   options: { token?: string; headers?: Record<string, string>; body?: Uint8Array } = {},
 ): Promise<{ status: number; headers: HttpResponse["headers"]; body: Buffer }> {
-  const response = await createDataServer(
-    troupe.node,
-    troupe.tokens,
-    SILENT_LOG,
-  )({
+  const response = await createDataServer(troupe.node, troupe.tokens, { log: SILENT_LOG })({
     method,
     target,
     headers: { ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }), ...options.headers },

@@ -92,7 +92,7 @@ export async function startHopCluster(root: string): Promise<HopCluster> {
         dataUrl: listener.url,
       },
     );
-    dataServer = createDataServer(played, tokens, log);
+    dataServer = createDataServer(played, tokens, { log });
     node = {
       nodeId: directory.nodeId,
       kill: async () => {

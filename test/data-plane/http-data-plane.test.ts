@@ -19,7 +19,7 @@ for (const [name, makeRanges] of [
 ] as const) {
   describeDataPlane(name, async ({ node, tokens, clock }) => {
     const server = new NodeHttpServer({ clock, log: SILENT_LOG }, { slowestBody: SLOWEST_GATEWAY });
-    const listener = await server.listen({ host: "127.0.0.1", port: 0 }, createDataServer(node, tokens, SILENT_LOG));
+    const listener = await server.listen({ host: "127.0.0.1", port: 0 }, createDataServer(node, tokens, { log: SILENT_LOG }));
     const http = new NodeHttpClient();
     const ranges = makeRanges();
     let isGone = false;
@@ -49,7 +49,7 @@ describe("a data server", () => {
     const node = new MemoryNode();
     const tokens = new TokenMint(clock, new SeededRandom(3));
     const server = new NodeHttpServer({ clock, log: SILENT_LOG }, { slowestBody: SLOWEST_GATEWAY });
-    const listener = await server.listen({ host: "127.0.0.1", port: 0 }, createDataServer(node, tokens, SILENT_LOG));
+    const listener = await server.listen({ host: "127.0.0.1", port: 0 }, createDataServer(node, tokens, { log: SILENT_LOG }));
     const gate = Promise.withResolvers<void>();
     const http = new NodeHttpClient();
     const answer = http.exchange({

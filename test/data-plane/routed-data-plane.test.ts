@@ -148,7 +148,7 @@ describe("the way to a node", () => {
     await there.clock.advance(BUS_ROUTE_KEPT_MS + 1);
     const port = Number(new URL(url).port);
     const http = new NodeHttpServer({ clock: there.clock, log: SILENT_LOG });
-    const listener = await http.listen({ host: "127.0.0.1", port }, createDataServer(there.node, there.tokens, SILENT_LOG));
+    const listener = await http.listen({ host: "127.0.0.1", port }, createDataServer(there.node, there.tokens, { log: SILENT_LOG }));
     await there.read(url);
     await there.read(url);
     expect(there.asked).toEqual({ direct: 3, bus: 2 });
@@ -179,7 +179,7 @@ describe("the way to a node", () => {
   it("does not change for what the node answered, nor in the middle", async () => {
     await using there = await stage();
     const http = new NodeHttpServer({ clock: there.clock, log: SILENT_LOG });
-    const listener = await http.listen({ host: "127.0.0.1", port: 0 }, createDataServer(there.node, there.tokens, SILENT_LOG));
+    const listener = await http.listen({ host: "127.0.0.1", port: 0 }, createDataServer(there.node, there.tokens, { log: SILENT_LOG }));
     const write = { ...there.accessTo(listener.url), token: there.tokens.mint({ kind: "write", uploadId: "upload1" }) };
     there.node.beforeBlock = () => {
       throw new TroupeError("DISK_FAILED");

@@ -7,10 +7,13 @@
 import type { KyselyPlugin } from "kysely";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { CatalogTables } from "../../src/actors/catalog/tables.ts";
+import type { Inspected } from "../../src/bin/cast.ts";
+import { INSPECT_ANSWERS_MS } from "../../src/core/limits.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import type { Bus } from "../../src/core/ports/bus.ts";
 import type { Database } from "../../src/core/ports/database.ts";
-import type { HttpRequest } from "../../src/core/ports/http-exchange.ts";
+import type { HttpRequest, HttpResponse } from "../../src/core/ports/http-exchange.ts";
+import { SpanBook } from "../../src/core/span-book.ts";
 import { LocalDataPlane } from "../../src/data-plane/local-data-plane.ts";
 import { createGateway, type RunningGateway } from "../../src/gateway/gateway.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
@@ -46,6 +49,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "GET /page/:name": { why: NOBODY, target: "/page/x" },
   "GET /healthz": { why: NOBODY, target: "/healthz" },
   "GET /readyz": { why: NOBODY, target: "/readyz" },
+  "GET /metrics": { why: NOBODY, target: "/metrics" },
   "GET /api/v1/session": { why: NOBODY, target: "/api/v1/session" },
   "POST /api/v1/session": { why: NOBODY, target: "/api/v1/session" },
   "DELETE /api/v1/session": { why: NOBODY, target: "/api/v1/session" },
@@ -85,6 +89,11 @@ const ROWS: Readonly<Record<string, Row>> = {
   }),
   "GET /files/:fileId": ({ fileId }) => ({ target: `/files/${fileId}` }),
   "GET /files/:fileId/*": ({ fileId }) => ({ target: `/files/${fileId}/x.mp4`, headers: { range: "bytes=0-1" } }),
+  "GET /inspect": { why: NOBODY, target: "/inspect" },
+  "GET /api/v1/inspect/actors": { why: "whose the uploads are that it counts, it does not say", target: "/api/v1/inspect/actors" },
+  "GET /api/v1/inspect/uploads/:uploadId": ({ uploadId }) => ({ target: `/api/v1/inspect/uploads/${uploadId}` }),
+  "GET /api/v1/inspect/uploads/:uploadId/events": ({ uploadId }) => ({ target: `/api/v1/inspect/uploads/${uploadId}/events` }),
+  "GET /api/v1/inspect/traces/:id": { why: `${OWN}; what it tells of others has a test of its own`, target: "/api/v1/inspect/traces/x" },
   "GET /browse/*": ({ name }) => ({ target: `/browse/default/${name}` }),
 };
 
@@ -100,11 +109,13 @@ interface Heard {
 class House implements AsyncDisposable {
   readonly gateway: RunningGateway;
   readonly #troupe: Troupe;
+  readonly #clock: VirtualClock;
   readonly #steps: string[];
   readonly #end: () => Promise<void>;
 
-  private constructor(troupe: Troupe, clock: VirtualClock, steps: string[], end: () => Promise<void>) {
+  private constructor(troupe: Troupe, clock: VirtualClock, steps: string[], spans: SpanBook, end: () => Promise<void>) {
     this.#troupe = troupe;
+    this.#clock = clock;
     this.#steps = steps;
     this.#end = end;
     this.gateway = createGateway(
@@ -114,6 +125,7 @@ class House implements AsyncDisposable {
         random: new SeededRandom(5),
         log: SILENT_LOG,
         dataPlane: new LocalDataPlane([troupe.node]),
+        spans,
       },
       {
         nodeId: "gateway1",
@@ -133,8 +145,9 @@ class House implements AsyncDisposable {
     const clock = new VirtualClock();
     const steps: string[] = [];
     const wrapStorageDatabase = (database: Database<CatalogTables>) => watchedDatabase(database, steps);
-    const troupe = await startTroupe({ root: directory.path, clock, wrapStorageDatabase });
-    return new House(troupe, clock, steps, async () => {
+    const inspected: Inspected = { spans: new SpanBook(clock, "house"), directories: [] };
+    const troupe = await startTroupe({ root: directory.path, clock, wrapStorageDatabase, inspected });
+    return new House(troupe, clock, steps, inspected.spans, async () => {
       await troupe.stop();
       await directory[Symbol.asyncDispose]();
     });
@@ -154,7 +167,7 @@ class House implements AsyncDisposable {
       signal: abort.signal,
     };
     this.#steps.length = 0;
-    const response = await this.gateway.handler(request);
+    const response = await this.#answer(request);
     const blocks: Uint8Array[] = [];
     if (typeof response.body === "string") blocks.push(Buffer.from(response.body));
     else if (response.body instanceof Uint8Array) blocks.push(response.body);
@@ -171,6 +184,16 @@ class House implements AsyncDisposable {
       body: Buffer.concat(blocks).toString().replaceAll(String(requestId), "REQUEST"),
       steps: [...this.#steps],
     };
+  }
+
+  /** How many processes there are nobody knows, so their answers are waited for. */
+  async #answer(request: HttpRequest): Promise<HttpResponse> {
+    let isThere = false;
+    const answer = this.gateway.handler(request).finally(() => {
+      isThere = true;
+    });
+    if (/\/inspect\/(traces|actors)/.test(request.target)) while (!isThere) await this.#clock.advance(INSPECT_ANSWERS_MS);
+    return await answer;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -334,4 +357,33 @@ describe("what somebody else has", () => {
     expect(theirs.steps.filter((step) => step.startsWith("database"))).toHaveLength(2);
     expect(theirs.steps.filter((step) => step.startsWith("bus"))).toEqual(["bus troupe.v1.catalog.file"]);
   });
+});
+
+test("a trace is told from nothing by whoever has a request in it alone, or the upload", async () => {
+  await using house = await House.open();
+  const created = await house.ask("anns", "POST", json("/api/v1/uploads", { name: "ann/film", size: 3 }));
+  const { uploadId } = JSON.parse(created.body) as { uploadId: string };
+  const trace = (id: string): Ask => ({ target: `/api/v1/inspect/traces/${id}` });
+  // While the answers are waited for the house goes about its business.
+  const asked = (heard: Heard): Heard => ({ ...heard, steps: heard.steps.filter((step) => step.startsWith("bus")) });
+  const absent = unnamed(asked(await house.ask("bobs", "GET", trace(NOBODYS.uploadId))), NOBODYS);
+  expect([absent.status, absent.steps.length]).toEqual([404, 3]);
+  const named = { ...NOBODYS, uploadId };
+  for (const verb of ["GET", "HEAD"]) expect(unnamed(asked(await house.ask("bobs", verb, trace(uploadId))), named)).toEqual(absent);
+  const own = JSON.parse((await house.ask("anns", "GET", trace(uploadId))).body) as { spans: { requestId: string; traceId: string }[] };
+  const { requestId, traceId } = own.spans[0] as { requestId: string; traceId: string };
+  for (const id of [requestId, traceId]) {
+    expect([id, (await house.ask("anns", "GET", trace(id))).status]).toEqual([id, 200]);
+    expect([id, (await house.ask("bobs", "GET", trace(id))).status]).toEqual([id, 404]);
+  }
+  // Whoever takes somebody's trace for his own request sees nothing of it, and does not hide it from her.
+  const parent = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+  const bobs = await house.ask("bobs", "POST", {
+    ...json("/api/v1/uploads", { name: "b", size: 1 }),
+    headers: { ...JSON_BODY, ...parent },
+  });
+  const { uploadId: bobsId } = JSON.parse(bobs.body) as { uploadId: string };
+  expect((await house.ask("bobs", "GET", trace(bobsId))).body).not.toContain(uploadId);
+  const again = JSON.parse((await house.ask("anns", "GET", trace(uploadId))).body) as { spans: { requestId: string }[] };
+  expect(again.spans.map((span) => span.requestId)).toContain(requestId);
 });

@@ -20,6 +20,18 @@ it("the page is for those who ask for HTML by name; others get the text", async 
   expect(page.bytes.toString()).toContain("/page/main.ts");
 });
 
+it("the page that looks inside has an address of its own, and needs nothing but this server either", async () => {
+  await using rig = await Rig.start({ page: files });
+  const page = await rig.ask("GET", "/inspect", { headers: HTML });
+  expect([page.status, page.fields["content-type"]]).toEqual([200, "text/html; charset=utf-8"]);
+  expect(page.fields["content-security-policy"]).toContain("default-src 'none'");
+  const served = new Set(files.map(({ name }) => `/page/${name}`));
+  const asked = [...page.bytes.toString().matchAll(/(?:src|href)="([^"]+)"/g)].map(([, address]) => address);
+  expect(asked).toContain("/page/inspect-main.ts");
+  for (const address of asked) expect(served).toContain(address);
+  for (const chart of ["upload", "actor", "node"]) expect(served).toContain(`/page/${chart}.json`);
+});
+
 it("a gateway without the page's files has the text for everybody", async () => {
   await using rig = await Rig.start();
   expect((await rig.ask("GET", "/", { headers: HTML })).fields["content-type"]).toBe("text/plain; charset=utf-8");
@@ -31,7 +43,7 @@ it("every file of the page has a right type, a strong tag, and may reach nobody 
   for (const { name } of files) {
     const answer = await rig.ask("GET", `/page/${name}`);
     expect(answer.status).toBe(200);
-    expect(answer.fields["content-type"]).toMatch(/^(text\/(javascript|css|html)|image\/svg\+xml); charset=utf-8$/);
+    expect(answer.fields["content-type"]).toMatch(/^(text\/(javascript|css|html)|image\/svg\+xml|application\/json); charset=utf-8$/);
     expect(answer.fields["x-content-type-options"]).toBe("nosniff");
     const policy = answer.fields["content-security-policy"] ?? "";
     expect(policy).toContain("default-src 'none'");

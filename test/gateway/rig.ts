@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { catalog, type FileRecord, type FolderEntry, type LocatedFile, type UploadRecord } from "../../src/actors/catalog/contract.ts";
+import { ids } from "../../src/actors/ids/contract.ts";
 import { storage } from "../../src/actors/storage/contract.ts";
 import { tracker } from "../../src/actors/tracker/contract.ts";
 import { type UploadStatus, upload } from "../../src/actors/upload/contract.ts";
@@ -20,7 +21,7 @@ import { randomIdentity } from "../../src/core/ports/random.ts";
 import { ANYONE, mayReadFilesOf } from "../../src/core/principal.ts";
 import type { Challenge, ENDED_STATES, FileDigests } from "../../src/core/shapes.ts";
 import { createGateway, type RunningGateway } from "../../src/gateway/gateway.ts";
-import type { GatewayOptions } from "../../src/gateway/ports.ts";
+import type { GatewayOptions, GatewayPorts } from "../../src/gateway/ports.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -72,8 +73,12 @@ export class Rig implements AsyncDisposable {
   /** A folder without end, from one entry on. */
   folderOf: ((from: number) => FolderEntry[]) | undefined;
   isTrackerThere = true;
-  /** What placing fails with, while the tracker tells all the rest. */
-  placeFault: ErrorCode | undefined;
+  /** What actors answer with that are to say whether they are ready, by name. */
+  readonly readyFaults = new Map<string, ErrorCode>();
+  /** What storage nodes say of themselves, and of which the trackers know. */
+  areNodesClosed = false;
+  nodeState: "joined" | "active" | "offline" = "active";
+  readonly suspects = new Set<string>();
   copies = 1;
   /** What creations are answered with besides. */
   challenge: Challenge | undefined;
@@ -85,11 +90,11 @@ export class Rig implements AsyncDisposable {
   #actors: HostedActor[] = [];
   #fileCount = 0;
 
-  static async start(options: Partial<GatewayOptions> = {}): Promise<Rig> {
+  static async start(options: Partial<GatewayOptions> = {}, ports: Partial<GatewayPorts> = {}): Promise<Rig> {
     const rig = new Rig();
     const log = recordingLog(rig.lines);
     rig.gateway = createGateway(
-      { bus: rig.bus, clock: rig.clock, random: rig.random, log, dataPlane: rig.plane },
+      { bus: rig.bus, clock: rig.clock, random: rig.random, log, dataPlane: rig.plane, ...ports },
       { nodeId: "gateway1", tokens: [], corsOrigins: [], fileBytesMax: FILE_BYTES_MAX_DEFAULT, trustProxy: false, ...options },
     );
     await rig.#castActors();
@@ -235,10 +240,13 @@ export class Rig implements AsyncDisposable {
           table: unused,
           place: () => {
             there();
-            if (this.placeFault !== undefined) throw new TroupeError(this.placeFault);
             return { group: "group001", nodes };
           },
           locate: () => ({ group: "group001", nodes }),
+          ready: () => {
+            there();
+            return this.#ready("tracker");
+          },
           groups: () => {
             there();
             return { groups: [{ group: "group001", createdMs: 0, nodeCount: 2, activeCount: 2, freeBytes: 10, totalBytes: 20 }] };
@@ -255,8 +263,8 @@ export class Rig implements AsyncDisposable {
                 startedMs: wallMs,
                 totalBytes: 20,
                 freeBytes: 10,
-                closedToUploads: false,
-                state: "active" as const,
+                closedToUploads: this.areNodesClosed,
+                state: this.nodeState,
                 left: false,
                 joinedMs: wallMs,
                 silentMs: 1000,
@@ -268,6 +276,7 @@ export class Rig implements AsyncDisposable {
       await host(this.bus, catalog, {}, ports, async () => ({
         handlers: {
           hostedUploads: unused,
+          ready: () => this.#ready("catalog"),
           blobState: unused,
           registerUpload: unused,
           createdUpload: () => ({}),
@@ -298,10 +307,13 @@ export class Rig implements AsyncDisposable {
             if (found === undefined || found.record.owner !== turn.principal.owner) throw new TroupeError("UPLOAD_NOT_FOUND");
             return found.record;
           },
-          uploads: ({ state }, turn) => ({
+          uploads: ({ state, search }, turn) => ({
             uploads: [...this.uploads.values()]
               .map(({ record }) => record)
-              .filter((record) => record.owner === turn.principal.owner && (state === undefined || record.state === state)),
+              .filter((record) => record.owner === turn.principal.owner && (state === undefined || record.state === state))
+              .filter(
+                ({ uploadId, name }) => search === undefined || uploadId === search || name.toLowerCase().includes(search.toLowerCase()),
+              ),
           }),
           file: ({ fileId }, turn) => {
             this.calls.push(`catalog.file ${fileId}`);
@@ -342,6 +354,11 @@ export class Rig implements AsyncDisposable {
         },
       })),
     ];
+    this.#actors.push(
+      await host(this.bus, ids, {}, ports, async () => ({
+        handlers: { next: unused, raise: unused, state: unused, ready: () => this.#ready("ids") },
+      })),
+    );
     for (const nodeId of NODE_IDS) {
       this.#actors.push(
         await host(this.bus, storage, { nodeId }, ports, async () => ({
@@ -383,12 +400,31 @@ export class Rig implements AsyncDisposable {
             proveBlob: unused,
             recordFile: unused,
             retireBlob: unused,
-            status: unused,
+            status: () => ({
+              nodeId,
+              group: "group001",
+              zone: "z",
+              startedMs: 0,
+              totalBytes: 20,
+              freeBytes: 0,
+              reservedBytes: 0,
+              uploadCount: 0,
+              retiredCount: 0,
+              openBlobCount: 0,
+              ...(this.suspects.has(nodeId) ? { suspect: "fsync /srv/secret: EIO" } : {}),
+            }),
+            inspectUpload: unused,
             uploads: unused,
           },
         })),
       );
     }
+  }
+
+  #ready(name: string): Record<never, never> {
+    const fault = this.readyFaults.get(name);
+    if (fault !== undefined) throw new TroupeError(fault, `${fault} at 10.0.0.1`);
+    return {};
   }
 
   #readable(owner: string): LocatedFile[] {
@@ -448,6 +484,7 @@ export class Rig implements AsyncDisposable {
       { clock: this.clock, random: this.random, log: recordingLog([]) },
       async () => ({
         handlers: {
+          inspect: () => Promise.reject(new TroupeError("UPLOAD_NOT_FOUND")),
           status: async () => {
             const status = this.statusOf(uploadId);
             await this.statusGate;

@@ -268,6 +268,15 @@ describe("a resumable upload", () => {
       const answer = await rig.ask(method, `/api/v1/uploads/${id}${path}`, as("s2"));
       expect([method, path, answer.json["code"]]).toEqual([method, path, "UPLOAD_NOT_FOUND"]);
     }
+    const found = async (search: string, secret: string): Promise<unknown> =>
+      (await rig.ask("GET", `/api/v1/uploads?${new URLSearchParams({ search })}`, as(secret))).json["uploads"];
+    for (const search of ["a", id]) {
+      expect(await found(search, "s1")).toMatchObject([{ uploadId: id }]);
+      expect(await found(search, "s2")).toEqual([]);
+    }
+    expect(await found("b", "s1")).toEqual([]);
+    expect((await rig.ask("GET", "/api/v1/uploads?search=", as("s1"))).status).toBe(400);
+    expect((await rig.ask("GET", `/api/v1/uploads?search=${"a".repeat(256)}`, as("s1"))).status).toBe(400);
     expect((await rig.ask("GET", "/api/v1/uploads?state=gone", as("s1"))).status).toBe(400);
     expect((await rig.ask("GET", "/api/v1/uploads?limit=0", as("s1"))).status).toBe(400);
   });

@@ -10,6 +10,7 @@ import type { TrackerTables } from "../../src/actors/tracker/tables.ts";
 import { playCatalog, playGateway, playIds, playStorage, playTracker, type Stage, type Undo } from "../../src/bin/cast.ts";
 import { DATA_SERVER_DRAIN_MS, FILE_BYTES_LIMIT } from "../../src/core/limits.ts";
 import type { HttpHandler } from "../../src/core/ports/http-exchange.ts";
+import { SpanBook } from "../../src/core/span-book.ts";
 import { createDataServer, SLOWEST_GATEWAY } from "../../src/data-plane/data-server.ts";
 import { TokenMint } from "../../src/data-plane/token.ts";
 import type { Token } from "../../src/gateway/owner-keys.ts";
@@ -152,6 +153,7 @@ export class Cluster {
       nodeId: name,
       version: "0.0.0",
       isAlone: false,
+      inspected: { spans: new SpanBook(process.clock, `${name}#${process.life}`), directories: [] },
       connect: async (role) => await this.bus.connect(process, { name: `${role}/${name}` }),
     };
     this.#playOf(name)(stage, process).then(
@@ -273,7 +275,7 @@ export class Cluster {
         this.stop(nodeId);
       },
     });
-    dataServer = createDataServer(node, tokens, log);
+    dataServer = createDataServer(node, tokens, { log, spans: stage.inspected?.spans });
   }
 
   async #playGateway(stage: Stage, process: SimulatedProcess): Promise<void> {

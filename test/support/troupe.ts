@@ -11,20 +11,33 @@ import { storage } from "../../src/actors/storage/contract.ts";
 import { openDataDirectory } from "../../src/actors/storage/data-directory.ts";
 import type { TrackerTables } from "../../src/actors/tracker/tables.ts";
 import { upload } from "../../src/actors/upload/contract.ts";
-import { playCatalog, playIds, playStorage, playTracker, type Stage, type StorageRole, type Undo } from "../../src/bin/cast.ts";
+import {
+  type Inspected,
+  playCatalog,
+  playIds,
+  playInspector,
+  playStorage,
+  playTracker,
+  type Stage,
+  type StorageRole,
+  type Undo,
+} from "../../src/bin/cast.ts";
 import { type Client, client } from "../../src/bus/client.ts";
 import { LoopbackMedium } from "../../src/bus/loopback.ts";
 import { makeDurableDirectory } from "../../src/core/durable.ts";
+import type { LoadWatch } from "../../src/core/load-watch.ts";
 import { type Log, SILENT_LOG } from "../../src/core/log.ts";
 import type { Bus } from "../../src/core/ports/bus.ts";
 import type { Clock } from "../../src/core/ports/clock.ts";
 import type { ChunkStored } from "../../src/core/ports/data-plane.ts";
 import type { Database } from "../../src/core/ports/database.ts";
 import type { Disk } from "../../src/core/ports/disk.ts";
+import type { Exposition, Metrics } from "../../src/core/ports/metrics.ts";
 import type { Random } from "../../src/core/ports/random.ts";
 import { LOCAL_PRINCIPAL, type Principal } from "../../src/core/principal.ts";
 import type { TusPlan } from "../../src/core/shapes.ts";
 import { TokenMint } from "../../src/data-plane/token.ts";
+import type { Readiness } from "../../src/gateway/readiness.ts";
 import { GroupedSyncDisk } from "../../src/store/grouped-sync.ts";
 import { MemoryCache } from "../../src/store/memory-cache.ts";
 import { NodeDisk } from "../../src/store/node-disk.ts";
@@ -46,6 +59,11 @@ export interface TroupeOptions
   readonly log?: Log;
   /** A connection to another bus than the one inside this process. */
   readonly connect?: () => Promise<Bus>;
+  readonly metrics?: Metrics & Exposition;
+  readonly load?: LoadWatch;
+  readonly readiness?: Readiness;
+  /** Where everybody writes down what he does, for whoever looks into it. */
+  readonly inspected?: Inspected;
   /** Stands between the catalog and its database. */
   readonly wrapStorageDatabase?: (database: Database<CatalogTables>) => Database<CatalogTables>;
 }
@@ -101,6 +119,10 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
       nodeId: directory.nodeId,
       version: "0.0.0",
       isAlone: true,
+      ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
+      load: options.load,
+      readiness: options.readiness,
+      ...(options.inspected === undefined ? {} : { inspected: options.inspected }),
       connect: options.connect ?? (async () => medium.connect()),
     };
     const heartbeatMs = options.heartbeatMs ?? 3_000;
@@ -124,6 +146,7 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
       ...options,
       heartbeatMs,
     });
+    if (options.inspected !== undefined) await playInspector(stage, options.inspected, ["storage"]);
     const bus = await stage.connect("gateway");
     return {
       bus,

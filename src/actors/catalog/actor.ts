@@ -8,6 +8,7 @@ import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
 import type { Cache } from "../../core/ports/cache.ts";
 import type { Clock } from "../../core/ports/clock.ts";
+import { askDatabase } from "../../core/ports/database.ts";
 import type { Random } from "../../core/ports/random.ts";
 import { showBlobState } from "./blob-state.ts";
 import { commitFile } from "./commit.ts";
@@ -24,7 +25,8 @@ import { OutboxSweep, type OutboxSweepOptions } from "./outbox-sweep.ts";
 import type { CatalogPorts } from "./ports.ts";
 import { Purge } from "./purge.ts";
 import type { CatalogDatabase, OutboxKind } from "./tables.ts";
-import { claimUpload, endUpload, findCreatedUpload, listHostedUploads, listUploads, registerUpload, showUpload } from "./uploads.ts";
+import { listUploads } from "./upload-listing.ts";
+import { claimUpload, endUpload, findCreatedUpload, listHostedUploads, registerUpload, showUpload } from "./uploads.ts";
 
 export interface CatalogOptions {
   readonly database: CatalogDatabase;
@@ -69,6 +71,7 @@ export function startCatalog(options: CatalogOptions): (self: Self) => Promise<A
           mustBeSystem(turn, PROVEN_BY_HOST);
           return turn.later(commitKnown(ports, turn.principal, input));
         },
+        ready: (_, turn) => turn.later(askDatabase(ports.database)),
         hostedUploads: (input, turn) => turn.later(listHostedUploads(ports, turn.principal, input)),
         blobState: (input, turn) => turn.later(showBlobState(ports, input)),
         upload: ({ uploadId }, turn) => turn.later(showUpload(ports, turn.principal, uploadId)),

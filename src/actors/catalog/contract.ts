@@ -165,6 +165,13 @@ export const catalog = defineContract({
       errors: ["UPLOAD_NOT_FOUND"],
       readOnly: true,
     }),
+    ready: request({
+      doc: "This catalog's database answers it.",
+      input: z.object({}),
+      output: z.object({}),
+      errors: [],
+      readOnly: true,
+    }),
     hostedUploads: request({
       doc: "IDs of the uploads that a host has and that have not ended, in order: what it must have on its disk.",
       input: z.object({ host: identity, cursor: cursor.optional(), limit }),
@@ -180,8 +187,8 @@ export const catalog = defineContract({
       readOnly: true,
     }),
     uploads: request({
-      doc: "Uploads of the principal's, newest first; `state` `receiving` stands for every state that has not ended.",
-      input: z.object({ state: uploadState.optional(), cursor: cursor.optional(), limit }),
+      doc: "Uploads of the principal's, newest first; `state` `receiving` stands for every state that has not ended, and `search` is a part of the name, in capitals or not, or an upload's ID. A page of a search may be short.",
+      input: z.object({ state: uploadState.optional(), search: z.string().min(1).max(255).optional(), cursor: cursor.optional(), limit }),
       output: z.object({ uploads: z.array(uploadRecord), cursor: cursor.optional() }),
       errors: ["BAD_CURSOR"],
       readOnly: true,

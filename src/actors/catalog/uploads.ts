@@ -8,9 +8,8 @@ import type { catalog, UploadRecord } from "./contract.ts";
 import { bytesOfHex } from "./file-row.ts";
 import { jsonBytes } from "./json-column.ts";
 import { claimOperation, findOperation } from "./operation.ts";
-import { decodeCursor, pageOf } from "./paging.ts";
 import { type CatalogPorts, listedOwner } from "./ports.ts";
-import { type CatalogTransaction, KEPT_UPLOAD_STATES } from "./tables.ts";
+import type { CatalogTransaction } from "./tables.ts";
 import { checkEpoch, loadUpload, lockUpload, type UploadRow, uploadRecordOf } from "./upload-row.ts";
 
 type Registration = ReceivedOf<typeof catalog, "registerUpload">;
@@ -155,38 +154,6 @@ export async function listHostedUploads(
 /** @throws {TroupeError} `UPLOAD_NOT_FOUND` */
 export async function showUpload(ports: CatalogPorts, principal: Principal, uploadId: string): Promise<UploadRecord> {
   return uploadRecordOf(await ports.database.read((query) => loadUpload(query, principal, uploadId)));
-}
-
-/** @throws {TroupeError} `BAD_CURSOR` */
-export async function listUploads(
-  ports: CatalogPorts,
-  principal: Principal,
-  wanted: ReceivedOf<typeof catalog, "uploads">,
-): Promise<{ uploads: UploadRecord[]; cursor?: string }> {
-  const after = wanted.cursor === undefined ? undefined : decodeCursor(wanted.cursor);
-  const owner = listedOwner(principal);
-  // States on the way are the journals': no row here is in one of them but `receiving`, which stands for all.
-  const state = KEPT_UPLOAD_STATES.find((kept) => kept === wanted.state);
-  if (wanted.state !== undefined && state === undefined) return { uploads: [] };
-  const rows = await ports.database.read((query) => {
-    let select = query
-      .selectFrom("t_upload")
-      .selectAll()
-      .orderBy("create_time", "desc")
-      .orderBy("upload_id", "desc")
-      .limit(wanted.limit + 1);
-    if (owner !== undefined) select = select.where("owner", "=", bytesOf(owner));
-    if (state !== undefined) select = select.where("state", "=", state);
-    if (after !== undefined) {
-      const timeMs = BigInt(after.timeMs);
-      select = select
-        .where("create_time", "<=", timeMs)
-        .where((where) => where.or([where("create_time", "<", timeMs), where("upload_id", "<", bytesOf(after.id))]));
-    }
-    return select.execute();
-  });
-  const { items, cursor } = pageOf(rows.map(uploadRecordOf), wanted.limit, (upload) => ({ timeMs: upload.createdMs, id: upload.uploadId }));
-  return cursor === undefined ? { uploads: items } : { uploads: items, cursor };
 }
 
 /** A registration whose answer was lost comes again with the same IDs, and is answered as the first one was. */

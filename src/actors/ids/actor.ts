@@ -8,7 +8,7 @@ import { TroupeError, toTroupeError } from "../../core/errors.ts";
 import { ID_LEASE_COUNT_MAX, ID_STEP_DEFAULT, ID_STEP_MIN } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
 import type { Clock } from "../../core/ports/clock.ts";
-import type { Database } from "../../core/ports/database.ts";
+import { askDatabase, type Database } from "../../core/ports/database.ts";
 import { Allocator, type Lease } from "./allocator.ts";
 import type { ids } from "./contract.ts";
 import { isNear, raiseCounter, stepCounter } from "./counter-row.ts";
@@ -42,6 +42,7 @@ export function startIds(ports: IdsPorts): (self: Self) => Promise<Activation<ty
           mustBeSystem(turn, "Only a storage node tells which IDs it has seen.");
           return turn.later(counting.raise(key, highest, turn));
         },
+        ready: (_, turn) => turn.later(askDatabase(ports.database)),
         state: () => ({ step, blocks: counting.allocator.blocks() }),
       },
       stop: () => counting.stop(),
@@ -77,7 +78,7 @@ class Counting {
     });
   }
 
-  async raise(key: string, highest: number, { principal, trace }: Pick<Turn, "principal" | "trace">): Promise<Record<string, never>> {
+  async raise(key: string, highest: number, { principal }: Pick<Turn, "principal">): Promise<Record<string, never>> {
     const { database, clock, log } = this.#ports;
     const floor = this.allocator.floor(key);
     // What the database cannot refuse holds here at once, also when it does not answer.
@@ -87,7 +88,7 @@ class Counting {
     } catch (error) {
       if (error instanceof TroupeError && error.code === "BAD_REQUEST")
         log.error(
-          { key, highest, owner: principal.owner, trace, err: error },
+          { key, highest, owner: principal.owner, err: error },
           "A raise of an ID counter was refused: it is too high to be believed.",
         );
       throw error;

@@ -29,6 +29,13 @@ export const ids = defineContract({
       errors: ["FORBIDDEN"],
       to: "all",
     }),
+    ready: request({
+      doc: "This allocator's database answers it. No ID is taken.",
+      input: z.object({}),
+      output: z.object({}),
+      errors: [],
+      readOnly: true,
+    }),
     state: request({
       doc: "What this allocator holds in memory: for each key the next ID and the end of its block.",
       input: z.object({}),

@@ -5,6 +5,7 @@
 
 import { join } from "node:path";
 import type { Activation, Handlers, HostedActor } from "../../bus/actor.ts";
+import type { ActorDirectory } from "../../bus/actor-directory.ts";
 import { type Client, client } from "../../bus/client.ts";
 import { host } from "../../bus/host.ts";
 import type { RequestBooks } from "../../bus/request-book.ts";
@@ -13,6 +14,7 @@ import type { BlobPlace } from "../../core/blob-path.ts";
 import { isRetryable, TroupeError } from "../../core/errors.ts";
 import { FileIdMaker } from "../../core/file-id.ts";
 import { LEAF_BYTES } from "../../core/limits.ts";
+import type { LoadWatch } from "../../core/load-watch.ts";
 import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
 import type { ByteStream } from "../../core/ports/byte-stream.ts";
@@ -20,8 +22,10 @@ import type { Clock } from "../../core/ports/clock.ts";
 import type { BlobRange, ChunkBody, ChunkStored, DataPlane, UploadRange } from "../../core/ports/data-plane.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
+import { type Counter, type Metrics, SILENT_METRICS } from "../../core/ports/metrics.ts";
 import type { Random } from "../../core/ports/random.ts";
 import { withRetry } from "../../core/retry.ts";
+import type { SpanBook } from "../../core/span-book.ts";
 import type { ByteService } from "../../data-plane/byte-service.ts";
 import type { TokenMint } from "../../data-plane/token.ts";
 import { catalog } from "../catalog/contract.ts";
@@ -38,7 +42,9 @@ import { storage } from "./contract.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import { LostUploads } from "./lost-uploads.ts";
 import { Membership } from "./membership.ts";
+import { tellNode } from "./node-metrics.ts";
 import { Sessions, type SessionsOptions } from "./sessions.ts";
+import { StepFeed } from "./step-feed.ts";
 
 export interface StoragePorts {
   readonly bus: Bus;
@@ -52,6 +58,12 @@ export interface StoragePorts {
   readonly dataPlane: (self: ByteService) => DataPlane;
   /** Where requests to the node and to its sessions are counted. */
   readonly requestBooks?: RequestBooks | undefined;
+  readonly spans?: SpanBook | undefined;
+  readonly actors?: ActorDirectory | undefined;
+  /** Absent: nothing is measured. */
+  readonly metrics?: Metrics | undefined;
+  /** Absent: there is never too much to do. */
+  readonly load?: LoadWatch | undefined;
   /** Told of every event of its sessions' machines. */
   readonly onStep?: SessionPorts["onStep"];
 }
@@ -98,6 +110,7 @@ class Node implements StorageNode {
   readonly #blobs: BlobStore;
   readonly #reader: BlobReader;
   readonly #sessions: Sessions;
+  readonly #feed: StepFeed;
   readonly #lostUploads: LostUploads;
   readonly #membership: Membership;
   readonly #allocator: Client<typeof ids>;
@@ -107,6 +120,8 @@ class Node implements StorageNode {
   /** Found on the disk at the start, of a blob or of an upload that is to become one; later ones the allocator knows itself. */
   #highestBlobId: number | undefined;
   #isStopping = false;
+  readonly #mended: Counter;
+  #endTelling: (() => void) | undefined;
 
   constructor(ports: StoragePorts, options: StorageOptions) {
     const { bus, clock, random, log, disk } = ports;
@@ -119,11 +134,13 @@ class Node implements StorageNode {
     this.#reader = new BlobReader(ports, this.#blobs, options.verifyAgeMs);
     this.#allocator = client(bus, ids);
     this.#catalog = client(bus, catalog);
+    this.#feed = new StepFeed(ports, (uploadId) => this.#sessions.inspected(uploadId));
     const sessionPorts = {
       ...ports,
       dataPlane: ports.dataPlane(this),
       catalog: this.#catalog,
       node: this.#sessionNode(new BlobAllocation(this.#allocator, clock)),
+      feeds: this.#feed,
     };
     this.#sessions = new Sessions(sessionPorts, new FileIdMaker(clock, random, nodeId), {
       ...options,
@@ -138,9 +155,13 @@ class Node implements StorageNode {
       isDirectoryThere: () => options.directory.isThere(),
       hasName: () => this.#membership.isKnown,
     });
+    const { metrics = SILENT_METRICS } = ports;
+    const missed = metrics.counter("troupe_heartbeat_failures_total", {});
+    this.#mended = metrics.counter("troupe_blobs_mended_total", {});
     this.#membership = new Membership(client(bus, tracker), clock, log, {
       heartbeatMs: options.heartbeatMs,
       announce: () => this.#announce(),
+      missed: () => missed.add(),
       nameLost: (refusal) => {
         this.#isStopping = true;
         options.onNameLost(refusal);
@@ -158,7 +179,7 @@ class Node implements StorageNode {
   }
 
   async #start(): Promise<void> {
-    const { bus } = this.#ports;
+    const { bus, metrics } = this.#ports;
     const hasName = await this.#membership.takeName();
     await this.#blobs.recover();
     const highest = highestOf([await this.#blobs.highestBlobId(), await this.#sessions.readRecorded()]);
@@ -170,6 +191,14 @@ class Node implements StorageNode {
     this.#actor = await host(bus, storage, { nodeId: this.nodeId }, this.#ports, async () => this.#activation());
     await this.#membership.start();
     this.#lostUploads.start();
+    if (metrics !== undefined)
+      this.#endTelling = tellNode(metrics, {
+        capacity: this.#capacity,
+        sessions: this.#sessions,
+        blobs: this.#blobs,
+        reader: this.#reader,
+        isSuspect: () => this.#suspect !== undefined,
+      });
   }
 
   async stop(): Promise<void> {
@@ -179,9 +208,11 @@ class Node implements StorageNode {
   }
 
   async #putAway(): Promise<void> {
+    this.#endTelling?.();
     await this.#lostUploads.stop();
     await this.#actor?.stop();
     await this.#sessions.stop();
+    this.#feed.stop();
     await this.#blobs.close();
     await this.#reader.close();
   }
@@ -223,6 +254,7 @@ class Node implements StorageNode {
     createUpload: (input, turn) => {
       if (this.#suspect !== undefined) throw new TroupeError("DISK_FAILED", `Node ${this.nodeId} takes no uploads: ${this.#suspect}`);
       if (this.#isStopping) throw new TroupeError("STOPPING");
+      this.#ports.load?.mustTakeNew();
       return turn.later(this.#sessions.create(input, turn.principal));
     },
     grantRead: ({ blobId, path, sizeBytes }, turn) =>
@@ -244,6 +276,12 @@ class Node implements StorageNode {
       return turn.later(retiring.then(() => ({})));
     },
     status: async (_, turn) => turn.later(this.#status()),
+    inspectUpload: ({ uploadId }) => {
+      const session = this.#sessions.inspected(uploadId);
+      if (session === undefined) throw new TroupeError("UPLOAD_NOT_FOUND", `Node ${this.nodeId} has no log of it (any more).`);
+      this.#feed.looked(uploadId);
+      return session.told();
+    },
     uploads: ({ cursor, limit }) => {
       const rest = this.#sessions.list().filter(([uploadId]) => cursor === undefined || uploadId > cursor);
       const page = rest.slice(0, limit);
@@ -331,6 +369,7 @@ class Node implements StorageNode {
       "A damaged blob is mended with bytes of the same content that were uploaded again.",
     );
     await this.#blobs.replace(place, synced, record);
+    this.#mended.add();
     this.#reader.forget(place.blobId);
   }
 

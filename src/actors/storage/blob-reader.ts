@@ -21,6 +21,7 @@ import type { Clock } from "../../core/ports/clock.ts";
 import type { BlobRange } from "../../core/ports/data-plane.ts";
 import type { Disk, DiskFile } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
+import { type Counter, type Metrics, SILENT_METRICS } from "../../core/ports/metrics.ts";
 import type { BlobStore } from "./blob-store.ts";
 import { leavesPath } from "./layout.ts";
 import { LeafStamps } from "./leaf-stamps.ts";
@@ -37,6 +38,7 @@ interface BlobReaderPorts {
   readonly hasher: Hasher;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics?: Metrics | undefined;
 }
 
 interface OpenBlob {
@@ -58,6 +60,8 @@ export class BlobReader {
   readonly #verified: LeafStamps;
   readonly #touched: LeafStamps;
   readonly #damaged = new LRUCache<number, true>({ max: DAMAGED_MAX });
+  readonly #bytes: Readonly<Record<"checked" | "trusted" | "handed", Counter>>;
+  readonly #damages: Counter;
   #isClosed = false;
 
   constructor(ports: BlobReaderPorts, store: BlobStore, verifyAgeMs: number = VERIFY_AGE_MS_DEFAULT) {
@@ -67,6 +71,13 @@ export class BlobReader {
     this.#verified = new LeafStamps(ports.clock);
     this.#touched = new LeafStamps(ports.clock);
     this.#open = new LRUCache({ max: OPEN_BLOBS_MAX, dispose: (blob) => this.#evict(blob) });
+    const { metrics = SILENT_METRICS } = ports;
+    this.#bytes = {
+      checked: metrics.counter("troupe_blob_read_bytes_total", { way: "checked" }),
+      trusted: metrics.counter("troupe_blob_read_bytes_total", { way: "trusted" }),
+      handed: metrics.counter("troupe_blob_read_bytes_total", { way: "handed" }),
+    };
+    this.#damages = metrics.counter("troupe_blobs_damaged_total", {});
   }
 
   get openBlobCount(): number {
@@ -165,6 +176,7 @@ export class BlobReader {
       region: () => (isReleased || ready !== undefined || at >= endOffset ? undefined : this.#region(blob, at, endOffset)),
       skip: (countBytes) => {
         this.#touched.stamp(blob.place.blobId, Math.floor(at / LEAF_BYTES), Math.floor((at + countBytes - 1) / LEAF_BYTES));
+        this.#bytes.handed.add(countBytes);
         at += countBytes;
       },
     };
@@ -190,6 +202,7 @@ export class BlobReader {
     try {
       return await this.#readVerified(blob, offset, endOffset, verifyAgeMs);
     } catch (error) {
+      if (!this.#damaged.has(blob.place.blobId)) this.#damages.add();
       // R5: also where the disk does not give the bytes back.
       this.#damaged.set(blob.place.blobId, true);
       throw error;
@@ -204,6 +217,7 @@ export class BlobReader {
     if (this.#verified.countRecent(blobId, firstLeaf, lastLeaf, verifyAgeMs) === lastLeaf - firstLeaf + 1) {
       const bytes = Buffer.allocUnsafeSlow(blockEnd - offset);
       await readFully(blob.data, bytes, offset);
+      this.#bytes.trusted.add(bytes.length);
       this.#touched.stamp(blobId, firstLeaf, lastLeaf);
       return bytes;
     }
@@ -213,6 +227,7 @@ export class BlobReader {
     const digests = Buffer.allocUnsafe((lastLeaf - firstLeaf + 1) * LEAF_DIGEST_BYTES);
     await Promise.all([readFully(blob.data, bytes, leavesStart), readFully(blob.leaves, digests, firstLeaf * LEAF_DIGEST_BYTES)]);
     for (let leaf = firstLeaf; leaf <= lastLeaf; leaf += 1) this.#check(blob, leaf, bytes, leavesStart, digests, firstLeaf);
+    this.#bytes.checked.add(bytes.length);
     this.#verified.stamp(blobId, firstLeaf, lastLeaf);
     this.#touched.stamp(blobId, firstLeaf, lastLeaf);
     return bytes.subarray(offset - leavesStart, blockEnd - leavesStart);

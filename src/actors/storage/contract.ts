@@ -1,6 +1,7 @@
 /** A storage node: one data directory, its blobs, and the upload sessions it hosts. */
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
+import { machineInspection } from "../../core/inspection.ts";
 import {
   app,
   blobId,
@@ -64,6 +65,7 @@ export const storage = defineContract({
         "TOO_LARGE",
         "DISK_FULL",
         "TOO_MANY",
+        "OVERLOADED",
         "DISK_FAILED",
         "IDEMPOTENCY_CONFLICT",
         "UPLOAD_NOT_FOUND",
@@ -125,6 +127,14 @@ export const storage = defineContract({
         dataUrl: z.string().optional(),
       }),
       errors: [],
+      lane: "priority",
+      readOnly: true,
+    }),
+    inspectUpload: request({
+      doc: "What the machine of a session on this node is in and how it came there; of one that has ended, for as long as its log is kept.",
+      input: z.object({ uploadId: identity }),
+      output: machineInspection,
+      errors: ["UPLOAD_NOT_FOUND"],
       lane: "priority",
       readOnly: true,
     }),

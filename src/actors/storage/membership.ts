@@ -20,6 +20,8 @@ export interface MembershipOptions {
   readonly heartbeatMs: number;
   /** What the node says of itself at this moment. */
   announce(): Promise<NodeAnnouncement>;
+  /** A heartbeat was answered well by no tracker. */
+  missed(): void;
   /** The name is another's (N3). */
   nameLost(refusal: TroupeError): void;
 }
@@ -103,6 +105,7 @@ export class Membership {
       const startedMs = this.#clock.nowMs();
       const wasKnown = this.#isKnown;
       this.#beating = this.#beat(false).then((refusal) => {
+        if (!this.#isKnown && !this.#stopping.signal.aborted) this.#options.missed();
         this.#count(refusal);
         this.#schedule(startedMs, this.#isKnown && !wasKnown ? this.#answersMs : this.#options.heartbeatMs);
       });

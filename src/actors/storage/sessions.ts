@@ -16,17 +16,19 @@ import { chooseChunkBytes } from "../../core/chunk-plan.ts";
 import { isRetryable, TroupeError } from "../../core/errors.ts";
 import type { FileIdMaker } from "../../core/file-id.ts";
 import { isIdentity } from "../../core/identity.ts";
-import { CHUNKS_IN_FLIGHT_PER_NODE_MAX, FORGOTTEN_UPLOADS_KEPT, SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
+import { CHUNKS_IN_FLIGHT_PER_NODE_MAX, ENDED_LOG_MS_DEFAULT, FORGOTTEN_UPLOADS_KEPT, SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
 import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
+import { type Counter, SILENT_METRICS } from "../../core/ports/metrics.ts";
 import { randomIdentity } from "../../core/ports/random.ts";
 import type { Principal } from "../../core/principal.ts";
 import { withRetry } from "../../core/retry.ts";
-import { type Challenge, isEnded } from "../../core/shapes.ts";
+import { type Challenge, isEnded, type UploadState } from "../../core/shapes.ts";
 import { Shares } from "../../core/shares.ts";
 import type { catalog, UploadPlan } from "../catalog/contract.ts";
 import { upload } from "../upload/contract.ts";
-import type { HostedSession, HostSession, SessionPorts } from "../upload/ports.ts";
+import type { HostedSession, HostSession, InspectedSession, SessionPorts } from "../upload/ports.ts";
 import type { storage } from "./contract.ts";
+import { EndedLogs } from "./ended-logs.ts";
 import type { Layout } from "./layout.ts";
 
 type Create = InputOf<typeof storage, "createUpload">;
@@ -36,6 +38,8 @@ export interface SessionsOptions {
   readonly layout: Layout;
   readonly fileBytesMax: number;
   readonly idleExpiryMs: number;
+  /** How long it can be looked up what an upload went through that has ended; a day unless given. */
+  readonly endedLogMs?: number;
   /** Makes an upload's folder durable, and opens it. */
   readonly createFolder: (folder: string, plan: UploadPlan, owner: string) => Promise<void>;
   /** What a folder's journal says. @throws {TroupeError} `FORMAT_TOO_NEW`; `DISK_FAILED` when it cannot be read */
@@ -77,17 +81,34 @@ export class Sessions {
   readonly #forgotten = new Set<string>();
   /** Chunk bodies on their way in. */
   readonly #arriving = new Shares(CHUNKS_IN_FLIGHT_PER_NODE_MAX);
+  readonly #endedLogs: EndedLogs;
   readonly #ending = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
+  readonly #created: Counter;
+  readonly #recovered: Counter;
 
   constructor(ports: SessionPorts, fileIds: FileIdMaker, options: SessionsOptions) {
     this.#ports = ports;
     this.#fileIds = fileIds;
     this.#options = options;
+    this.#endedLogs = new EndedLogs(ports.clock, options.endedLogMs ?? ENDED_LOG_MS_DEFAULT);
+    const { metrics = SILENT_METRICS } = ports;
+    this.#created = metrics.counter("troupe_uploads_opened_total", { how: "created" });
+    this.#recovered = metrics.counter("troupe_uploads_opened_total", { how: "recovered" });
   }
 
   get count(): number {
     return this.#hosted.size;
+  }
+
+  /** How many there are in each state. */
+  countByState(): ReadonlyMap<UploadState, number> {
+    const counts = new Map<UploadState, number>();
+    for (const { session } of this.#hosted.values()) {
+      const { state } = session.summary;
+      counts.set(state, (counts.get(state) ?? 0) + 1);
+    }
+    return counts;
   }
 
   /** By ID. */
@@ -193,10 +214,17 @@ export class Sessions {
     return this.#committing;
   }
 
+  /** One that is hosted, or has ended lately. */
+  inspected(uploadId: string): InspectedSession | undefined {
+    return this.#hosted.get(uploadId)?.session.inspection ?? this.#endedLogs.find(uploadId);
+  }
+
   /** The session holds nothing any more. */
   ended(uploadId: string): void {
     const hosted = this.#hosted.get(uploadId);
     if (hosted === undefined) return;
+    this.#ports.feeds?.ended(uploadId);
+    this.#endedLogs.keep(uploadId, hosted.session.inspection);
     this.#hosted.delete(uploadId);
     this.#places.remove(hosted.owner);
     const ending = hosted.session
@@ -247,6 +275,7 @@ export class Sessions {
         return await this.#existing(registered.uploadId, principal);
       }
       await this.#host(uploadId, registered.epoch, principal.owner);
+      this.#created.add();
       const chunkCount = sizeBytes === undefined ? undefined : Math.ceil(sizeBytes / chunkBytes);
       return {
         uploadId,
@@ -415,6 +444,7 @@ export class Sessions {
     }
     const epoch = claimed?.epoch ?? (await this.#registerAgain(recorded));
     await this.#host(uploadId, epoch, recorded.owner);
+    this.#recovered.add();
     return true;
   }
 

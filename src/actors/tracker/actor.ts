@@ -14,8 +14,10 @@ import { mustBeSystem } from "../../bus/system-only.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { GROUPS_MAX, TRACKER_LISTENING_PERCENT } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
+import { METRICS } from "../../core/metrics.ts";
 import type { Clock, Timer } from "../../core/ports/clock.ts";
-import type { Database } from "../../core/ports/database.ts";
+import { askDatabase, type Database } from "../../core/ports/database.ts";
+import { type Metrics, SILENT_METRICS } from "../../core/ports/metrics.ts";
 import type { Random } from "../../core/ports/random.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
 import type { NodeAnnouncement, NodeReport, tracker } from "./contract.ts";
@@ -34,6 +36,8 @@ export interface TrackerOptions {
   readonly offlineAfterMs: number;
   readonly groupsMax?: number;
   readonly groupNodesMax?: number;
+  /** Absent: nothing is measured. */
+  readonly metrics?: Metrics | undefined;
   /** All trackers, this one among them. Absent: no other can be there, and a start waits for nothing. */
   readonly peers?: Peers;
   /** Called at each start, when the tracker knows who is there (T4). */
@@ -42,6 +46,8 @@ export interface TrackerOptions {
 
 /** T2. */
 const NODES_ONLY = "Only a storage node speaks for itself.";
+
+const NODE_STATES = METRICS.troupe_nodes.labels.state;
 
 type JoinAnswer = { heartbeatMs: number; offlineAfterMs: number };
 
@@ -71,6 +77,7 @@ class Tracker {
   #heardMs: number;
   #hearsNobody = false;
   #timer: Timer | undefined;
+  #endReading: (() => void) | undefined;
 
   constructor(options: TrackerOptions, self: Self) {
     this.#options = options;
@@ -88,6 +95,11 @@ class Tracker {
     for (const row of rows) this.#addGroup(Buffer.from(row.group_name).toString(), safeInteger(row.create_time));
     this.#checkLater();
     this.#getToKnow();
+    const { metrics = SILENT_METRICS } = this.#options;
+    this.#endReading = metrics.read("troupe_nodes", () => {
+      const counts = this.#membership.countByState();
+      return NODE_STATES.map((state) => ({ labels: { state }, value: counts.get(state) ?? 0 }));
+    });
   }
 
   activation(): Activation<typeof tracker> {
@@ -111,12 +123,16 @@ class Tracker {
               });
         },
         place: (placing, turn) => turn.later(this.#whileActive(this.#knowing.promise.then(() => this.#placement.place(placing)))),
+        ready: (_, turn) => turn.later(this.#whileActive(this.#knowing.promise.then(() => askDatabase(this.#options.database)))),
         locate: ({ group }, turn) => this.#once(turn, "locate", () => this.#locate(group)),
         groups: (request, turn) => this.#once(turn, "groups", () => this.#groups(request)),
         nodes: ({ group, ...request }, turn) => this.#once(turn, "nodes", () => this.#nodes(group, request)),
         table: (request, turn) => this.#once(turn, "table", () => this.#nodes(undefined, request)),
       },
-      stop: () => this.#timer?.cancel(),
+      stop: () => {
+        this.#timer?.cancel();
+        this.#endReading?.();
+      },
     };
   }
 

@@ -102,6 +102,13 @@ export const tracker = defineContract({
       errors: ["BAD_CURSOR"],
       readOnly: true,
     }),
+    ready: request({
+      doc: "This tracker knows who is there, and its database answers it.",
+      input: z.object({}),
+      output: z.object({}),
+      errors: [],
+      readOnly: true,
+    }),
     nodes: request({
       doc: "All storage nodes this tracker has heard of, by group and name.",
       input: z.object({ group: identity.optional(), cursor: cursor.optional(), limit }),

@@ -11,10 +11,13 @@
  *     until the node leaves or goes silent. This tells apart mistakes; strangers are kept out by the credentials that a join takes.
  * M4: the table is bounded: so many groups, so many nodes a group.
  * M5: what another tracker tells counts only where it is fresher than what was heard here.
+ * M6: what state a node is in is what its statechart says (`machine.ts`); what another tracker tells is where it begins.
  */
 import { TroupeError } from "../../core/errors.ts";
 import { GROUP_NODES_MAX, GROUPS_MAX } from "../../core/limits.ts";
+import { Standing, type StandingReport } from "../../core/standing.ts";
 import type { NodeAnnouncement, NodeReport } from "./contract.ts";
+import { NODE_TABLE, type NodeEvent, type NodePlace } from "./machine.ts";
 
 export interface MembershipLimits {
   readonly offlineAfterMs: number;
@@ -43,9 +46,7 @@ export type JoinOutcome = { readonly kind: "added" | "updated" } | { readonly ki
 
 interface Member {
   announcement: NodeAnnouncement;
-  state: NodeReport["state"];
-  /** It said so itself (M2). */
-  left: boolean;
+  readonly standing: Standing<NodePlace, NodeEvent>;
   joinedMs: number;
   /** When it spoke last, on this process's monotonic clock. */
   heardMs: number;
@@ -69,10 +70,18 @@ export class Membership {
     const known = this.#members.get(announcement.nodeId);
     const refusal = this.#refusal(announcement, known, moment.nowMs);
     if (refusal !== undefined) return { kind: "refused", error: refusal };
-    // A node that joins once more without having restarted stays active: other trackers' answers made it ask again.
-    const state = known?.state === "active" && known.announcement.startedMs === announcement.startedMs ? "active" : "joined";
-    this.#set({ announcement, state, left: false, joinedMs: moment.wallMs, heardMs: moment.nowMs });
+    const standing = known?.standing ?? new Standing(NODE_TABLE, moment.nowMs);
+    const isSameProcess = known !== undefined && isOfStart(known, announcement.startedMs);
+    standing.mustStep(isSameProcess ? "node.rejoined" : "node.joined", moment.nowMs);
+    this.#set({ announcement, standing, joinedMs: moment.wallMs, heardMs: moment.nowMs });
     return { kind: known === undefined ? "added" : "updated" };
+  }
+
+  /** How many nodes there are in each state. */
+  countByState(): ReadonlyMap<NodePlace, number> {
+    const counts = new Map<NodePlace, number>();
+    for (const { standing } of this.#members.values()) counts.set(standing.state, (counts.get(standing.state) ?? 0) + 1);
+    return counts;
   }
 
   /**
@@ -86,15 +95,15 @@ export class Membership {
     const heardMs = atMs - silentMs;
     if (known !== undefined && known.heardMs >= heardMs) return false;
     if (this.#shortage(nodeId, group) !== undefined) return false;
-    this.#set({ announcement, state, left, joinedMs, heardMs });
+    this.#set({ announcement, standing: new Standing(NODE_TABLE, heardMs, left ? "left" : state), joinedMs, heardMs });
     return true;
   }
 
   /** @returns whether the node is known; one that is not has to join (M2) */
   heartbeat(heartbeat: Heartbeat, nowMs: number): boolean {
     const member = this.#members.get(heartbeat.nodeId);
-    if (member === undefined || member.left || !isOfStart(member, heartbeat.startedMs)) return false;
-    member.state = "active";
+    if (member === undefined || !isOfStart(member, heartbeat.startedMs)) return false;
+    if (!member.standing.step("heartbeat.heard", nowMs)) return false;
     member.heardMs = nowMs;
     member.announcement = { ...member.announcement, freeBytes: heartbeat.freeBytes, closedToUploads: heartbeat.closedToUploads };
     return true;
@@ -107,9 +116,8 @@ export class Membership {
   leave(nodeId: string, nowMs: number, startedMs?: number): boolean {
     const member = this.#members.get(nodeId);
     if (member === undefined || !isOfStart(member, startedMs)) return false;
-    const wasThere = member.state !== "offline";
-    member.state = "offline";
-    member.left = true;
+    const wasThere = isThere(member);
+    member.standing.mustStep("node.left", nowMs);
     member.heardMs = nowMs;
     return wasThere;
   }
@@ -125,9 +133,7 @@ export class Membership {
     if (lateMs > intervalMs) for (const member of this.#members.values()) member.heardMs = Math.min(nowMs, member.heardMs + lateMs);
     const gone: string[] = [];
     for (const [nodeId, member] of this.#members) {
-      if (member.state === "offline" || !this.#isSilent(member, nowMs)) continue;
-      member.state = "offline";
-      gone.push(nodeId);
+      if (this.#isSilent(member, nowMs) && member.standing.step("silence.noticed", nowMs)) gone.push(nodeId);
     }
     return gone;
   }
@@ -158,13 +164,18 @@ export class Membership {
     return [...(this.#groups.get(group) ?? [])]
       .sort()
       .map((nodeId) => this.#members.get(nodeId) as Member)
-      .filter((member) => member.state === "active")
+      .filter((member) => member.standing.state === "active")
       .map((member) => member.announcement);
+  }
+
+  /** In which state a node is, and how it came there; `undefined` when nobody has heard of it. */
+  standing(nodeId: string): StandingReport<NodePlace, NodeEvent> | undefined {
+    return this.#members.get(nodeId)?.standing.report();
   }
 
   #refusal(announcement: NodeAnnouncement, known: Member | undefined, nowMs: number): TroupeError | undefined {
     const { nodeId, group } = announcement;
-    const isLive = known !== undefined && known.state !== "offline" && !this.#isSilent(known, nowMs);
+    const isLive = known !== undefined && isThere(known) && !this.#isSilent(known, nowMs);
     if (isLive && !maySucceed(announcement, known.announcement)) {
       return new TroupeError(
         "FORBIDDEN",
@@ -212,15 +223,22 @@ function maySucceed(next: NodeAnnouncement, live: NodeAnnouncement): boolean {
   return next.group === live.group && next.dataUrl === live.dataUrl;
 }
 
+function isThere({ standing }: Member): boolean {
+  return standing.state === "joined" || standing.state === "active";
+}
+
 function isOfStart(member: Member, startedMs: number | undefined): boolean {
   return startedMs === undefined || startedMs === member.announcement.startedMs;
 }
 
 function report(member: Member, nowMs: number): NodeReport {
+  const { state } = member.standing;
+  // One that left is told as offline, as it was before there was a word of its own.
+  const told = state === "joined" || state === "active" ? state : "offline";
   return {
     ...member.announcement,
-    state: member.state,
-    left: member.left,
+    state: told,
+    left: state === "left",
     joinedMs: member.joinedMs,
     silentMs: Math.max(0, Math.round(nowMs - member.heardMs)),
   };

@@ -19,6 +19,9 @@ export const hostSession: HostSession = async (ports, options) => {
     get summary() {
       return current().summary;
     },
+    get inspection() {
+      return current().inspection;
+    },
     get challenge() {
       return current().challenge;
     },

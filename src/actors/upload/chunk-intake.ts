@@ -10,6 +10,7 @@ import { abortable } from "../../core/abortable.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { CHUNKS_IN_FLIGHT_PER_SESSION_MAX } from "../../core/limits.ts";
 import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
+import { type Counter, type Histogram, SILENT_METRICS } from "../../core/ports/metrics.ts";
 import type { ChunkClaim } from "./chunk-ledger.ts";
 import { type DigestedChunk, receiveChunk } from "./chunk-writer.ts";
 import { ContinuedBodies } from "./continued-bodies.ts";
@@ -23,8 +24,18 @@ interface Claimed {
   readonly maxBytes: number;
 }
 
+/** Series that all bodies of a node add to. */
+interface ChunkMeter {
+  readonly seconds: Histogram;
+  readonly bytes: Counter;
+  readonly stored: Counter;
+  readonly same: Counter;
+  readonly failed: Counter;
+}
+
 export class ChunkIntake {
   readonly #session: IntakeSession;
+  readonly #meter: ChunkMeter;
   readonly #stopped = new AbortController();
   readonly #bodies = new Set<Promise<unknown>>();
   readonly #desk: WriterDesk;
@@ -39,6 +50,14 @@ export class ChunkIntake {
         return { ...chunk, signal, bytes: abortable(chunk.bytes, signal) };
       },
     };
+    const { metrics = SILENT_METRICS } = session.ports;
+    this.#meter = {
+      seconds: metrics.histogram("troupe_chunk_seconds", {}),
+      bytes: metrics.counter("troupe_chunk_bytes_total", {}),
+      stored: metrics.counter("troupe_chunks_total", { outcome: "stored" }),
+      same: metrics.counter("troupe_chunks_total", { outcome: "same" }),
+      failed: metrics.counter("troupe_chunks_total", { outcome: "failed" }),
+    };
     this.#desk = new WriterDesk(this.#session);
     this.#continued = new ContinuedBodies(this.#session, this.#desk);
   }
@@ -47,9 +66,28 @@ export class ChunkIntake {
   store(chunk: ChunkBody): Promise<ChunkStored> {
     const { fromBytes } = chunk;
     const storing = fromBytes === undefined ? this.#store(chunk) : this.#continued.store(chunk, fromBytes);
-    const stored = storing.finally(() => this.#bodies.delete(stored));
+    const stored = this.#measured(storing, fromBytes ?? 0).finally(() => this.#bodies.delete(stored));
     this.#bodies.add(stored);
     return stored;
+  }
+
+  async #measured(storing: Promise<ChunkStored>, fromBytes: number): Promise<ChunkStored> {
+    const { seconds, bytes, stored, same, failed } = this.#meter;
+    const { clock } = this.#session.ports;
+    const startMs = clock.nowMs();
+    let result: ChunkStored;
+    try {
+      result = await storing;
+    } catch (error) {
+      failed.add();
+      throw error;
+    }
+    if (result.isNew) {
+      stored.add();
+      bytes.add(result.lengthBytes - fromBytes);
+      seconds.observe((clock.nowMs() - startMs) / 1_000);
+    } else same.add();
+    return result;
   }
 
   /** Ends the bodies that go on within a chunk; resolves when what has come of them is durable. */

@@ -1,6 +1,7 @@
 /** One upload: its state machine, on the storage node that hosts it. Chunk bytes are in no message: they go to the data server. */
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
+import { machineInspection } from "../../core/inspection.ts";
 import {
   bytes,
   challenge,
@@ -89,6 +90,14 @@ export const upload = defineContract({
       doc: "The state, since when, what is missing, and what went wrong last.",
       input: z.object({}),
       output: uploadStatus,
+      errors: ["UPLOAD_NOT_FOUND"],
+      lane: "priority",
+      readOnly: true,
+    }),
+    inspect: request({
+      doc: "What the session's machine is in, how it came there step by step, and what is done for it at this moment.",
+      input: z.object({}),
+      output: machineInspection,
       errors: ["UPLOAD_NOT_FOUND"],
       lane: "priority",
       readOnly: true,

@@ -229,6 +229,11 @@ export function step(
   return { snapshot: sessionMachine.transition(snapshot, event, { ...INERT_SCOPE, actionExecutor }), actions };
 }
 
+/** Keys from the top: `chunks.receiving`. One innermost state is current at a time. */
+export function pathOf({ value }: Pick<SessionSnapshot, "value">): string {
+  return typeof value === "string" ? value : (Object.entries(value)[0]?.join(".") ?? "");
+}
+
 /** The word users see. */
 export function stateOf(snapshot: SessionSnapshot): UploadState {
   const value = snapshot.value;

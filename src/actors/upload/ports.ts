@@ -1,8 +1,10 @@
 /** What a session needs from the node that hosts it. Type-only: the storage node imports this, and composition hands the session in. */
 
+import type { ActorDirectory } from "../../bus/actor-directory.ts";
 import type { Client } from "../../bus/client.ts";
 import type { RequestBooks } from "../../bus/request-book.ts";
 import type { BlobPlace } from "../../core/blob-path.ts";
+import type { MachineFeed, MachineInspection } from "../../core/inspection.ts";
 import type { Log } from "../../core/log.ts";
 import type { Bus } from "../../core/ports/bus.ts";
 import type { ByteStream } from "../../core/ports/byte-stream.ts";
@@ -10,8 +12,10 @@ import type { Clock } from "../../core/ports/clock.ts";
 import type { ChunkBody, ChunkStored, DataAccess, DataPlane } from "../../core/ports/data-plane.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
+import type { Metrics } from "../../core/ports/metrics.ts";
 import type { Random } from "../../core/ports/random.ts";
 import type { Challenge, FileDigests, UploadState } from "../../core/shapes.ts";
+import type { SpanBook } from "../../core/span-book.ts";
 import type { catalog, FileRecord } from "../catalog/contract.ts";
 import type { SessionStep } from "./machine.ts";
 
@@ -62,8 +66,30 @@ export interface SessionPorts {
   readonly dataPlane: DataPlane;
   /** Where requests to all sessions are counted together. */
   readonly requestBooks?: RequestBooks | undefined;
+  /** Absent: nothing is measured. */
+  readonly metrics?: Metrics | undefined;
+  /** Where turns and effects are written down. */
+  readonly spans?: SpanBook | undefined;
+  readonly actors?: ActorDirectory | undefined;
+  /** To those who watch sessions. */
+  readonly feeds?: SessionFeeds | undefined;
   /** Told of every event of a session's machine, inside its turn. */
   readonly onStep?: ((uploadId: string, step: SessionStep) => void) | undefined;
+}
+
+/** A session as others see it, also after it has ended. */
+export interface InspectedSession {
+  /** The number of the newest step of its machine. */
+  readonly steps: number;
+  told(): MachineInspection;
+  /** @param after steps of a higher number */
+  news(uploadId: string, after: number): MachineFeed;
+}
+
+/** Where sessions say that there is something new to see. It is published only while somebody listens. */
+export interface SessionFeeds {
+  changed(uploadId: string): void;
+  ended(uploadId: string): void;
 }
 
 export interface SessionOptions {
@@ -78,6 +104,8 @@ export interface SessionOptions {
 /** A session that is hosted: on the bus by its contract, and in this process for bytes. */
 export interface HostedSession {
   readonly summary: SessionSummary;
+  /** Also after it has ended. */
+  readonly inspection: InspectedSession;
   /** Absent when possession of its content cannot be proven (any more). */
   readonly challenge: Challenge | undefined;
   storeChunk(chunk: ChunkBody): Promise<ChunkStored>;

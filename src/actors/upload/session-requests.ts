@@ -16,6 +16,7 @@ import type { MergePromise } from "./merge-promise.ts";
 import type { MergeSteps } from "./merge-steps.ts";
 import type { SessionNode } from "./ports.ts";
 import type { Possession } from "./possession.ts";
+import type { SessionInspection } from "./session-inspection.ts";
 import type { SessionState } from "./session-state.ts";
 import { incompleteError } from "./session-status.ts";
 import type { Turns } from "./turns.ts";
@@ -38,6 +39,7 @@ interface AskedSession {
   readonly possession: Possession;
   readonly promise: MergePromise;
   readonly idleness: Idleness;
+  readonly inspection: SessionInspection;
   status(): UploadStatus;
 }
 
@@ -50,6 +52,7 @@ export class SessionRequests {
 
   readonly handlers: Handlers<typeof upload> = {
     status: () => this.#session.status(),
+    inspect: () => this.#session.inspection.told(),
     access: () => {
       const { node, plan, owner, epoch, ledger, possession } = this.#session;
       return {

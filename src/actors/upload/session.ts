@@ -12,6 +12,7 @@ import { TroupeError } from "../../core/errors.ts";
 import type { ByteStream } from "../../core/ports/byte-stream.ts";
 import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
 import { type Challenge, ENDED_CODES, isEnded, type UploadState } from "../../core/shapes.ts";
+import { currentTrace } from "../../core/trace.ts";
 import type { UploadPlan } from "../catalog/contract.ts";
 import { Assembly } from "./assembly.ts";
 import { Audience } from "./audience.ts";
@@ -32,7 +33,9 @@ import { type KnownCommit, Possession } from "./possession.ts";
 import { Reservation } from "./reservation.ts";
 import { SessionEnding } from "./session-ending.ts";
 import { openData, sessionPaths } from "./session-files.ts";
+import { SessionInspection } from "./session-inspection.ts";
 import { openSessionJournal, type Recorded } from "./session-journal.ts";
+import { SessionMeter } from "./session-meter.ts";
 import { SessionRequests } from "./session-requests.ts";
 import { SessionState } from "./session-state.ts";
 import { SessionFacts, statusOf } from "./session-status.ts";
@@ -48,7 +51,8 @@ export class Session {
   readonly #ledger: ChunkLedger;
   readonly #journal: Journal;
   readonly #turns: Turns;
-  readonly #effects = new Effects();
+  readonly #effects: Effects;
+  readonly inspection: SessionInspection;
   readonly #state: SessionState;
   readonly #facts: SessionFacts;
   readonly #audience: Audience;
@@ -78,10 +82,20 @@ export class Session {
     this.#ledger = ledger;
     this.#journal = journal;
     const turns = new Turns(self);
+    const effects = new Effects(ports.clock);
+    const inspection = new SessionInspection(ports.clock, effects);
+    const meter = new SessionMeter(ports);
     const state = new SessionState({
-      entered: (entered, before) => this.#entered(entered, before),
+      entered: (entered, before) => {
+        meter.entered(entered, before);
+        this.#entered(entered, before);
+      },
       perform: (action) => this.#perform(action),
-      stepped: (step) => ports.onStep?.(uploadId, step),
+      stepped: (step) => {
+        inspection.stepped(step);
+        ports.feeds?.changed(uploadId);
+        ports.onStep?.(uploadId, step);
+      },
     });
     const status = (): UploadStatus => this.#status();
     const facts = new SessionFacts(ports, status);
@@ -142,11 +156,14 @@ export class Session {
       possession,
       promise,
       idleness,
+      inspection,
       status,
     });
     this.#ending = new SessionEnding({ ports, plan, owner, epoch, journal, intake, merge });
     this.#failures = new StepFailures({ ports, plan, state, ledger, journal, reservation, finish });
     this.#turns = turns;
+    this.#effects = effects;
+    this.inspection = inspection;
     this.#state = state;
     this.#facts = facts;
     this.#audience = audience;
@@ -334,13 +351,18 @@ export class Session {
     this.#possession.end();
     this.#idleness.stop();
     this.#promise.stop();
+    this.inspection.end();
     this.#ports.node.ended(this.plan.uploadId);
   }
 
   /** Runs an effect outside the turn and brings its result back as one. */
   #effect<T>(name: string, work: (signal: AbortSignal) => Promise<T>, then: (result: T) => void): void {
+    const { spans } = this.#ports;
+    const { uploadId } = this.plan;
+    const span = { kind: "effect", actor: "upload", name: `upload~${name}`, parent: currentTrace(), uploadId } as const;
     this.#effects.run(
-      work,
+      name,
+      spans === undefined ? work : (signal) => spans.run(span, () => work(signal)),
       (result) => this.#turns.post(name, () => then(result)),
       (error) => this.#turns.post(name, () => this.#failures.take(name, error)),
     );

@@ -14,15 +14,20 @@ export type EngineName = (typeof ENGINES)[number];
 
 export interface ClusterState {
   readonly passwords: Readonly<Record<NatsUser | "mariadb" | "redis", string>>;
-  readonly ports: Readonly<Record<EngineName, number>>;
+  /** Of the engines; and, by the process's name, where it serves its metrics. */
+  readonly ports: Readonly<Record<string, number> & Record<EngineName, number>>;
 }
 
 const STATE_FILE = "cluster.json";
 const PASSWORD_BYTES = 16;
 
-/** @throws {TroupeError} `SETTING_INVALID` when the file is there and cannot be read */
-export function openClusterState(directory: string): Promise<ClusterState> {
-  return openState(join(directory, STATE_FILE), [...NATS_USERS, "mariadb", "redis"], { nats: 0, mariadb: 0, redis: 0 });
+/**
+ * @param measured processes with a port for their metrics
+ * @throws {TroupeError} `SETTING_INVALID` when the file is there and cannot be read
+ */
+export function openClusterState(directory: string, measured: readonly string[]): Promise<ClusterState> {
+  const ports = { nats: 0, mariadb: 0, redis: 0, ...Object.fromEntries(measured.map((name) => [name, 0])) };
+  return openState(join(directory, STATE_FILE), [...NATS_USERS, "mariadb", "redis"], ports);
 }
 
 /**
@@ -38,7 +43,10 @@ export async function openState<Password extends string, Port extends string>(
   const kept = await readState(path);
   const passwords = passwordNames.map((name) => [name, kept.passwords?.[name] ?? newPassword()]);
   const ports: [string, number][] = [];
-  for (const [name, choice] of Object.entries<number>(portChoices)) ports.push([name, await sameOrFree(kept.ports?.[name] ?? choice)]);
+  for (const [name, choice] of Object.entries<number>(portChoices)) {
+    const taken = ports.map(([, port]) => port);
+    ports.push([name, await sameOrFree(kept.ports?.[name] ?? choice, taken)]);
+  }
   const state = {
     passwords: Object.fromEntries(passwords) as Record<Password, string>,
     ports: Object.fromEntries(ports) as Record<Port, number>,
@@ -68,6 +76,10 @@ function newPassword(): string {
   return `p${randomBytes(PASSWORD_BYTES).toString("hex")}`;
 }
 
-async function sameOrFree(port: number): Promise<number> {
-  return port !== 0 && (await isFreePort(port)) ? port : await freePort();
+/** @param taken by others, who do not listen yet: the system may name one of them again */
+async function sameOrFree(wanted: number, taken: readonly number[]): Promise<number> {
+  const isGood = wanted !== 0 && !taken.includes(wanted) && (await isFreePort(wanted));
+  let port = isGood ? wanted : await freePort();
+  while (taken.includes(port)) port = await freePort();
+  return port;
 }

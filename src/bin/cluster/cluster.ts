@@ -47,6 +47,8 @@ export interface Cluster {
   engine(name: EngineName): Member;
   /** The file that has the name and number of each process. */
   readonly processesFile: string;
+  /** The file that has where each process serves its metrics, as Prometheus reads it (`file_sd_configs`). */
+  readonly metricsFile: string;
   /** With a user's password: a secret. */
   natsUrl(user: AppUser): string;
   /** In order, within ten seconds; what has not ended by then is killed. */
@@ -60,8 +62,12 @@ const STORAGE_NODES = 3;
 const CAST: Readonly<Record<Role, number>> = { tracker: 2, ids: 2, catalog: 2, storage: STORAGE_NODES, gateway: 1 };
 const STOPPED_IN_ORDER: readonly Role[] = ["gateway", "storage", "catalog", "ids", "tracker"];
 const GROUP = "group001";
+const METRICS_FILE = "metrics-targets.json";
 const COMPLETE_WITHIN_MS = 30_000;
 const ASK_EVERY_MS = 100;
+
+/** A gateway serves its metrics where it serves everything. */
+const MEASURED = ROLES.filter((role) => role !== "gateway").flatMap(namesOf);
 
 /** @throws {TroupeError} with a sentence for whoever started it; nothing is left running then */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
@@ -78,7 +84,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
           : `${name} (process ${pid}) is left of a cluster that was killed: it is ended.`,
       ),
     );
-    return await new LocalCluster(options, record, lock, await gatewayPort(options.port), await openClusterState(directory)).start();
+    return await new LocalCluster(
+      options,
+      record,
+      lock,
+      await gatewayPort(options.port),
+      await openClusterState(directory, MEASURED),
+    ).start();
   } catch (error) {
     await lock.release();
     throw error;
@@ -137,6 +149,10 @@ class LocalCluster implements Cluster {
 
   engine(name: EngineName): Member {
     return this.#engines.get(name) as Member;
+  }
+
+  get metricsFile(): string {
+    return join(this.#options.directory, METRICS_FILE);
   }
 
   get processesFile(): string {
@@ -220,6 +236,14 @@ class LocalCluster implements Cluster {
       // It holds passwords.
       await writeFile(this.#configFile(name), `${JSON.stringify(this.#configuration(name), undefined, 2)}\n`, { mode: 0o600 });
     }
+    await writeFile(this.metricsFile, `${JSON.stringify(this.#metricsTargets(), undefined, 2)}\n`, { mode: 0o600 });
+  }
+
+  #metricsTargets() {
+    return [...this.processes.keys()].map((name) => ({
+      targets: [`127.0.0.1:${this.#state.ports[name] ?? this.#port}`],
+      labels: { process: name, role: roleOf(name) },
+    }));
   }
 
   #configuration(name: string): Readonly<Record<string, string | number>> {
@@ -235,7 +259,7 @@ class LocalCluster implements Cluster {
       ...(role === "storage"
         ? { group: GROUP, zone: name.replace("storage", "machine"), data: join(this.#options.directory, name, "data") }
         : {}),
-      ...(role === "gateway" ? { port: this.#port } : {}),
+      ...(role === "gateway" ? { port: this.#port } : { metricsPort: this.#state.ports[name] as number }),
       ...this.#options.settings,
     };
   }

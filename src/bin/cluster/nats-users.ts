@@ -10,11 +10,13 @@ import { bytesOnBus } from "../../actors/bytes/contract.ts";
 import { catalog } from "../../actors/catalog/contract.ts";
 import { gateway } from "../../actors/gateway/contract.ts";
 import { ids } from "../../actors/ids/contract.ts";
+import { inspector } from "../../actors/inspector/contract.ts";
 import { storage } from "../../actors/storage/contract.ts";
 import { tracker } from "../../actors/tracker/contract.ts";
 import { upload } from "../../actors/upload/contract.ts";
 import type { Contract, Verb } from "../../bus/contract.ts";
 import { ROLES, type Role } from "../../config/setting-table.ts";
+import { feedSubject } from "../../core/inspection.ts";
 
 /** `all` plays several roles in one process; `client` is the `troupe` command on the bus; `observer` a person with the NATS CLI. */
 export const APP_USERS = [...ROLES, "all", "client", "observer"] as const;
@@ -35,11 +37,11 @@ interface Asking {
 
 /** The contracts each role hosts. */
 export const HOSTED: Readonly<Record<Role, readonly Contract[]>> = {
-  tracker: [tracker],
-  ids: [ids],
-  catalog: [catalog],
-  storage: [storage, upload, bytesOnBus],
-  gateway: [gateway],
+  tracker: [tracker, inspector],
+  ids: [ids, inspector],
+  catalog: [catalog, inspector],
+  storage: [storage, upload, bytesOnBus, inspector],
+  gateway: [gateway, inspector],
 };
 
 /** Which role asks whom for what. */
@@ -60,10 +62,12 @@ export const ASKED: Readonly<Record<Role, readonly Asking[]>> = {
     asking(bytesOnBus, "readUpload"),
   ],
   gateway: [
-    asking(tracker, "place", "groups", "nodes"),
-    asking(catalog, "upload", "uploads", "file", "files", "renameFile", "deleteFile", "ownContent", "instantUpload"),
+    asking(tracker, "place", "groups", "nodes", "ready"),
+    asking(ids, "ready"),
+    asking(catalog, "ready", "upload", "uploads", "file", "files", "renameFile", "deleteFile", "ownContent", "instantUpload"),
     asking(catalog, "folder", "fileByName", "users", "createdUpload"),
-    asking(storage, "createUpload", "grantRead", "holdBlob"),
+    asking(storage, "createUpload", "grantRead", "holdBlob", "status", "inspectUpload"),
+    asking(inspector, "spans", "actors"),
     asking(upload, "status", "access", "settle", "declareSize", "merge", "cancel", "prove"),
     asking(bytesOnBus, "read", "write"),
   ],
@@ -71,6 +75,8 @@ export const ASKED: Readonly<Record<Role, readonly Asking[]>> = {
 
 const UPLOAD_FACTS = "troupe.v1.evt.upload.*.*";
 const FILE_FACTS = "troupe.v1.evt.file.*.*";
+/** Of those that somebody watches. */
+const UPLOAD_STEPS = feedSubject("upload", "*");
 /** Frames of a transfer over the bus, towards the node; those from it go to an inbox of whoever asked. */
 const FRAMES = "troupe.v1.bytes.*.frames.*";
 
@@ -78,7 +84,7 @@ const SAID: Readonly<Record<Role, readonly string[]>> = {
   tracker: [],
   ids: [],
   catalog: [FILE_FACTS],
-  storage: [UPLOAD_FACTS, FRAMES],
+  storage: [UPLOAD_FACTS, UPLOAD_STEPS, FRAMES],
   gateway: [FRAMES],
 };
 
@@ -87,7 +93,7 @@ const HEARD: Readonly<Record<Role, readonly string[]>> = {
   ids: [],
   catalog: [],
   storage: [FRAMES],
-  gateway: [UPLOAD_FACTS],
+  gateway: [UPLOAD_FACTS, UPLOAD_STEPS],
 };
 
 /** Whose micro service a user looks for: a catalog whether there is another, and the client a gateway's address. */
@@ -119,7 +125,7 @@ export function permissionsOf(user: AppUser): Permissions {
       `${inboxPrefix(user)}.>`,
       ...hosting.flatMap((role) => [...HOSTED[role].map((contract) => `${pattern(contract)}.*`), ...serviceSubjects(role)]),
       ...roles.flatMap((role) => HEARD[role]),
-      ...(user === "observer" ? ["troupe.v1.evt.>"] : []),
+      ...(user === "observer" ? ["troupe.v1.evt.>", "troupe.v1.inspect.>"] : []),
     ]),
   };
 }

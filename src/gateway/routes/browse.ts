@@ -26,7 +26,7 @@ import { serveFile } from "./files.ts";
 export function browseRoutes(gateway: Gateway): Route[] {
   return [
     { method: "GET", path: "/browse", access: "reader", endpoint: async (exchange) => movedTo(BROWSE, exchange) },
-    { method: "GET", path: "/browse/*", access: "reader", endpoint: (exchange) => browse(gateway, exchange) },
+    { method: "GET", path: "/browse/*", access: "reader", endpoint: (exchange) => browse(gateway, exchange), beginsWork: true },
   ];
 }
 

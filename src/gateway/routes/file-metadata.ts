@@ -7,7 +7,7 @@ import type { HttpResponse } from "../../core/ports/http-exchange.ts";
 import { app, fileName, user } from "../../core/shapes.ts";
 import { callOptions, type Exchange, jsonResponse, param } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
-import { gatewayRoutes } from "../gateway-routes.ts";
+import { BEGINS_WORK, gatewayRoutes } from "../gateway-routes.ts";
 import { readJson } from "../json-body.ts";
 import { pageQuery } from "../page-query.ts";
 import type { Route } from "../router.ts";
@@ -18,7 +18,7 @@ const renaming = z.object({ name: fileName });
 
 export function fileMetadataRoutes(gateway: Gateway): Route[] {
   return gatewayRoutes(gateway, "/api/v1/files", [
-    ["GET", "", list],
+    ["GET", "", list, BEGINS_WORK],
     ["GET", "/:fileId", metadata],
     ["PATCH", "/:fileId", rename],
     ["DELETE", "/:fileId", remove],

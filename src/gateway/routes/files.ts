@@ -10,6 +10,7 @@ import type { LocatedFile } from "../../actors/catalog/contract.ts";
 import { evaluateConditions, rangeApplies } from "../../core/conditional.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { formatHttpDate } from "../../core/http-date.ts";
+import type { LabelsOf } from "../../core/metrics.ts";
 import type { ByteStream } from "../../core/ports/byte-stream.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
 import { randomIdentity } from "../../core/ports/random.ts";
@@ -24,11 +25,13 @@ import type { Route } from "../router.ts";
 const ETAG_DIGITS = 32;
 const SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; frame-ancestors 'self'";
 
+type Extent = LabelsOf<"troupe_file_answers_total">["extent"];
+
 export function fileRoutes(gateway: Gateway): Route[] {
   const endpoint = (exchange: Exchange): Promise<HttpResponse> => serve(gateway, exchange);
   return [
-    { method: "GET", path: "/files/:fileId", access: "file", endpoint },
-    { method: "GET", path: "/files/:fileId/*", access: "file", endpoint },
+    { method: "GET", path: "/files/:fileId", access: "file", endpoint, beginsWork: true },
+    { method: "GET", path: "/files/:fileId/*", access: "file", endpoint, beginsWork: true },
   ];
 }
 
@@ -61,11 +64,15 @@ export async function serveFile(gateway: Gateway, exchange: Exchange, file: Loca
   if (decision.kind === "unsatisfiable")
     throw new TroupeError("RANGE_NOT_SATISFIABLE", `The file has ${file.sizeBytes} bytes.`, { facts: { size: file.sizeBytes } });
   const open = (range: ByteRange): Promise<ByteStream> => openRange(gateway, exchange, file, range);
+  const counted = (extent: Extent, answer: HttpResponse): HttpResponse => {
+    gateway.ports.metrics?.counter("troupe_file_answers_total", { extent }).add();
+    return answer;
+  };
 
   if (decision.kind === "whole") {
     const whole = { ...headers, "content-length": String(file.sizeBytes) };
     if (request.method === "HEAD" || file.sizeBytes === 0) return { status: 200, headers: whole };
-    return { status: 200, headers: whole, body: await open({ first: 0, last: file.sizeBytes - 1 }) };
+    return counted("whole", { status: 200, headers: whole, body: await open({ first: 0, last: file.sizeBytes - 1 }) });
   }
   const [first, ...others] = decision.ranges as [ByteRange, ...ByteRange[]];
   if (others.length > 0) {
@@ -76,7 +83,7 @@ export async function serveFile(gateway: Gateway, exchange: Exchange, file: Loca
       boundary: randomIdentity(gateway.ports.random),
       open,
     });
-    return { status: 206, headers: { ...headers, ...several.headers }, body: several.body };
+    return counted("ranges", { status: 206, headers: { ...headers, ...several.headers }, body: several.body });
   }
   const lengthBytes = first.last - first.first + 1;
   const partial = {
@@ -84,7 +91,7 @@ export async function serveFile(gateway: Gateway, exchange: Exchange, file: Loca
     "content-range": `bytes ${first.first}-${first.last}/${file.sizeBytes}`,
     "content-length": String(lengthBytes),
   };
-  return { status: 206, headers: partial, body: await open(first) };
+  return counted("range", { status: 206, headers: partial, body: await open(first) });
 }
 
 async function openRange(gateway: Gateway, exchange: Exchange, file: LocatedFile, range: ByteRange): Promise<ByteStream> {

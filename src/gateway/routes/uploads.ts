@@ -6,7 +6,7 @@ import { client, isNoResponders } from "../../bus/client.ts";
 import { type ChunkDigest, parseContentDigest } from "../../core/digest.ts";
 import { type ErrorCode, TroupeError } from "../../core/errors.ts";
 import { isIdentity } from "../../core/identity.ts";
-import { CHUNK_COUNT_MAX, FILE_BYTES_LIMIT, MERGE_WAIT_MS } from "../../core/limits.ts";
+import { CHUNK_COUNT_MAX, FILE_BYTES_LIMIT, MERGE_WAIT_MS, NAME_BYTES_MAX } from "../../core/limits.ts";
 import type { ChunkStored } from "../../core/ports/data-plane.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
 import { app, contentType, digestClaim, ENDED_CODES, fileName, hmacHex, idempotencyKey, uploadState, user } from "../../core/shapes.ts";
@@ -15,7 +15,7 @@ import { typeOfUpload } from "../content-type.ts";
 import { callOptions, declaredLength, type Exchange, jsonResponse, param } from "../exchange.ts";
 import { filePath } from "../file-url.ts";
 import type { Gateway } from "../gateway-parts.ts";
-import { gatewayRoutes } from "../gateway-routes.ts";
+import { BEGINS_WORK, gatewayRoutes } from "../gateway-routes.ts";
 import { readJson } from "../json-body.ts";
 import { mergedFileOf, mergeUpload } from "../merging.ts";
 import { pageQuery } from "../page-query.ts";
@@ -46,8 +46,8 @@ const REMEMBERED_WRONGLY: ReadonlySet<ErrorCode> = new Set(["FORBIDDEN", "HOST_U
 
 export function uploadRoutes(gateway: Gateway): Route[] {
   return gatewayRoutes(gateway, "/api/v1/uploads", [
-    ["POST", "", create],
-    ["GET", "", list],
+    ["POST", "", create, BEGINS_WORK],
+    ["GET", "", list, BEGINS_WORK],
     ["GET", "/:uploadId", status],
     ["DELETE", "/:uploadId", cancel],
     ["PUT", "/:uploadId/chunks/:index", putChunk],
@@ -110,8 +110,11 @@ async function list(gateway: Gateway, exchange: Exchange): Promise<HttpResponse>
   const wanted = exchange.query.get("state");
   const state = wanted === undefined ? undefined : uploadState.safeParse(wanted);
   if (state?.success === false) throw new TroupeError("BAD_REQUEST", `state is one of ${uploadState.options.join(", ")}.`);
+  const search = exchange.query.get("search");
+  if (search !== undefined && (search === "" || search.length > NAME_BYTES_MAX))
+    throw new TroupeError("BAD_REQUEST", `search is a part of a name, or an upload's ID, of 1 to ${NAME_BYTES_MAX} characters.`);
   const page = await client(gateway.ports.bus, catalog).uploads(
-    { state: state?.data, ...pageQuery(exchange.query) },
+    { state: state?.data, search, ...pageQuery(exchange.query) },
     callOptions(exchange),
   );
   return jsonResponse(200, { uploads: page.uploads.map(recordView), cursor: page.cursor });

@@ -18,8 +18,8 @@ import { storeWholeFile } from "../whole-file.ts";
 
 export function wholeFileRoutes(gateway: Gateway): Route[] {
   return [
-    { method: "POST", path: "/api/v1/files", access: "principal", endpoint: (exchange) => post(gateway, exchange) },
-    { method: "PUT", path: "/put/*", access: "principal", endpoint: (exchange) => put(gateway, exchange) },
+    { method: "POST", path: "/api/v1/files", access: "principal", endpoint: (exchange) => post(gateway, exchange), beginsWork: true },
+    { method: "PUT", path: "/put/*", access: "principal", endpoint: (exchange) => put(gateway, exchange), beginsWork: true },
   ];
 }
 

@@ -37,6 +37,8 @@ function routesAt(gateway: Gateway, path: string, verbs: Verbs): Route[] {
         method,
         path,
         access: "principal",
+        // A POST to an upload's own address stands for another method.
+        beginsWork: verbs[method] === post,
         endpoint: (exchange) => inOurVersion(verbs[method] as TusEndpoint)(gateway, exchange),
         fields,
       }),

@@ -22,6 +22,8 @@ const ANSWERS_MS = (HEARTBEAT_MS * HEARTBEAT_ANSWERS_PERCENT) / 100;
 interface PlayedNode {
   /** Told each time the name is given up. */
   readonly lost: string[];
+  /** Heartbeats that no tracker answered well. */
+  missed: number;
   readonly membership: Membership;
   readonly bus: LoopbackBus;
   readonly lines: LogLine[];
@@ -36,9 +38,13 @@ function playNode(trackers: Trackers, changes: Partial<NodeAnnouncement> = {}): 
     bus,
     lines,
     lost: [],
+    missed: 0,
     space: async () => 500,
     membership: new Membership(client(bus, tracker), trackers.clock, log, {
       heartbeatMs: HEARTBEAT_MS,
+      missed: () => {
+        node.missed += 1;
+      },
       nameLost: (refusal) => node.lost.push(refusal.code),
       announce: async () => ({
         nodeId: "a",
@@ -182,8 +188,11 @@ describe("the log of a node", () => {
     node.bus.requestMany = () => Promise.reject(new TroupeError("BUS_UNAVAILABLE"));
     await trackers.clock.advance(10 * HEARTBEAT_MS);
     node.bus.requestMany = ask;
+    const { missed } = node;
+    expect(missed).toBeGreaterThanOrEqual(18);
     await trackers.start({ isAlone: true });
     await trackers.clock.advance(10 * HEARTBEAT_MS);
+    expect(node.missed).toBeLessThanOrEqual(missed + 1);
     expect(node.lines.map(({ level, sentence }) => `${level}: ${sentence}`)).toEqual([
       "warn: No tracker has taken this node in yet; it tries again at the next heartbeat.",
       "warn: The heartbeat did not reach a tracker; it is tried again.",

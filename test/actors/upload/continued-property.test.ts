@@ -15,6 +15,7 @@ import { InlineHasher } from "../../support/inline-hasher.ts";
 import { LosingDisk } from "../../support/losing-disk.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { piecesOf, someBytes } from "../../support/troupe.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
 
 const CHUNK = 2 * 65_536;
 const FOLDER = "/upload";
@@ -55,7 +56,13 @@ async function open(disk: Disk) {
     reservedBytes += bytes;
   };
   const node = { reserve: async (bytes: number) => resize(bytes), restoreReservation: resize, settle: (bytes: number) => resize(-bytes) };
-  const ports = { disk, hasher, log: SILENT_LOG, node: { ...node, suspect: () => {} } } as unknown as SessionPorts;
+  const ports = {
+    disk,
+    hasher,
+    clock: new VirtualClock(),
+    log: SILENT_LOG,
+    node: { ...node, suspect: () => {} },
+  } as unknown as SessionPorts;
   const data = openData(disk, FOLDER);
   const reservation = new Reservation(ports.node);
   if (ledger.sizeBytes !== undefined) reservation.restore(ledger.sizeBytes - ledger.receivedBytes);

@@ -181,8 +181,8 @@ const DISK_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: "src/store/grouped-sync.ts",
-        find: "      this.#waiting.delete(target);\n      try {\n        await group.start();",
-        replace: "      try {\n        await group.start();\n        this.#waiting.delete(target);",
+        find: "      this.#waiting.delete(target);\n      try {\n        await this.#timed(target, group);",
+        replace: "      try {\n        await this.#timed(target, group);\n        this.#waiting.delete(target);",
       },
     ],
     seedsMax: LATER,

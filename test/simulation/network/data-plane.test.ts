@@ -15,7 +15,7 @@ describeDataPlane("HTTP (simulated network)", async ({ node, tokens, clock }) =>
   const network = new SimulatedNetwork(world);
   const storage = new SimulatedProcess(world, "storage1", 1);
   const server = network.server(storage, { slowestBody: SLOWEST_GATEWAY, clock, log: SILENT_LOG });
-  const { url } = await server.listen({ host: "storage1", port: 0 }, createDataServer(node, tokens, SILENT_LOG));
+  const { url } = await server.listen({ host: "storage1", port: 0 }, createDataServer(node, tokens, { log: SILENT_LOG }));
   const http = network.client(new SimulatedProcess(world, "gateway1", 1));
   return {
     plane: new HttpDataPlane({ http, clock }),

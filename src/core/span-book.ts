@@ -1,0 +1,322 @@
+/**
+ * What a process did for whom, and does now: one span for each turn of an actor, each HTTP request and each effect of a session. The newest are
+ * kept to be asked for; whoever exports them is told of each that ends.
+ *
+ * B1: it is bounded. Of an upload each kind of span is kept {@link SPANS_PER_NAME_KEPT} times, and counted beyond: a chunk more is a number
+ *     more, and the steps around thousands of chunks stay to be seen. All else is in one ring, what failed in another.
+ * B2: what is under way is there too, without an end: it is what a request that hangs waits for.
+ * B3: only what went well makes an upload known here: IDs that somebody invents push none out.
+ * B4: names are from closed sets (verbs, routes, steps); identities stand in fields of their own. No content, header or token is in a span.
+ */
+import { createHash } from "node:crypto";
+import { SPAN_UPLOADS_KEPT, SPANS_FAILED_KEPT, SPANS_KEPT, SPANS_PER_NAME_KEPT } from "./limits.ts";
+import type { Clock } from "./ports/clock.ts";
+import { inTrace, type Trace } from "./trace.ts";
+
+/** `http`: an exchange; `request`: a message to an actor; `turn`: a turn an actor asked of itself; `effect`: work beside the turns. */
+export const SPAN_KINDS = ["http", "request", "turn", "effect"] as const;
+export type SpanKind = (typeof SPAN_KINDS)[number];
+
+export interface SpanStart {
+  readonly kind: SpanKind;
+  /** Who does it: `gateway`, `catalog`, `upload`. */
+  readonly actor: string;
+  /** `catalog.commitFile`, `PUT /api/v1/uploads/:uploadId/chunks/:index`. */
+  readonly name: string;
+  readonly parent?: Trace | undefined;
+  readonly uploadId?: string | undefined;
+  /** On whose behalf; of HTTP requests, which begin everything. */
+  readonly owner?: string | undefined;
+}
+
+export interface Span {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentId?: string;
+  readonly requestId?: string;
+  readonly uploadId?: string;
+  readonly owner?: string;
+  readonly kind: SpanKind;
+  readonly actor: string;
+  readonly name: string;
+  /** Milliseconds since 1970, with fractions. */
+  readonly startMs: number;
+  /** In the mailbox, before its turn. */
+  readonly waitedMs?: number;
+  /** Absent while it is under way. */
+  readonly durationMs?: number;
+  /** `ok`, or a code from the table of errors; absent while it is under way. */
+  readonly outcome?: string;
+}
+
+/** Spans of one name that belong to one upload: how many there were, of which the newest are kept. */
+export interface SpanCount {
+  readonly actor: string;
+  readonly name: string;
+  readonly count: number;
+  readonly failedCount: number;
+  readonly totalMs: number;
+  readonly maxMs: number;
+}
+
+export interface FoundSpans {
+  /** By their start. */
+  readonly spans: readonly Span[];
+  /** Only where there were more than are kept. */
+  readonly counts: readonly SpanCount[];
+}
+
+export const SPAN_OK = "ok";
+
+interface NamedSpans {
+  readonly newest: OpenSpan[];
+  next: number;
+  count: number;
+  failedCount: number;
+  totalMs: number;
+  maxMs: number;
+}
+
+export class SpanBook {
+  readonly #clock: Pick<Clock, "nowMs" | "wallMs">;
+  readonly #prefix: string;
+  readonly #wallAtZeroMs: number;
+  readonly #open = new Set<OpenSpan>();
+  readonly #uploads = new Map<string, Map<string, NamedSpans>>();
+  readonly #others = new Ring<OpenSpan>(SPANS_KEPT);
+  readonly #failed = new Ring<OpenSpan>(SPANS_FAILED_KEPT);
+  #made = 0;
+  #onEnd: ((span: Span, isSampled: boolean) => void) | undefined;
+
+  /**
+   * @param name no other process has it, nor can anybody guess it: IDs are counted on from it, so that none is drawn
+   */
+  constructor(clock: Pick<Clock, "nowMs" | "wallMs">, name: string) {
+    this.#clock = clock;
+    const wallMs = clock.wallMs();
+    this.#wallAtZeroMs = wallMs - clock.nowMs();
+    this.#prefix = createHash("sha256").update(`${name} ${wallMs}`).digest("hex");
+  }
+
+  /** Told of every span that ends, from now on. */
+  set onEnd(listener: (span: Span, isSampled: boolean) => void) {
+    this.#onEnd = listener;
+  }
+
+  /** A span that is under way until it is ended. Without a parent it begins a trace, which of an HTTP request has that request's ID, in hex. */
+  begin(start: SpanStart, requestId = start.parent?.requestId): OpenSpan {
+    this.#made += 1;
+    const { parent } = start;
+    const number = this.#made.toString(16).padStart(8, "0").slice(-8);
+    const span = new OpenSpan(this, start, {
+      traceId: parent?.traceId ?? (requestId === undefined ? `${this.#prefix.slice(8, 32)}${number}` : traceOfRequest(requestId)),
+      spanId: `${this.#prefix.slice(0, 8)}${number}`,
+      isSampled: parent?.isSampled ?? true,
+      requestId,
+    });
+    this.#open.add(span);
+    return span;
+  }
+
+  /** Runs `work` as a span, in its trace. */
+  async run<T>(start: SpanStart, work: () => Promise<T>, requestId?: string): Promise<T> {
+    const span = this.begin(start, requestId);
+    try {
+      const result = await inTrace(span, work);
+      span.end();
+      return result;
+    } catch (error) {
+      span.end(codeOf(error));
+      throw error;
+    }
+  }
+
+  /** @param id of an upload, of a trace, or of an HTTP request */
+  find(id: string): FoundSpans {
+    const named = this.#uploads.get(id);
+    const ofUpload = (span: OpenSpan): boolean => span.uploadId === id;
+    if (named !== undefined) {
+      const kept = [...named.values()].flatMap(({ newest }) => newest);
+      const counts = [...named].filter(([, { count, newest }]) => count > newest.length).map(([name, counted]) => countOf(name, counted));
+      return { spans: this.#told([...kept, ...this.#underWay(ofUpload)]), counts };
+    }
+    return { spans: this.#told(this.#all((span) => ofUpload(span) || span.requestId === id || span.traceId === id)), counts: [] };
+  }
+
+  /** Everything of these traces that is kept. */
+  ofTraces(traceIds: readonly string[]): readonly Span[] {
+    const wanted = new Set(traceIds);
+    return this.#told(this.#all((span) => wanted.has(span.traceId)));
+  }
+
+  /** For {@link OpenSpan} alone. */
+  nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
+  /** For {@link OpenSpan} alone: it has ended. */
+  keep(span: OpenSpan): void {
+    this.#open.delete(span);
+    const { uploadId } = span;
+    const isOk = span.outcome === SPAN_OK;
+    // B3
+    if (uploadId !== undefined && (isOk || this.#uploads.has(uploadId))) this.#keepOfUpload(uploadId, span);
+    else if (isOk) this.#others.push(span);
+    else this.#failed.push(span);
+    this.#onEnd?.(span.told(this.#wallAtZeroMs), span.isSampled);
+  }
+
+  /** B1 */
+  #keepOfUpload(uploadId: string, span: OpenSpan): void {
+    let names = this.#uploads.get(uploadId);
+    if (names === undefined) {
+      names = new Map();
+      this.#uploads.set(uploadId, names);
+      if (this.#uploads.size > SPAN_UPLOADS_KEPT) this.#uploads.delete(this.#uploads.keys().next().value as string);
+    }
+    const { name } = span;
+    let named = names.get(name);
+    if (named === undefined) {
+      named = { newest: [], next: 0, count: 0, failedCount: 0, totalMs: 0, maxMs: 0 };
+      names.set(name, named);
+    }
+    const durationMs = span.durationMs ?? 0;
+    named.count += 1;
+    named.totalMs += durationMs;
+    if (durationMs > named.maxMs) named.maxMs = durationMs;
+    if (span.outcome !== SPAN_OK) named.failedCount += 1;
+    named.newest[named.next] = span;
+    named.next = (named.next + 1) % SPANS_PER_NAME_KEPT;
+  }
+
+  #underWay(isWanted: (span: OpenSpan) => boolean): OpenSpan[] {
+    return [...this.#open].filter(isWanted);
+  }
+
+  #all(isWanted: (span: OpenSpan) => boolean): OpenSpan[] {
+    const ofUploads = [...this.#uploads.values()].flatMap((names) => [...names.values()].flatMap(({ newest }) => newest.filter(isWanted)));
+    return [...ofUploads, ...this.#others.filter(isWanted), ...this.#failed.filter(isWanted), ...this.#underWay(isWanted)];
+  }
+
+  #told(spans: readonly OpenSpan[]): Span[] {
+    return spans.map((span) => span.told(this.#wallAtZeroMs)).sort((a, b) => a.startMs - b.startMs);
+  }
+}
+
+/** A span from its beginning on. */
+export class OpenSpan implements Trace {
+  readonly kind: SpanKind;
+  readonly actor: string;
+  readonly name: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly isSampled: boolean;
+  readonly requestId: string | undefined;
+  uploadId: string | undefined;
+  durationMs: number | undefined;
+  outcome: string | undefined;
+  readonly #book: SpanBook;
+  /** Not the parent itself: it has one too, and what goes on for days would keep all of them. */
+  readonly #parentId: string | undefined;
+  readonly #owner: string | undefined;
+  readonly #startMs: number;
+  #waitedMs: number | undefined;
+
+  constructor(book: SpanBook, start: SpanStart, { traceId, spanId, isSampled, requestId }: Trace) {
+    this.#book = book;
+    this.kind = start.kind;
+    this.actor = start.actor;
+    this.name = start.name;
+    this.#parentId = start.parent?.spanId;
+    this.#owner = start.owner;
+    this.traceId = traceId;
+    this.spanId = spanId;
+    this.isSampled = isSampled;
+    this.requestId = requestId;
+    this.uploadId = start.uploadId;
+    this.#startMs = book.nowMs();
+  }
+
+  belongsTo(uploadId: string): void {
+    this.uploadId ??= uploadId;
+  }
+
+  /** What a request says, or is answered, may say which upload it is about. */
+  of(message: unknown): void {
+    if (this.uploadId !== undefined || typeof message !== "object" || message === null || !("uploadId" in message)) return;
+    if (typeof message.uploadId === "string") this.uploadId = message.uploadId;
+  }
+
+  /** Its turn has come. */
+  begun(): void {
+    this.#waitedMs = this.#book.nowMs() - this.#startMs;
+  }
+
+  /** Once; what comes later is not heard. @param outcome a code from the table of errors, unless it went well */
+  end(outcome: string = SPAN_OK): void {
+    if (this.outcome !== undefined) return;
+    this.durationMs = this.#book.nowMs() - this.#startMs;
+    this.outcome = outcome;
+    this.#book.keep(this);
+  }
+
+  told(wallAtZeroMs: number): Span {
+    const { kind, actor, name, requestId } = this;
+    const owner = this.#owner;
+    return {
+      traceId: this.traceId,
+      spanId: this.spanId,
+      ...(this.#parentId === undefined ? {} : { parentId: this.#parentId }),
+      ...(requestId === undefined ? {} : { requestId }),
+      ...(this.uploadId === undefined ? {} : { uploadId: this.uploadId }),
+      ...(owner === undefined ? {} : { owner }),
+      kind,
+      actor,
+      name,
+      startMs: rounded(wallAtZeroMs + this.#startMs),
+      ...(this.#waitedMs === undefined ? {} : { waitedMs: rounded(this.#waitedMs) }),
+      ...(this.durationMs === undefined ? {} : { durationMs: rounded(this.durationMs) }),
+      ...(this.outcome === undefined ? {} : { outcome: this.outcome }),
+    };
+  }
+}
+
+/** The newest of what is pushed. */
+class Ring<Item> {
+  readonly #items: Item[] = [];
+  readonly #max: number;
+  #next = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  push(item: Item): void {
+    this.#items[this.#next] = item;
+    this.#next = (this.#next + 1) % this.#max;
+  }
+
+  filter(isWanted: (item: Item) => boolean): Item[] {
+    return this.#items.filter(isWanted);
+  }
+}
+
+function countOf(name: string, { newest, count, failedCount, totalMs, maxMs }: NamedSpans): SpanCount {
+  const { actor } = newest[0] as OpenSpan;
+  return { actor, name, count, failedCount, totalMs: rounded(totalMs), maxMs: rounded(maxMs) };
+}
+
+const TRACE_ID_BYTES = 16;
+
+function traceOfRequest(requestId: string): string {
+  return Buffer.from(requestId.padEnd(TRACE_ID_BYTES, "0").slice(0, TRACE_ID_BYTES)).toString("hex");
+}
+
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
+}
+
+/** @returns a code from the table of errors */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "INTERNAL";
+}

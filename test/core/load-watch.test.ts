@@ -1,0 +1,189 @@
+import { describe, expect, test } from "vitest";
+import type { TroupeError } from "../../src/core/errors.ts";
+import {
+  DESCRIPTORS_COUNTED_MS,
+  DESCRIPTORS_FREE_MIN,
+  LOAD_CALM_MS,
+  LOAD_CHECK_MS,
+  LOOP_CALM_MS_MAX,
+  LOOP_STALL_MS_MAX,
+} from "../../src/core/limits.ts";
+import { LoadWatch } from "../../src/core/load-watch.ts";
+import { recordingLog } from "../gateway/rig.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+/** Time goes on while nobody has a turn: timers that fall due meanwhile run late. */
+class StallingClock extends VirtualClock {
+  #stalledMs = 0;
+
+  override nowMs(): number {
+    return super.nowMs() + this.#stalledMs;
+  }
+
+  stall(byMs: number): void {
+    this.#stalledMs += byMs;
+  }
+}
+
+const OPEN_MAX = 1_000;
+const FEW = OPEN_MAX / 8;
+
+function rig(mostOpen: number = OPEN_MAX) {
+  const clock = new StallingClock();
+  const lines: string[] = [];
+  const process: { openCount: number; openMax: number | undefined; countedTimes: number } = {
+    openCount: 50,
+    openMax: mostOpen,
+    countedTimes: 0,
+  };
+  const descriptors = {
+    counts: () => {
+      process.countedTimes += 1;
+      return process.openMax === undefined ? undefined : { openCount: process.openCount, openMax: process.openMax };
+    },
+  };
+  const load = new LoadWatch({ clock, log: recordingLog(lines), descriptors });
+  load.start();
+  const takesNew = (): boolean => {
+    try {
+      load.mustTakeNew();
+      return true;
+    } catch (error) {
+      expect(error).toMatchObject({ code: "OVERLOADED", facts: { retryAfterMs: LOAD_CALM_MS } });
+      expect((error as TroupeError).status).toBe(503);
+      return false;
+    }
+  };
+  return { clock, lines, process, load, takesNew };
+}
+
+describe("F28: an event loop that stands still", () => {
+  test("sheds new work from the first look on, and takes it again when it has been calm for a while", async () => {
+    const { clock, takesNew, lines } = rig();
+    await clock.advance(10 * LOAD_CHECK_MS);
+    expect(takesNew()).toBe(true);
+    clock.stall(LOOP_STALL_MS_MAX + 1);
+    await clock.advance(LOAD_CHECK_MS);
+    expect(takesNew()).toBe(false);
+    await clock.advance(LOAD_CALM_MS - LOAD_CHECK_MS);
+    expect(takesNew()).toBe(false);
+    await clock.advance(2 * LOAD_CHECK_MS);
+    expect(takesNew()).toBe(true);
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toContain("the event loop stood still for 1001 ms");
+    expect(lines[1]).toMatch(/begins new work again.*"refusedCount":2/);
+  });
+
+  test("for a moment is nothing", async () => {
+    const { clock, takesNew, lines } = rig();
+    for (let times = 0; times < 20; times += 1) {
+      clock.stall(LOOP_STALL_MS_MAX);
+      await clock.advance(LOAD_CHECK_MS);
+      expect(takesNew()).toBe(true);
+    }
+    expect(lines).toEqual([]);
+  });
+
+  test("again and again, also for less, keeps new work away, and is logged once", async () => {
+    const { clock, takesNew, lines } = rig();
+    clock.stall(2 * LOOP_STALL_MS_MAX);
+    await clock.advance(LOAD_CHECK_MS);
+    for (let times = 0; times < 10; times += 1) {
+      await clock.advance(LOAD_CALM_MS - 2 * LOAD_CHECK_MS);
+      clock.stall(LOOP_CALM_MS_MAX + 1);
+      await clock.advance(LOAD_CHECK_MS);
+      expect(takesNew()).toBe(false);
+    }
+    expect(lines).toHaveLength(1);
+    await clock.advance(LOAD_CALM_MS + LOAD_CHECK_MS);
+    expect(takesNew()).toBe(true);
+  });
+});
+
+describe("F28: few descriptors", () => {
+  test("shed new work until twice as many are free, for a while", async () => {
+    const { clock, process, takesNew, lines } = rig();
+    process.openCount = OPEN_MAX - FEW;
+    await clock.advance(DESCRIPTORS_COUNTED_MS);
+    expect(takesNew()).toBe(true);
+    process.openCount += 1;
+    await clock.advance(DESCRIPTORS_COUNTED_MS);
+    expect(takesNew()).toBe(false);
+    process.openCount = OPEN_MAX - 2 * FEW + 1;
+    await clock.advance(10 * LOAD_CALM_MS);
+    expect(takesNew()).toBe(false);
+    process.openCount -= 1;
+    await clock.advance(DESCRIPTORS_COUNTED_MS + LOAD_CALM_MS + LOAD_CHECK_MS);
+    expect(takesNew()).toBe(true);
+    expect(lines).toHaveLength(2);
+  });
+
+  test("are noticed between two looks when connections take them, and the last half is kept for what is under way", () => {
+    const { process, load, takesNew } = rig();
+    let stayed = 0;
+    const connect = (): boolean => {
+      process.openCount += 1;
+      const may = load.mayStay();
+      if (may) stayed += 1;
+      else process.openCount -= 1;
+      return may;
+    };
+    while (load.reason === undefined) connect();
+    expect(takesNew()).toBe(false);
+    expect(OPEN_MAX - process.openCount).toBe(FEW - 1);
+    for (let times = 0; times < OPEN_MAX; times += 1) connect();
+    expect(OPEN_MAX - process.openCount).toBe(Math.ceil(FEW / 2));
+    expect(stayed).toBe(OPEN_MAX - 50 - Math.ceil(FEW / 2));
+  });
+
+  test("are not taken for granted: connections that have gone meanwhile are not counted against new work", () => {
+    const { load, takesNew } = rig();
+    const stayed = Array.from({ length: 3 * OPEN_MAX }, () => load.mayStay());
+    expect([stayed.every(Boolean), takesNew()]).toEqual([true, true]);
+  });
+
+  test("are given back at every look by whoever holds some for nothing, as long as they are few", async () => {
+    const { clock, process, load } = rig();
+    let told = 0;
+    const end = load.onShortage(() => {
+      told += 1;
+      process.openCount -= 10;
+    });
+    process.openCount = OPEN_MAX - FEW + 15;
+    await clock.advance(DESCRIPTORS_COUNTED_MS + 5 * LOAD_CHECK_MS);
+    expect(told).toBe(2);
+    process.openCount = OPEN_MAX;
+    end();
+    await clock.advance(DESCRIPTORS_COUNTED_MS);
+    expect(told).toBe(2);
+  });
+
+  test("are counted rarely while there are many", async () => {
+    const { clock, process } = rig();
+    await clock.advance(10 * DESCRIPTORS_COUNTED_MS);
+    expect(process.countedTimes).toBeLessThanOrEqual(11);
+  });
+
+  test("are few at some hundred, however many there may be", async () => {
+    const { clock, process, takesNew } = rig(1_000_000);
+    process.openCount = 1_000_000 - DESCRIPTORS_FREE_MIN;
+    await clock.advance(DESCRIPTORS_COUNTED_MS);
+    expect(takesNew()).toBe(true);
+  });
+
+  test("are no matter where the system does not tell", async () => {
+    const { clock, load, process, takesNew } = rig();
+    process.openMax = undefined;
+    await clock.advance(DESCRIPTORS_COUNTED_MS);
+    expect([load.mayStay(), takesNew()]).toEqual([true, true]);
+  });
+});
+
+test("a watch that is stopped, or not started, takes everything and keeps no timer", async () => {
+  const { clock, load, takesNew } = rig();
+  clock.stall(2 * LOOP_STALL_MS_MAX);
+  await clock.advance(LOAD_CHECK_MS);
+  expect(load.reason).toBeDefined();
+  load.stop();
+  expect([clock.timerCount, load.reason, load.mayStay(), takesNew()]).toEqual([0, undefined, true, true]);
+});

@@ -1,0 +1,156 @@
+/** A server with few descriptors under many connections: it refuses what is new, goes on with what was begun, and comes back. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, it } from "vitest";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { someBytes } from "../support/troupe.ts";
+import { until } from "../support/until.ts";
+
+const START = fileURLToPath(new URL("../../src/bin/start.js", import.meta.url));
+const DESCRIPTORS = 512;
+/** Connections at a time: far fewer than lie between refusing what is new and answering nobody. */
+const STEP = 4;
+const READY = /^troupe ready (\S+) /m;
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** On a connection of its own: one that is kept may be closed at the moment of its next request, when descriptors become few. */
+function ask(method: string, url: string, body: string | Uint8Array = "", headers: Record<string, string> = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(url, { method, agent: false, headers: { ...headers, "content-length": String(Buffer.byteLength(body)) } });
+    request.once("error", reject);
+    request.once("response", (response) => {
+      const blocks: Buffer[] = [];
+      response.on("data", (block: Buffer) => blocks.push(block));
+      response.once("error", reject);
+      response.once("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(blocks) }));
+    });
+    request.end(body);
+  });
+}
+
+const jsonOf = <Value>({ body }: Answer): Value => JSON.parse(body.toString()) as Value;
+
+/** A server that may have no more descriptors than so many. */
+class NarrowServer implements AsyncDisposable {
+  out = "";
+  log = "";
+  readonly #child;
+  readonly #exited: Promise<number | null>;
+  readonly #held: Socket[] = [];
+
+  constructor(data: string) {
+    const argv = [process.execPath, START, "--port", "0", "--data", data].map((word) => `'${word}'`).join(" ");
+    this.#child = spawn("sh", ["-c", `ulimit -n ${DESCRIPTORS}; exec ${argv}`], { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child.stdout.on("data", (data: Buffer) => void (this.out += data.toString()));
+    this.#child.stderr.on("data", (data: Buffer) => void (this.log += data.toString()));
+    this.#exited = new Promise((resolve) => this.#child.once("exit", (code) => resolve(code)));
+  }
+
+  url(): Promise<string> {
+    return until(
+      async () => READY.exec(this.out)?.[1] ?? "",
+      (found) => found !== "",
+    );
+  }
+
+  /** Holds a connection on which it has said so much. */
+  async hold(said: string): Promise<void> {
+    const { hostname, port } = new URL(await this.url());
+    const socket = connect(Number(port), hostname);
+    socket.on("error", () => undefined);
+    socket.resume();
+    this.#held.push(socket);
+    await once(socket, "connect");
+    socket.write(said);
+  }
+
+  letGo(): void {
+    for (const socket of this.#held.splice(0)) socket.destroy();
+  }
+
+  async put(name: string): Promise<Answer> {
+    return await ask("PUT", `${await this.url()}/put/${name}`, "bytes");
+  }
+
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    this.letGo();
+    this.#child.kill(signal);
+    return await this.#exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end("SIGKILL");
+  }
+}
+
+const onLinux = it.runIf(process.platform === "linux");
+
+onLinux(
+  "F28: with few descriptors left new work is refused with 503, an upload under way ends well, and then all comes back",
+  async () => {
+    await using folder = await temporaryDirectory();
+    await using server = new NarrowServer(join(folder.path, "data"));
+    const url = await server.url();
+    const before = (await server.put("before.bin")).body.toString().trim();
+    const bytes = someBytes(200_000);
+    const wish = JSON.stringify({ name: "under-way.bin", size: bytes.length });
+    const created = await ask("POST", `${url}/api/v1/uploads`, wish, { "content-type": "application/json" });
+    const { uploadId } = jsonOf<{ uploadId: string }>(created);
+
+    let answer = await server.put("first.bin");
+    for (let count = 0; answer.status === 201 && count < DESCRIPTORS / STEP; count += 1) {
+      for (let held = 0; held < STEP; held += 1) await server.hold("GET /heal");
+      answer = await server.put(`${count}.bin`);
+    }
+    expect([answer.status, answer.headers["retry-after"], answer.headers.connection]).toEqual([503, "2", "close"]);
+    expect(jsonOf(answer)).toMatchObject({ code: "OVERLOADED" });
+    expect((await ask("GET", `${url}/healthz`)).status).toBe(200);
+    expect((await ask("GET", `${url}/readyz`)).status).toBe(503);
+    expect((await ask("PUT", `${url}/api/v1/uploads/${uploadId}/chunks/0`, bytes)).status).toBe(200);
+    const merged = await ask("POST", `${url}/api/v1/uploads/${uploadId}/merge`);
+    expect(merged.status).toBe(200);
+
+    server.letGo();
+    await until(
+      async () => (await server.put("after.bin")).status,
+      (status) => status === 201,
+    );
+    expect((await ask("GET", before)).body.toString()).toBe("bytes");
+    const { url: fileUrl } = jsonOf<{ url: string }>(merged);
+    expect((await ask("GET", fileUrl)).body.equals(bytes)).toBe(true);
+    expect(server.log.match(/file descriptors are left.*begins nothing new for now/g)).toHaveLength(1);
+    expect(server.log.match(/begins new work again/g)).toHaveLength(1);
+    expect(await server.end("SIGTERM")).toBe(0);
+  },
+  120_000,
+);
+
+onLinux(
+  "F28: connections that nobody uses are closed when descriptors become few, and more than there is room for end nothing",
+  async () => {
+    await using folder = await temporaryDirectory();
+    await using server = new NarrowServer(join(folder.path, "data"));
+    await server.put("before.bin");
+    for (let count = 0; count < 2 * DESCRIPTORS; count += 1) await server.hold("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    await until(
+      () =>
+        server.put("after.bin").then(
+          ({ status }) => status,
+          () => 0,
+        ),
+      (status) => status === 201,
+    );
+    expect(server.log).not.toMatch(/suspect|EMFILE|nobody caught/);
+    expect(await server.end("SIGTERM")).toBe(0);
+  },
+  120_000,
+);

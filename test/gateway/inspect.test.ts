@@ -1,0 +1,184 @@
+/** What a gateway tells of the machines, traces and actors behind it. The whole cast is real; only the socket is missing. */
+import { expect, it } from "vitest";
+import type { Inspected } from "../../src/bin/cast.ts";
+import { machineInspection } from "../../src/core/inspection.ts";
+import { SILENT_LOG } from "../../src/core/log.ts";
+import type { HttpResponse } from "../../src/core/ports/http-exchange.ts";
+import { SpanBook } from "../../src/core/span-book.ts";
+import { LocalDataPlane } from "../../src/data-plane/local-data-plane.ts";
+import { createGateway } from "../../src/gateway/gateway.ts";
+import type { GatewayOptions } from "../../src/gateway/ports.ts";
+import { SystemClock } from "../../src/store/system-clock.ts";
+import { SeededRandom } from "../support/seeded-random.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { startTroupe } from "../support/troupe.ts";
+import { once } from "./rig.ts";
+
+type Facts = Record<string, never> & { [name: string]: unknown };
+
+async function house(options: Partial<GatewayOptions> = {}) {
+  const directory = await temporaryDirectory();
+  const clock = new SystemClock();
+  const inspected: Inspected = { spans: new SpanBook(clock, "house"), directories: [] };
+  const troupe = await startTroupe({ root: directory.path, clock, inspected });
+  const gateway = createGateway(
+    {
+      bus: troupe.bus,
+      clock,
+      random: new SeededRandom(5),
+      log: SILENT_LOG,
+      dataPlane: new LocalDataPlane([troupe.node]),
+      spans: inspected.spans,
+    },
+    { nodeId: "gateway1", tokens: [], corsOrigins: [], fileBytesMax: 1024 ** 3, trustProxy: false, ...options },
+  );
+  const send = async (method: string, target: string, body: unknown = "", fields: Record<string, string> = {}): Promise<HttpResponse> => {
+    const bytes = Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
+    const length: Record<string, string> = bytes.length === 0 ? {} : { "content-length": String(bytes.length) };
+    return await gateway.handler({
+      method,
+      target,
+      headers: { host: "localhost", ...length, ...fields },
+      body: once(bytes),
+      remoteAddress: "127.0.0.1",
+      secure: false,
+      signal: new AbortController().signal,
+    });
+  };
+  const ask = async (method: string, target: string, body: unknown = "", fields: Record<string, string> = {}) => {
+    const response = await send(method, target, body, fields);
+    return {
+      status: response.status,
+      requestId: String(response.headers["x-request-id"]),
+      json: JSON.parse(await textOf(response)) as Facts,
+    };
+  };
+  return {
+    gateway,
+    send,
+    ask,
+    async [Symbol.asyncDispose]() {
+      await gateway.stop();
+      await troupe.stop();
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function textOf({ body }: HttpResponse): Promise<string> {
+  if (body === undefined) return "";
+  if (typeof body === "string" || body instanceof Uint8Array) return Buffer.from(body as Uint8Array).toString();
+  let text = "";
+  for await (const block of body) text += Buffer.from(block).toString();
+  return text;
+}
+
+/** The facts of each event of a stream, by its name. */
+function eventsOf(text: string): { name: string; facts: Facts }[] {
+  return [...text.matchAll(/event: (\w+)\n(?:id: .*\n)?data: (.*)\n/g)].map(([, name = "", facts = ""]) => ({
+    name,
+    facts: JSON.parse(facts) as Facts,
+  }));
+}
+
+const UPLOAD = { name: "film", size: 3 };
+
+it("an upload is told with its machine, why it waits, and after its end what it went through", async () => {
+  await using rig = await house();
+  const { uploadId } = (await rig.ask("POST", "/api/v1/uploads", UPLOAD)).json as unknown as { uploadId: string };
+  const path = `/api/v1/inspect/uploads/${uploadId}`;
+  const during = (await rig.ask("GET", path)).json;
+  expect(during).toMatchObject({
+    upload: { state: "receiving" },
+    machine: { state: "chunks.receiving" },
+    why: expect.stringContaining("1 chunk is missing"),
+  });
+  expect(machineInspection.safeParse(during["machine"]).error).toBeUndefined();
+  await rig.ask("PUT", `/api/v1/uploads/${uploadId}/chunks/0`, "abc");
+  expect((await rig.ask("GET", path)).json).toMatchObject({ why: expect.stringContaining("waits for somebody to ask for the merge") });
+  expect((await rig.ask("POST", `/api/v1/uploads/${uploadId}/merge`)).status).toBe(200);
+  const after = (await rig.ask("GET", path)).json as unknown as { machine: { steps: { to: string }[]; endedMs?: number } };
+  expect(after).toMatchObject({
+    upload: { state: "merged" },
+    machine: { state: "merged" },
+    why: "It waits for nothing: it has become a file.",
+  });
+  expect(after.machine.endedMs).toBeDefined();
+  expect(after.machine.steps.map(({ to }) => to)).toEqual(expect.arrayContaining(["merge.verifying", "merge.committing", "merged"]));
+  expect((await rig.ask("GET", "/api/v1/inspect/uploads/nobodysnobodysnobodysn")).json).toMatchObject({ code: "UPLOAD_NOT_FOUND" });
+});
+
+it("a stream begins with the whole, brings each step as it happens, and ends with the upload: no step is missing", async () => {
+  await using rig = await house();
+  const { uploadId } = (await rig.ask("POST", "/api/v1/uploads", UPLOAD)).json as unknown as { uploadId: string };
+  const stream = textOf(await rig.send("GET", `/api/v1/inspect/uploads/${uploadId}/events`));
+  await rig.ask("PUT", `/api/v1/uploads/${uploadId}/chunks/0`, "abc");
+  await rig.ask("POST", `/api/v1/uploads/${uploadId}/merge`);
+  const events = eventsOf(await stream);
+  expect([events[0]?.name, events.at(-1)?.name]).toEqual(["inspection", "inspection"]);
+  expect(events.at(-1)?.facts).toMatchObject({ upload: { state: "merged" } });
+  const steps = (facts: Facts) => (facts["steps"] ?? (facts["machine"] as Facts | undefined)?.["steps"]) as unknown as { last: number }[];
+  const seen = new Set(events.slice(0, -1).flatMap(({ facts }) => steps(facts).map(({ last }) => last)));
+  expect([...(steps(events.at(-1)?.facts as Facts) ?? [])].every(({ last }) => seen.has(last))).toBe(true);
+});
+
+it("a stream of what is not there is refused before it begins", async () => {
+  await using rig = await house();
+  for (const id of ["nobodysnobodysnobodysn", "*"])
+    expect((await rig.ask("GET", `/api/v1/inspect/uploads/${id}/events`)).json).toMatchObject({ code: "UPLOAD_NOT_FOUND" });
+});
+
+it("a trace is found by the upload, by the request's ID and by the trace's, across all actors, and looking into it is no part of it", async () => {
+  await using rig = await house();
+  const created = await rig.ask("POST", "/api/v1/uploads", UPLOAD);
+  const { uploadId } = created.json as unknown as { uploadId: string };
+  await rig.ask("GET", `/api/v1/inspect/uploads/${uploadId}`);
+  interface View {
+    spans: { traceId: string; spanId: string; parentId?: string; name: string; actor: string; nodeId: string; requestId?: string }[];
+    processes: unknown[];
+  }
+  const found = async (id: string) => (await rig.ask("GET", `/api/v1/inspect/traces/${id}`)).json as unknown as View;
+  const view = await found(uploadId);
+  expect([...new Set(view.spans.map(({ actor }) => actor))]).toEqual(
+    expect.arrayContaining(["gateway", "tracker", "storage", "catalog", "upload"]),
+  );
+  expect(view.spans.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["POST /api/v1/uploads", "tracker.place", "storage.createUpload", "catalog.registerUpload"]),
+  );
+  expect(view.spans.filter(({ name }) => name.includes("inspect"))).toEqual([]);
+  expect(view.processes.length).toBe(1);
+  const creation = view.spans.filter(({ requestId }) => requestId === created.requestId);
+  const root = creation.find(({ parentId }) => parentId === undefined);
+  expect(root?.name).toBe("POST /api/v1/uploads");
+  for (const id of [created.requestId, root?.traceId as string])
+    expect((await found(id)).spans.map(({ spanId }) => spanId)).toEqual(expect.arrayContaining(creation.map(({ spanId }) => spanId)));
+  expect((await rig.ask("GET", "/api/v1/inspect/traces/nobodysnobodysnobodysn")).status).toBe(404);
+  expect((await rig.ask("GET", "/api/v1/inspect/traces/nobodysnobodysnobodysn")).status).toBe(404);
+});
+
+it("a client's traceparent is the trace of what it asks for", async () => {
+  await using rig = await house();
+  const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+  await rig.ask("POST", "/api/v1/uploads", UPLOAD, { traceparent: `00-${traceId}-00f067aa0ba902b7-01` });
+  const { spans } = (await rig.ask("GET", `/api/v1/inspect/traces/${traceId}`)).json as unknown as { spans: { traceId: string }[] };
+  expect(spans.length).toBeGreaterThan(3);
+  expect(new Set(spans.map((span) => span.traceId))).toEqual(new Set([traceId]));
+});
+
+it("actors are told with the process they are in; of uploads, the asker's own and how many there are", async () => {
+  const tokens = ["ann", "bob"].map((owner) => ({ owner, secret: `${owner}s` }));
+  await using rig = await house({ tokens });
+  const as = (owner: string) => ({ authorization: `Bearer ${owner}s` });
+  const { uploadId } = (await rig.ask("POST", "/api/v1/uploads", UPLOAD, as("ann"))).json as unknown as { uploadId: string };
+  interface Report {
+    processes: { actors: { subject: string }[]; counts: { actor: string; count: number }[] }[];
+  }
+  const told = async (owner: string) =>
+    (await rig.ask("GET", "/api/v1/inspect/actors?actor=upload", "", as(owner))).json as unknown as Report;
+  const subjects = ({ processes }: Report) => processes.flatMap(({ actors }) => actors.map(({ subject }) => subject));
+  const counts = ({ processes }: Report) => processes.flatMap(({ counts: found }) => found);
+  const [anns, bobs] = [await told("ann"), await told("bob")];
+  expect([subjects(anns), subjects(bobs)]).toEqual([[`troupe.v1.upload.${uploadId}`], []]);
+  expect([counts(anns), counts(bobs)]).toEqual([[{ actor: "upload", count: 1 }], [{ actor: "upload", count: 1 }]]);
+  expect((await rig.ask("GET", "/api/v1/inspect/actors?actor=*", "", as("ann"))).json).toMatchObject({ code: "BAD_REQUEST" });
+});
