@@ -9,6 +9,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { basename, extname } from "node:path";
+import { withoutWarnings } from "../core/without-warnings.ts";
 import type { PageFile } from "../gateway/routes/page.ts";
 import { CHART_STYLE } from "../inspector/chart-style.ts";
 
@@ -70,13 +71,5 @@ function forBrowser(script: string): string {
     .replace(/^\/\/# sourceMappingURL=.*$/m, "");
 }
 
-/** Node runs our own files through this very function; that others may call it is new, which it would tell every administrator. */
-function withoutTypes(text: string): string {
-  const { emitWarning } = process;
-  process.emitWarning = () => undefined;
-  try {
-    return stripTypeScriptTypes(text);
-  } finally {
-    process.emitWarning = emitWarning;
-  }
-}
+/** Node runs our own files through this very function; that others may call it is new. */
+const withoutTypes = (text: string): string => withoutWarnings(() => stripTypeScriptTypes(text));

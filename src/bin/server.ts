@@ -95,7 +95,8 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   const random = new SystemRandom();
   const metrics = new PromMetrics({ clock, log });
   const disk = new GroupedSyncDisk(new NodeDisk(), { clock, metrics });
-  const load = new LoadWatch({ clock, log, descriptors: processDescriptors() });
+  const descriptors = processDescriptors();
+  const load = new LoadWatch({ clock, log, descriptors });
   const httpServer = new NodeHttpServer({ clock, log, load, metrics }, { bodyBytesMax: settings.fileBytesMax });
   // Before anything is made on the disk: whoever cannot be reached need not begin.
   const certificate = plays("gateway") ? await openCertificate(settings, { clock, log }) : undefined;
@@ -110,7 +111,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   if (directory?.isNew) log.info({ nodeId: directory.nodeId, data: settings.dataDirectory }, "This is a new, empty store.");
   const nodeId = directory?.nodeId ?? settings.nodeId ?? `${settings.roles[0]}-${randomIdentity(random, 8)}`;
 
-  const endMeasuring = measureProcess(metrics, { version, nodeId, roles: rolesText(settings.roles) });
+  const endMeasuring = measureProcess(metrics, descriptors, { version, nodeId, roles: rolesText(settings.roles) });
   undo.push(async () => endMeasuring());
   if (plays("storage")) metrics.begin("uploads", "storage");
   let isStarted = false;

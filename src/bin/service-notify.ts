@@ -11,6 +11,7 @@ import { createRequire } from "node:module";
 import { endianness } from "node:os";
 import type { Log } from "../core/log.ts";
 import type { Clock, Timer } from "../core/ports/clock.ts";
+import { withoutWarnings } from "../core/without-warnings.ts";
 
 export interface ServiceNotify {
   /** It serves. @param status one line for `systemctl status` */
@@ -131,11 +132,8 @@ function openSocket(address: string): NotifySocket | string {
   if (to === undefined) return `NOTIFY_SOCKET is not the address of a Unix socket (${oneLine(address)})`;
   if (process.platform !== "linux") return "that is known only on Linux";
   let native: Functions;
-  // Node warns of every experimental interface; whoever starts a server cannot do anything about it.
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
   try {
-    const { dlopen } = createRequire(import.meta.url)("node:ffi") as ForeignFunctions;
+    const { dlopen } = withoutWarnings(() => createRequire(import.meta.url)("node:ffi") as ForeignFunctions);
     native = dlopen(null, {
       socket: { return: "i32", arguments: ["i32", "i32", "i32"] },
       sendto: { return: "i64", arguments: ["i32", "buffer", "u64", "i32", "buffer", "u32"] },
@@ -143,8 +141,6 @@ function openSocket(address: string): NotifySocket | string {
     }).functions;
   } catch (error) {
     return `this Node has no foreign function interface (${error instanceof Error ? error.message : String(error)})`;
-  } finally {
-    process.emitWarning = emitWarning;
   }
   const descriptor = native.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return "there is no socket to be had";

@@ -18,7 +18,7 @@ import {
 } from "../core/limits.ts";
 import type { Bus, BusMessage, RequestOptions } from "../core/ports/bus.ts";
 import type { Principal } from "../core/principal.ts";
-import { currentTrace, traceParent } from "../core/trace.ts";
+import { traceHeaders } from "../core/trace.ts";
 import { decodeBody, encodeBody } from "./codec.ts";
 import {
   type Contract,
@@ -112,14 +112,12 @@ function mayGoBetter(error: unknown): boolean {
 }
 
 function busRequest(options: CallOptions, timeoutMs: number): RequestOptions {
-  const trace = currentTrace();
   return {
     timeoutMs,
     headers: {
       [HEADERS.timeout]: String(Math.ceil(timeoutMs)),
       [HEADERS.principal]: encodeURIComponent((options.principal?.owner ?? SYSTEM_OWNER).toWellFormed()),
-      ...(trace === undefined ? {} : { [HEADERS.trace]: traceParent(trace) }),
-      ...(trace?.requestId === undefined ? {} : { [HEADERS.requestId]: trace.requestId }),
+      ...traceHeaders(HEADERS.requestId),
     },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };

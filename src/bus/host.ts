@@ -9,10 +9,11 @@
  * H6: a turn runs in the trace of the message it is for, or of what posted it; the host itself, which serves many, in none.
  */
 import { TroupeError } from "../core/errors.ts";
+import type { SpanKind } from "../core/inspection.ts";
 import { DEFERRED_REPLIES_MAX, DRAIN_MS_MAX, MAILBOX_PRIORITY_MESSAGES_MAX, STOP_GRACE_MS } from "../core/limits.ts";
 import type { Bus, BusMessage, Subscription } from "../core/ports/bus.ts";
 import type { Timer } from "../core/ports/clock.ts";
-import type { OpenSpan, SpanKind } from "../core/span-book.ts";
+import type { OpenSpan } from "../core/span-book.ts";
 import { currentTrace, inTrace, readTrace, type Trace } from "../core/trace.ts";
 import {
   type Activation,
@@ -24,7 +25,7 @@ import {
   Later,
   type Turn,
 } from "./actor.ts";
-import { actorSubject, type Contract, type SubjectIdentity, type Verb } from "./contract.ts";
+import { actorSubject, type Contract, type RequestDefinition, type SubjectIdentity, type Verb } from "./contract.ts";
 import { Correspondent } from "./correspondent.ts";
 import { DEAD_LETTER_REASONS, type DeadLetter, DeadLetters } from "./dead-letters.ts";
 import { DeferredReplies } from "./deferred-replies.ts";
@@ -181,7 +182,7 @@ class ContractHost<C extends Contract> implements HostedActor {
   /** @throws {TroupeError} what the caller is to be answered */
   #accept(message: BusMessage, question: Question): void {
     const { verb } = question;
-    const definition = Object.hasOwn(this.#contract.requests, verb) ? this.#contract.requests[verb] : undefined;
+    const definition = this.#definition(verb);
     if (definition === undefined) throw new TroupeError("NOT_FOUND", `A ${this.#contract.name} does not answer ${verb.slice(0, 64)}.`);
     if (this.#supervisor.isGivenUp) throw givenUp();
     // Full is answered before anything is decoded: shedding load costs next to nothing.
@@ -199,8 +200,13 @@ class ContractHost<C extends Contract> implements HostedActor {
     } else this.#buryPosted(posted);
   }
 
+  /** Not always one of the contract's. */
+  #definition(verb: string): RequestDefinition | undefined {
+    return Object.hasOwn(this.#contract.requests, verb) ? this.#contract.requests[verb] : undefined;
+  }
+
   #requestSpan(verb: string, { headers }: BusMessage): OpenSpan | undefined {
-    const definition = Object.hasOwn(this.#contract.requests, verb) ? this.#contract.requests[verb] : undefined;
+    const definition = this.#definition(verb);
     const parent = readTrace(headers[HEADERS.trace], headers[HEADERS.requestId]);
     // What all hear of somebody's own accord, a heartbeat, comes so often that nothing else would be kept.
     if (definition === undefined || (parent === undefined && definition.to === "all")) return undefined;

@@ -1,7 +1,7 @@
 /** What the client reads of a gateway's answers about what goes on behind it. Fields it does not know are kept as they are. */
 import { z } from "zod";
-import { actorStatus, span, spanCount } from "../actors/inspector/contract.ts";
-import { machineFeed, machineInspection } from "../core/inspection.ts";
+import { actorStatus } from "../actors/inspector/contract.ts";
+import { machineFeed, machineInspection, span, spanCount } from "../core/inspection.ts";
 import { count, identity, wallMs } from "../core/shapes.ts";
 
 /** An upload as its owner sees it, as far as it is shown here. */

@@ -9,54 +9,20 @@
  * B4: names are from closed sets (verbs, routes, steps); identities stand in fields of their own. No content, header or token is in a span.
  */
 import { createHash } from "node:crypto";
+import { toTroupeError } from "./errors.ts";
+import { SPAN_OK, type Span, type SpanCount, type SpanKind } from "./inspection.ts";
 import { SPAN_UPLOADS_KEPT, SPANS_FAILED_KEPT, SPANS_KEPT, SPANS_PER_NAME_KEPT } from "./limits.ts";
 import type { Clock } from "./ports/clock.ts";
 import { inTrace, type Trace } from "./trace.ts";
 
-/** `http`: an exchange; `request`: a message to an actor; `turn`: a turn an actor asked of itself; `effect`: work beside the turns. */
-export const SPAN_KINDS = ["http", "request", "turn", "effect"] as const;
-export type SpanKind = (typeof SPAN_KINDS)[number];
-
 export interface SpanStart {
   readonly kind: SpanKind;
-  /** Who does it: `gateway`, `catalog`, `upload`. */
   readonly actor: string;
-  /** `catalog.commitFile`, `PUT /api/v1/uploads/:uploadId/chunks/:index`. */
+  /** From a closed set (B4). */
   readonly name: string;
   readonly parent?: Trace | undefined;
   readonly uploadId?: string | undefined;
-  /** On whose behalf; of HTTP requests, which begin everything. */
   readonly owner?: string | undefined;
-}
-
-export interface Span {
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly parentId?: string;
-  readonly requestId?: string;
-  readonly uploadId?: string;
-  readonly owner?: string;
-  readonly kind: SpanKind;
-  readonly actor: string;
-  readonly name: string;
-  /** Milliseconds since 1970, with fractions. */
-  readonly startMs: number;
-  /** In the mailbox, before its turn. */
-  readonly waitedMs?: number;
-  /** Absent while it is under way. */
-  readonly durationMs?: number;
-  /** `ok`, or a code from the table of errors; absent while it is under way. */
-  readonly outcome?: string;
-}
-
-/** Spans of one name that belong to one upload: how many there were, of which the newest are kept. */
-export interface SpanCount {
-  readonly actor: string;
-  readonly name: string;
-  readonly count: number;
-  readonly failedCount: number;
-  readonly totalMs: number;
-  readonly maxMs: number;
 }
 
 export interface FoundSpans {
@@ -65,8 +31,6 @@ export interface FoundSpans {
   /** Only where there were more than are kept. */
   readonly counts: readonly SpanCount[];
 }
-
-export const SPAN_OK = "ok";
 
 interface NamedSpans {
   readonly newest: OpenSpan[];
@@ -126,7 +90,7 @@ export class SpanBook {
       span.end();
       return result;
     } catch (error) {
-      span.end(codeOf(error));
+      span.end(toTroupeError(error).code);
       throw error;
     }
   }
@@ -244,7 +208,7 @@ export class OpenSpan implements Trace {
   /** What a request says, or is answered, may say which upload it is about. */
   of(message: unknown): void {
     if (this.uploadId !== undefined || typeof message !== "object" || message === null || !("uploadId" in message)) return;
-    if (typeof message.uploadId === "string") this.uploadId = message.uploadId;
+    if (typeof message.uploadId === "string") this.belongsTo(message.uploadId);
   }
 
   /** Its turn has come. */
@@ -314,9 +278,4 @@ function traceOfRequest(requestId: string): string {
 
 function rounded(milliseconds: number): number {
   return Math.round(milliseconds * 1000) / 1000;
-}
-
-/** @returns a code from the table of errors */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "INTERNAL";
 }

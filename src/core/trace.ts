@@ -57,6 +57,13 @@ export function traceParent({ traceId, spanId, isSampled }: Trace): string {
   return `00-${traceId}-${spanId}-${isSampled ? "01" : "00"}`;
 }
 
+/** The headers by which whoever is asked now does it in the trace of this moment. @param requestIdName what that of the request is called there */
+export function traceHeaders(requestIdName: string): Readonly<Record<string, string>> {
+  const trace = currentTrace();
+  if (trace === undefined) return {};
+  return { traceparent: traceParent(trace), ...(trace.requestId === undefined ? {} : { [requestIdName]: trace.requestId }) };
+}
+
 /** The header of a trace that begins here. */
 export function newTraceParent(random: Random): string {
   const hex = (bytes: number): string => Buffer.from(random.bytes(bytes)).toString("hex");

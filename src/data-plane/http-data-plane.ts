@@ -15,11 +15,11 @@ import { DATA_SILENCE_MS_MAX, EXCHANGES_PER_NODE_MAX, JSON_BODY_BYTES_MAX } from
 import type { ByteStream } from "../core/ports/byte-stream.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { BlobRange, ChunkBody, ChunkStored, DataAccess, DataPlane, UploadRange } from "../core/ports/data-plane.ts";
-import type { HttpClient, HttpClientRequest, HttpClientResponse, HttpHeaders } from "../core/ports/http-exchange.ts";
+import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../core/ports/http-exchange.ts";
 import { problemOf } from "../core/received-problem.ts";
 import { chunkStored } from "../core/shapes.ts";
 import { SilenceWatch, touching } from "../core/silence-watch.ts";
-import { currentTrace, REQUEST_ID_FIELD, traceParent } from "../core/trace.ts";
+import { REQUEST_ID_FIELD, traceHeaders } from "../core/trace.ts";
 import { hostUnavailable } from "./host-unavailable.ts";
 import { type RangeSource, receiveRange } from "./received-range.ts";
 import { inRecords, withSignsOfLife } from "./signs-of-life.ts";
@@ -131,13 +131,6 @@ export class HttpDataPlane implements DataPlane {
   }
 }
 
-/** The node's work is part of the trace of whoever asks. */
-function traceFields(): HttpHeaders {
-  const trace = currentTrace();
-  if (trace === undefined) return {};
-  return { traceparent: traceParent(trace), ...(trace.requestId === undefined ? {} : { [REQUEST_ID_FIELD]: trace.requestId }) };
-}
-
 /** One request to a node, until its answer has been read or is not wanted any more. */
 class Exchange implements RangeSource {
   readonly url: string;
@@ -161,7 +154,11 @@ class Exchange implements RangeSource {
     const http = request.body === undefined && this.url.startsWith("http://") ? (this.#ports.ranges ?? this.#ports.http) : this.#ports.http;
     let response: HttpClientResponse;
     try {
-      response = await http.exchange({ ...request, headers: { ...request.headers, ...traceFields() }, signal: this.watch.signal });
+      response = await http.exchange({
+        ...request,
+        headers: { ...request.headers, ...traceHeaders(REQUEST_ID_FIELD) },
+        signal: this.watch.signal,
+      });
     } catch (error) {
       throw this.explain(error);
     }

@@ -7,6 +7,7 @@
  * S2: an error, and nothing to move, are both "nothing": the caller goes on by reading and writing, which waits and tells what is wrong.
  */
 import { createRequire } from "node:module";
+import { withoutWarnings } from "../core/without-warnings.ts";
 
 export interface Spliced {
   /** Bytes the other socket has taken. */
@@ -52,11 +53,8 @@ function load(): Splice | undefined {
   if (process.platform !== "linux") return undefined;
   const ends = new Int32Array(2);
   let native: Functions;
-  // Node warns of every experimental interface; whoever starts a server cannot do anything about it.
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
   try {
-    const { dlopen } = createRequire(import.meta.url)("node:ffi") as ForeignFunctions;
+    const { dlopen } = withoutWarnings(() => createRequire(import.meta.url)("node:ffi") as ForeignFunctions);
     native = dlopen(null, {
       pipe2: { return: "i32", arguments: ["buffer", "i32"] },
       fcntl: { return: "i32", arguments: ["i32", "i32", "i32"] },
@@ -66,8 +64,6 @@ function load(): Splice | undefined {
     if (native.pipe2(ends, O_NONBLOCK | O_CLOEXEC) !== 0) return undefined;
   } catch {
     return undefined;
-  } finally {
-    process.emitWarning = emitWarning;
   }
   const [exit, entrance] = ends as unknown as [number, number];
   const capacity = native.fcntl(entrance, F_SETPIPE_SZ, SPLICE_BYTES_MAX);

@@ -17,9 +17,8 @@ import { PROOF_WINDOW_MS, PROOFS_PER_WINDOW_MAX } from "../core/limits.ts";
 import type { HttpHandler, HttpListener, HttpRequest, HttpResponse, HttpServer, ListenAddress } from "../core/ports/http-exchange.ts";
 import { SILENT_EXPOSITION, SILENT_METRICS } from "../core/ports/metrics.ts";
 import { randomIdentity } from "../core/ports/random.ts";
-import { problemResponse } from "../core/problem.ts";
 import { readTrace } from "../core/trace.ts";
-import { Admission, challenges } from "./admission.ts";
+import { Admission } from "./admission.ts";
 import { BlobDirectory } from "./blob-directory.ts";
 import { FOR_EVERY_PAGE, isPreflight, preflightHeaders, withCors } from "./cors.ts";
 import { EventStreams } from "./event-streams.ts";
@@ -32,6 +31,7 @@ import { InspectStreams } from "./inspecting/inspect-streams.ts";
 import { InstantUploads } from "./instant-upload.ts";
 import { assertBindAllowed } from "./listening.ts";
 import type { GatewayOptions, GatewayPorts } from "./ports.ts";
+import { problemAnswer, REQUEST_ID_LENGTH } from "./problem-answer.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { RequestMeter } from "./request-meter.ts";
 import { allowField, type Route, Router } from "./router.ts";
@@ -52,7 +52,6 @@ import { parseTarget, splitTarget } from "./target.ts";
 import { tusRoutes } from "./tus/routes.ts";
 import { UploadDirectory } from "./upload-directory.ts";
 
-const REQUEST_ID_LENGTH = 16;
 const PROOF_RATE = {
   countMax: PROOFS_PER_WINDOW_MAX,
   windowMs: PROOF_WINDOW_MS,
@@ -220,7 +219,7 @@ class HttpGateway implements RunningGateway {
     try {
       answer = await this.#answer(request, requestId, met);
     } catch (error) {
-      answer = this.#problem(error, request, requestId);
+      answer = problemAnswer(this.#ports.log, error, request, requestId);
     } finally {
       this.#inFlightCount -= 1;
     }
@@ -261,7 +260,7 @@ class HttpGateway implements RunningGateway {
       answer = await this.#inSpan(route, exchange, () => route.endpoint(exchange));
       if (this.#admission.isForEveryone(found, query)) answer = { ...answer, headers: { ...answer.headers, ...FOR_EVERY_PAGE } };
     } catch (error) {
-      answer = this.#problem(error, request, requestId);
+      answer = problemAnswer(this.#ports.log, error, request, requestId);
     }
     return route.fields === undefined ? answer : { ...answer, headers: { ...answer.headers, ...route.fields } };
   }
@@ -292,18 +291,5 @@ class HttpGateway implements RunningGateway {
     const allow = allowField(methods);
     if (request.method !== "OPTIONS") throw new TroupeError("METHOD_NOT_ALLOWED", undefined, { facts: { allow } });
     return { status: 204, headers: { allow, ...(isPreflight(request) ? preflightHeaders(allow) : {}) } };
-  }
-
-  #problem(error: unknown, request: HttpRequest, requestId: string): HttpResponse {
-    if (error instanceof TroupeError) {
-      // G4
-      if (error.code === "OVERLOADED") return { ...problemResponse(error, requestId), close: true };
-      if (error.status >= 500) this.#ports.log.warn({ requestId, err: error }, "A request failed.");
-      const problem = problemResponse(error, requestId);
-      if (error.code !== "UNAUTHORIZED") return problem;
-      return { ...problem, headers: { ...problem.headers, "www-authenticate": challenges(request) } };
-    }
-    this.#ports.log.error({ requestId, err: error }, "A request met an error nobody expected.");
-    return problemResponse(new TroupeError("INTERNAL", undefined, { cause: error }), requestId);
   }
 }

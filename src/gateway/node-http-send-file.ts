@@ -9,6 +9,7 @@
 import { createRequire } from "node:module";
 import type { Socket } from "node:net";
 import type { FileRegion } from "../core/ports/byte-stream.ts";
+import { withoutWarnings } from "../core/without-warnings.ts";
 
 /** @returns how many bytes the socket took at once, 0 for none */
 export type SendFile = (socket: Socket, region: FileRegion) => number;
@@ -26,18 +27,13 @@ export const sendFile: SendFile | undefined = load();
 function load(): SendFile | undefined {
   if (process.platform !== "linux") return undefined;
   let native: NativeSendFile;
-  // Node warns of every experimental interface; whoever starts a server cannot do anything about it.
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
   try {
-    const { dlopen } = createRequire(import.meta.url)("node:ffi") as ForeignFunctions;
+    const { dlopen } = withoutWarnings(() => createRequire(import.meta.url)("node:ffi") as ForeignFunctions);
     native = dlopen(null, { sendfile: { return: "i64", arguments: ["i32", "i32", "buffer", "u64"] } }).functions.sendfile;
     // A call that must fail and do nothing: the interface has the form that is expected.
     if (native(-1, -1, new BigInt64Array(1), 1n) !== -1n) return undefined;
   } catch {
     return undefined;
-  } finally {
-    process.emitWarning = emitWarning;
   }
   const offset = new BigInt64Array(1);
   return (socket, region) => {

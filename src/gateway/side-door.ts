@@ -8,12 +8,12 @@ import type { Log } from "../core/log.ts";
 import type { Clock } from "../core/ports/clock.ts";
 import type { HttpHandler, HttpListener, HttpRequest, HttpResponse, HttpServer, ListenAddress } from "../core/ports/http-exchange.ts";
 import { type Random, randomIdentity } from "../core/ports/random.ts";
-import { problemResponse } from "../core/problem.ts";
-import { Admission, challenges } from "./admission.ts";
+import { Admission } from "./admission.ts";
 import { clientSide } from "./forwarding.ts";
 import { HostCheck } from "./host-check.ts";
 import { assertBindAllowed } from "./listening.ts";
 import type { Token } from "./owner-keys.ts";
+import { problemAnswer, REQUEST_ID_LENGTH } from "./problem-answer.ts";
 import { allowField, type Route, Router } from "./router.ts";
 import { parseTarget } from "./target.ts";
 
@@ -28,8 +28,6 @@ export interface SideDoorOptions {
   readonly tokens: readonly Token[];
   readonly routes: readonly Route[];
 }
-
-const REQUEST_ID_LENGTH = 16;
 
 /** @throws {TroupeError} `SETTING_INVALID`: an address it may not or cannot listen on */
 export async function openSideDoor(ports: SideDoorPorts, options: SideDoorOptions, address: ListenAddress): Promise<HttpListener> {
@@ -72,13 +70,7 @@ export function sideDoorHandler(
     try {
       return await answer(request, requestId);
     } catch (error) {
-      if (!(error instanceof TroupeError)) log.error({ requestId, err: error }, "A request met an error nobody expected.");
-      const problem = problemResponse(
-        error instanceof TroupeError ? error : new TroupeError("INTERNAL", undefined, { cause: error }),
-        requestId,
-      );
-      const isUnauthorized = error instanceof TroupeError && error.code === "UNAUTHORIZED";
-      return isUnauthorized ? { ...problem, headers: { ...problem.headers, "www-authenticate": challenges(request) } } : problem;
+      return problemAnswer(log, error, request, requestId);
     }
   };
 }

@@ -1,8 +1,8 @@
 /** What the operating system and the runtime tell of this process, as metrics. */
-import { readdir, readFile } from "node:fs/promises";
 import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import process from "node:process";
 import type { GaugeName } from "../core/metrics.ts";
+import type { Descriptors } from "../core/ports/descriptors.ts";
 import type { Metrics, Sample } from "../core/ports/metrics.ts";
 
 export interface ProcessFacts {
@@ -17,7 +17,7 @@ const NANOSECONDS = 1e9;
 const QUANTILES = ["0.5", "0.99", "1"] as const;
 
 /** @returns ends it */
-export function measureProcess(metrics: Metrics, { version, nodeId, roles }: ProcessFacts): () => void {
+export function measureProcess(metrics: Metrics, descriptors: Descriptors, { version, nodeId, roles }: ProcessFacts): () => void {
   const delay = monitorEventLoopDelay({ resolution: LOOP_DELAY_EVERY_MS });
   delay.enable();
   const paused = metrics.counter("troupe_gc_pause_seconds_total", {});
@@ -49,8 +49,8 @@ export function measureProcess(metrics: Metrics, { version, nodeId, roles }: Pro
     plain("troupe_heap_used_bytes", () => process.memoryUsage().heapUsed),
     plain("troupe_external_memory_bytes", () => process.memoryUsage().external),
     plain("process_start_time_seconds", () => (Date.now() - process.uptime() * 1_000) / 1_000),
-    metrics.read("process_open_fds", openDescriptors),
-    metrics.read("process_max_fds", mostDescriptors),
+    metrics.read("process_open_fds", () => told(descriptors.counts()?.openCount)),
+    metrics.read("process_max_fds", () => told(descriptors.counts()?.openMax)),
   ];
   return () => {
     for (const end of ends) end();
@@ -59,15 +59,7 @@ export function measureProcess(metrics: Metrics, { version, nodeId, roles }: Pro
   };
 }
 
+/** What the system does not tell is no series. */
+const told = (value: number | undefined) => (value === undefined ? [] : [{ labels: {}, value }]);
+
 type PlainGauge = GaugeName & `${"process" | "troupe"}_${string}_${"bytes" | "seconds"}`;
-
-async function openDescriptors(): Promise<readonly Sample<"process_open_fds">[]> {
-  // The one that lists them is among them.
-  return process.platform === "linux" ? [{ labels: {}, value: (await readdir("/proc/self/fd")).length - 1 }] : [];
-}
-
-async function mostDescriptors(): Promise<readonly Sample<"process_max_fds">[]> {
-  if (process.platform !== "linux") return [];
-  const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(await readFile("/proc/self/limits", "utf8")) ?? [];
-  return soft === undefined || soft === "unlimited" ? [] : [{ labels: {}, value: Number(soft) }];
-}

@@ -1,5 +1,6 @@
 import process from "node:process";
 import { expect, it } from "vitest";
+import { processDescriptors } from "../../src/bin/process-descriptors.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import { measureProcess } from "../../src/store/process-metrics.ts";
 import { PromMetrics } from "../../src/store/prom-metrics.ts";
@@ -8,7 +9,7 @@ import { scrape } from "../support/exposition.ts";
 
 it("a process tells what it is, what it takes, and how near it is to its limits", async () => {
   const metrics = new PromMetrics({ clock: new SystemClock(), log: SILENT_LOG });
-  const end = measureProcess(metrics, { version: "1.2.3", nodeId: "node1", roles: "tracker,ids" });
+  const end = measureProcess(metrics, processDescriptors(), { version: "1.2.3", nodeId: "node1", roles: "tracker,ids" });
   const scraped = await scrape(metrics);
   expect(scraped.value("troupe_process_info", { version: "1.2.3", node: "node1", roles: "tracker,ids" })).toBe(1);
   for (const name of ["process_cpu_seconds_total", "process_resident_memory_bytes", "troupe_heap_used_bytes", "process_start_time_seconds"])

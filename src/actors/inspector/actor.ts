@@ -6,6 +6,7 @@ import type { ActorDirectory } from "../../bus/actor-directory.ts";
 import { ACTORS_TOLD_MAX, SPANS_TOLD_MAX } from "../../core/limits.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { SpanBook } from "../../core/span-book.ts";
+import { byUnrest } from "../../core/unrest.ts";
 import type { InspectedActor, inspector } from "./contract.ts";
 
 export interface InspectedProcess {
@@ -39,18 +40,13 @@ export function startInspector(process: InspectedProcess): () => Promise<Activat
         const counts = [...Map.groupBy(all, (status) => status.actor)].map(([name, { length: count }]) => ({ actor: name, count }));
         const nowMs = clock.nowMs();
         const actors = all
-          .sort((a, b) => unrest(b) - unrest(a) || (a.subject < b.subject ? -1 : 1))
+          .sort((a, b) => byUnrest(a, b) || (a.subject < b.subject ? -1 : 1))
           .slice(0, ACTORS_TOLD_MAX)
           .map((status) => inspected(status, nowMs));
         return { ...identity, version, startedMs, actors, counts };
       },
     },
   });
-}
-
-/** What one wants to see first. */
-function unrest({ crashes, waiting, deferred, deadLetters }: ActorStatus): number {
-  return crashes * 1_000_000 + waiting * 1_000 + deferred + deadLetters;
 }
 
 function inspected(

@@ -1,41 +1,9 @@
 /** What a process can tell of itself to somebody who looks into it: what it did for whom, and which actors it hosts. Every process answers. */
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
+import { span, spanCount, traceId } from "../../core/inspection.ts";
 import { ACTORS_TOLD_MAX, SPANS_TOLD_MAX, TRACES_FOLLOWED_MAX } from "../../core/limits.ts";
-import { count, durationMs, identity, owner, wallMs } from "../../core/shapes.ts";
-import { SPAN_KINDS } from "../../core/span-book.ts";
-
-const traceId = z.string().regex(/^[0-9a-f]{32}$/);
-const spanId = z.string().regex(/^[0-9a-f]{16}$/);
-const milliseconds = z.number().nonnegative();
-
-/** One turn, exchange or effect; see the span book. */
-export const span = z.object({
-  traceId,
-  spanId,
-  parentId: spanId.optional(),
-  requestId: z.string().max(64).optional(),
-  uploadId: z.string().max(64).optional(),
-  owner: owner.optional(),
-  kind: z.enum(SPAN_KINDS),
-  actor: z.string().max(64),
-  name: z.string().max(128),
-  /** Milliseconds since 1970, with fractions, by the clock of the machine it was on. */
-  startMs: milliseconds,
-  waitedMs: milliseconds.optional(),
-  /** Absent while it is under way. */
-  durationMs: milliseconds.optional(),
-  outcome: z.string().max(64).optional(),
-});
-
-export const spanCount = z.object({
-  actor: z.string().max(64),
-  name: z.string().max(128),
-  count,
-  failedCount: count,
-  totalMs: milliseconds,
-  maxMs: milliseconds,
-});
+import { count, durationMs, identity, wallMs } from "../../core/shapes.ts";
 
 /** Who answers: roles that one process plays. */
 const processIdentity = { nodeId: identity, roles: z.array(identity).max(8) };

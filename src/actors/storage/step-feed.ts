@@ -1,7 +1,7 @@
 /**
  * The steps of this node's sessions as they happen, for whoever listens on `troupe.v1.inspect.upload.<uploadId>`.
  *
- * F1: nothing is published to nobody. A session that goes on asks every {@link FEED_QUIET_MS} whether anybody listens, with a short message that
+ * F1: no step is published to nobody. A session that goes on asks every {@link FEED_QUIET_MS} whether anybody listens, with a short message that
  *     has a reply subject: where nobody hears it, the bus says so there. Whoever looks at a session by a request is heard of at once.
  * F2: what happens within {@link FEED_MS} is one message, so a quick upload costs no more than a slow one.
  * F3: it is a hint, as all that is published: whoever misses a message asks for the whole.
@@ -31,7 +31,7 @@ export class StepFeed implements SessionFeeds {
   readonly #watched = new Map<string, Watched>();
   readonly #due = new Set<string>();
   readonly #inbox: string;
-  #unheard: Subscription | undefined;
+  readonly #unheard: Subscription;
   #timer: Timer | undefined;
   #isStopped = false;
 
@@ -71,8 +71,7 @@ export class StepFeed implements SessionFeeds {
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
-    this.#unheard?.unsubscribe();
-    this.#unheard = undefined;
+    this.#unheard.unsubscribe();
   }
 
   /** F2 */

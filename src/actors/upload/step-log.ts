@@ -84,7 +84,7 @@ export class StepLog {
     const from = this.#state;
     const to = before.value === after.value ? from : pathOf(after);
     this.#context = after.context;
-    const isIgnored = from === to && before.context === after.context && event.type !== "merge.requested";
+    const isIgnored = from === to && before.context === after.context;
     if (!isIgnored) this.#count(from, event.type, to);
     const wallMs = this.#clock.wallMs();
     const run = this.#entries.at(-1);

@@ -1,6 +1,7 @@
 /** `troupe actors [ROLE]`: the actors of all processes, what is unwell first. */
 import type { ActorsReport, ReportedActor } from "../../client/inspection-answers.ts";
 import { checkIdentity } from "../../core/identity.ts";
+import { byUnrest } from "../../core/unrest.ts";
 import type { Definition } from "../session.ts";
 import { type Column, printable, table } from "../table.ts";
 import { shortDuration } from "../time-text.ts";
@@ -52,17 +53,7 @@ interface Placed {
 function actorsOf({ processes }: ActorsReport): Placed[] {
   return processes
     .flatMap(({ nodeId, actors }) => actors.map((actor) => ({ nodeId, actor })))
-    .sort((a, b) => compare(unrest(b.actor), unrest(a.actor)) || (a.nodeId < b.nodeId ? -1 : a.nodeId > b.nodeId ? 1 : 0));
-}
-
-/** What one wants to see first, the gravest first. */
-function unrest({ crashes, deadLetters, waiting, deferred }: ReportedActor): readonly number[] {
-  return [crashes, deadLetters, waiting, deferred];
-}
-
-function compare(a: readonly number[], b: readonly number[]): number {
-  const differing = a.findIndex((value, index) => value !== b[index]);
-  return differing < 0 ? 0 : (a[differing] ?? 0) - (b[differing] ?? 0);
+    .sort((a, b) => byUnrest(a.actor, b.actor) || (a.nodeId < b.nodeId ? -1 : a.nodeId > b.nodeId ? 1 : 0));
 }
 
 function rowOf({ nodeId, actor }: Placed): string[] {

@@ -5,7 +5,7 @@
  * S2: what no request is known of is seen by the owner of the upload it was found by, and of the only requests in its trace.
  * S3: looking into something is no part of it.
  */
-import type { Span } from "../../core/span-book.ts";
+import type { Span } from "../../core/inspection.ts";
 
 /** Below it are the routes by which others are looked into. */
 export const INSPECT_PATH = "/api/v1/inspect";

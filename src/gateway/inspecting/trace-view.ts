@@ -10,9 +10,9 @@ import { type CallOptions, client } from "../../bus/client.ts";
 import type { InputOf } from "../../bus/contract.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { isIdentity } from "../../core/identity.ts";
+import type { Span, SpanCount } from "../../core/inspection.ts";
 import { INSPECT_ANSWERS_MS, INSPECT_KNOWN_ANSWERS_MS, TRACES_FOLLOWED_MAX } from "../../core/limits.ts";
 import type { Principal } from "../../core/principal.ts";
-import type { Span, SpanCount } from "../../core/span-book.ts";
 import type { GatewayPorts } from "../ports.ts";
 import { shownTo } from "./shown-spans.ts";
 
@@ -81,7 +81,7 @@ async function ask(ports: GatewayPorts, input: InputOf<typeof inspector, "spans"
   const answers = await client(ports.bus, inspector).spans(input, options);
   const outputs = answers.flatMap((answer) => (answer.ok ? [answer.output] : []));
   return {
-    spans: outputs.flatMap(({ nodeId, spans }) => spans.map((span): PlacedSpan => ({ ...(span as Span), nodeId }))),
+    spans: outputs.flatMap(({ nodeId, spans }) => spans.map((span): PlacedSpan => ({ ...span, nodeId }))),
     counts: outputs.flatMap(({ nodeId, counts }) => counts.map((counted) => ({ ...counted, nodeId }))),
     processes: outputs.map(({ nodeId, roles }) => ({ nodeId, roles })),
     isTruncated: outputs.some(({ isTruncated }) => isTruncated),

@@ -10,9 +10,10 @@ import { TroupeError } from "../../core/errors.ts";
 import { isIdentity } from "../../core/identity.ts";
 import type { MachineInspection } from "../../core/inspection.ts";
 import type { Principal } from "../../core/principal.ts";
-import { isEnded, type LastError } from "../../core/shapes.ts";
+import { isEnded } from "../../core/shapes.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
+import { outcomeView } from "../views.ts";
 import { whyWaiting } from "./why-waiting.ts";
 
 type Asker = CallOptions & { readonly principal: Principal };
@@ -29,33 +30,22 @@ export async function inspectUpload(
   if (!isIdentity(uploadId)) throw new TroupeError("UPLOAD_NOT_FOUND");
   const { bus, clock } = gateway.ports;
   const record = await client(bus, catalog).upload({ uploadId }, options);
-  const [machine, upload] = await Promise.all([
-    machineOf(gateway, record.host, uploadId, options),
-    gateway.events.snapshot(uploadId, exchange, exchange.request.signal).then(({ view }) => view, awayOf),
+  const { host, group, epoch, state } = record;
+  const ended = isEnded(state) ? { state, lastError: record.lastError } : undefined;
+  const [{ machine, missing, isAway }, view] = await Promise.all([
+    machineOf(gateway, host, uploadId, options),
+    ended === undefined ? statusView(gateway, exchange, uploadId) : outcomeView(record, exchange.baseUrl),
   ]);
-  const { host, group, epoch, state, lastError } = record;
-  return {
-    upload,
-    host,
-    group,
-    epoch,
-    ...("machine" in machine ? { machine: machine.machine } : { missing: machine.missing }),
-    why: whyWaiting({
-      view: upload,
-      machine: "machine" in machine ? machine.machine : undefined,
-      isHostAway: "isAway" in machine,
-      host,
-      ended: isEnded(state) ? { state, lastError: lastError as LastError | undefined } : undefined,
-      nowMs: clock.wallMs(),
-    }),
-  };
+  const why = whyWaiting({ view, machine, isHostAway: isAway === true, host, ended, nowMs: clock.wallMs() });
+  return { upload: view, host, group, epoch, machine, missing, why };
 }
 
-type Found =
-  | { readonly machine: MachineInspection }
+interface Found {
+  readonly machine?: MachineInspection;
   /** Why there is none. */
-  | { readonly missing: string }
-  | { readonly missing: string; readonly isAway: true };
+  readonly missing?: string;
+  readonly isAway?: true;
+}
 
 async function machineOf({ ports }: Gateway, host: string, uploadId: string, options: Asker): Promise<Found> {
   try {
@@ -68,8 +58,12 @@ async function machineOf({ ports }: Gateway, host: string, uploadId: string, opt
   }
 }
 
-/** A session whose host is away has no status; all else is told. */
-function awayOf(error: unknown): undefined {
-  if (error instanceof TroupeError && error.code === "HOST_UNAVAILABLE") return undefined;
-  throw error;
+async function statusView({ events }: Gateway, exchange: Exchange, uploadId: string): Promise<Record<string, unknown> | undefined> {
+  try {
+    return (await events.snapshot(uploadId, exchange, exchange.request.signal)).view;
+  } catch (error) {
+    // A session whose host is away has no status; all else is told.
+    if (error instanceof TroupeError && error.code === "HOST_UNAVAILABLE") return undefined;
+    throw error;
+  }
 }

@@ -2,8 +2,8 @@
  * One upload as it goes on: the whole first, then what its session tells step by step; and the messages that were sent for it.
  *
  * W1: a stream that ends is opened anew, unless the upload has ended.
- * W3: an answer that was overtaken by news does not take them back.
  * W2: news that come one after the other are drawn at most every {@link DRAWN_MS}.
+ * W3: an answer that was overtaken by news does not take them back.
  */
 import { followed } from "../../inspector/replay.ts";
 import { type Sequence, sequenceOf } from "../../inspector/sequence.ts";
