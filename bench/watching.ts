@@ -1,44 +1,49 @@
 /**
- * `npm run bench:watching`: what it costs that one can look into uploads, as processor seconds of the server for each GiB uploaded. Pairs are
- * interleaved, each with a server of its own that has taken one upload before:
+ * `npm run bench:watching`: what it costs that one can look into uploads, as processor seconds of the server for each GiB uploaded. Two
+ * servers that are warm take turns, pair by pair:
  *
- * - nobody looks, beside a checkout without it (`--baseline`, where there is one);
- * - one page looks at the upload under way (its events, and the list of uploads every two seconds), beside nobody.
+ * - nobody looks, beside a checkout without it (`--baseline DIRECTORY`, where there is one);
+ * - /inspect is open in Chromium at the upload under way, beside nobody. That the page is loaded is part of it.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+import { findProgram } from "../src/bin/engines/engine-process.ts";
 import type { BodyRequest, UploadTask } from "./load.ts";
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 const STREAMS = 4;
-const LIST_EVERY_MS = 2_000;
+const WARM_PAIRS = 2;
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 const { values: options } = parseArgs({
+  allowNegative: true,
   options: {
     pairs: { type: "string", default: "10" },
     mib: { type: "string", default: "1024" },
     "chunk-mib": { type: "string", default: "8" },
     baseline: { type: "string", default: "" },
+    page: { type: "boolean", default: true },
     folder: { type: "string", default: tmpdir() },
   },
 });
 
+/** A server that stays for all pairs. */
 interface Server {
   readonly pid: number;
   readonly url: string;
   stop(): Promise<void>;
 }
 
-async function startServer(checkout: string, data: string): Promise<Server> {
+async function startServer(checkout: string): Promise<Server> {
+  const data = await mkdtemp(join(options.folder, "troupe-watching-"));
   const argv = [join(checkout, "src/bin/start.js"), "--port", "0", "--data", data, "--log-level", "warn"];
   const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
   const [line] = (await once(createInterface(child.stdout), "line")) as [string];
@@ -49,6 +54,7 @@ async function startServer(checkout: string, data: string): Promise<Server> {
       const ended = once(child, "exit");
       child.kill("SIGTERM");
       await ended;
+      await rm(data, { recursive: true, force: true });
     },
   };
 }
@@ -68,27 +74,22 @@ async function json<T>(response: Response): Promise<T> {
   return (await response.json()) as T;
 }
 
-/** What a page asks that shows one upload. @returns goes away */
-function look(url: string, uploadId: string): () => void {
-  const request = get(`${url}/api/v1/inspect/uploads/${uploadId}/events`, (response) => response.resume());
-  request.on("error", () => undefined);
-  const timer = setInterval(() => {
-    void fetch(`${url}/api/v1/uploads?limit=50`).then((response) => response.arrayBuffer());
-  }, LIST_EVERY_MS);
-  return () => {
-    clearInterval(timer);
-    request.destroy();
-  };
-}
+let uploads = 0;
 
-/** @returns processor seconds of the server a GiB, from the creation to the end of the merge */
-async function upload(server: Server, sizeBytes: number, isWatched: boolean): Promise<number> {
+/**
+ * Uploads a file that is like none before.
+ * @param look is called once the upload is there
+ * @returns processor seconds of the server a GiB, from the creation to the end of the merge
+ */
+async function upload(server: Server, look: (uploadId: string) => Promise<void> = async () => undefined): Promise<number> {
+  uploads += 1;
+  const sizeBytes = Number(options.mib) * MIB + uploads;
   const before = await processorSeconds(server.pid);
   const body = JSON.stringify({ name: "bench.bin", size: sizeBytes, chunkBytes: Number(options["chunk-mib"]) * MIB });
   const created = await json<{ uploadId: string; chunkBytes: number; chunkCount: number }>(
     await fetch(`${server.url}/api/v1/uploads`, { method: "POST", headers: { "content-type": "application/json" }, body }),
   );
-  const goAway = isWatched ? look(server.url, created.uploadId) : () => undefined;
+  await look(created.uploadId);
   const at = `${server.url}/api/v1/uploads/${created.uploadId}`;
   const streams: BodyRequest[][] = Array.from({ length: STREAMS }, () => []);
   for (let index = 0; index < created.chunkCount; index += 1) {
@@ -100,36 +101,34 @@ async function upload(server: Server, sizeBytes: number, isWatched: boolean): Pr
   const [code] = await once(client, "exit");
   if (code !== 0) throw new Error(`the client ended with ${code}`);
   const { fileId } = await json<{ fileId: string }>(await fetch(`${at}/merge`, { method: "POST" }));
-  goAway();
   const seconds = ((await processorSeconds(server.pid)) - before) * (GIB / sizeBytes);
   await fetch(`${server.url}/api/v1/files/${fileId}`, { method: "DELETE" });
   return seconds;
 }
 
-async function measure(checkout: string, isWatched: boolean): Promise<number> {
-  const folder = await mkdtemp(join(options.folder, "troupe-watching-"));
-  const server = await startServer(checkout, folder);
-  try {
-    await upload(server, 128 * MIB, false);
-    return await upload(server, Number(options.mib) * MIB, isWatched);
-  } finally {
-    await server.stop();
-    await rm(folder, { recursive: true, force: true });
-  }
-}
+type Side = "ours" | "theirs";
 
-async function compare(name: string, ours: () => Promise<number>, theirs: () => Promise<number>): Promise<void> {
+/** Two servers, both warm, take turns; who comes first changes from pair to pair. */
+async function compare(
+  name: string,
+  checkouts: Readonly<Record<Side, string>>,
+  measure: (server: Server, side: Side) => Promise<number>,
+): Promise<void> {
+  const servers = { ours: await startServer(checkouts.ours), theirs: await startServer(checkouts.theirs) };
   const pairs: { readonly ours: number; readonly theirs: number }[] = [];
-  for (let index = 0; index < Number(options.pairs); index += 1) {
-    // Who comes first changes from pair to pair.
-    const pair = { ours: 0, theirs: 0 };
-    for (const side of index % 2 === 0 ? (["ours", "theirs"] as const) : (["theirs", "ours"] as const))
-      pair[side] = await (side === "ours" ? ours() : theirs());
-    pairs.push(pair);
-    process.stderr.write(`  ${name}: ${pair.ours.toFixed(3)} and ${pair.theirs.toFixed(3)} s a GiB\n`);
+  try {
+    for (let index = -WARM_PAIRS; index < Number(options.pairs); index += 1) {
+      const pair = { ours: 0, theirs: 0 };
+      for (const side of index % 2 === 0 ? (["ours", "theirs"] as const) : (["theirs", "ours"] as const))
+        pair[side] = await measure(servers[side], side);
+      process.stderr.write(`  ${name}: ${pair.ours.toFixed(3)} and ${pair.theirs.toFixed(3)} s a GiB${index < 0 ? ", not counted" : ""}\n`);
+      if (index >= 0) pairs.push(pair);
+    }
+  } finally {
+    await Promise.all([servers.ours.stop(), servers.theirs.stop()]);
   }
   const ratios = pairs.map((pair) => pair.ours / pair.theirs).sort((a, b) => a - b);
-  const total = (side: "ours" | "theirs"): number => pairs.reduce((sum, pair) => sum + pair[side], 0);
+  const total = (side: Side): number => pairs.reduce((sum, pair) => sum + pair[side], 0);
   const percent = (ratio: number): string => `${((ratio - 1) * 100).toFixed(1)} %`;
   process.stdout.write(
     `${name}: ${(total("ours") / pairs.length).toFixed(3)} s a GiB, the other ${(total("theirs") / pairs.length).toFixed(3)}; ` +
@@ -142,16 +141,27 @@ function median(sorted: readonly number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-const checkout = here("..");
+const ours = here("..");
 const { baseline } = options;
-if (baseline !== "")
-  await compare(
-    "nobody looks, beside a checkout without it",
-    () => measure(checkout, false),
-    () => measure(baseline, false),
-  );
-await compare(
-  "one page looks, beside nobody",
-  () => measure(checkout, true),
-  () => measure(checkout, false),
-);
+if (baseline !== "") await compare("nobody looks, beside a checkout without it", { ours, theirs: baseline }, (server) => upload(server));
+if (options.page) {
+  const executablePath = findProgram(["chromium", "chromium-browser", "google-chrome"]);
+  if (executablePath === undefined) throw new Error("Chromium is not installed: 'npm run setup' installs it.");
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  try {
+    await compare("one page looks, beside nobody", { ours, theirs: ours }, async (server, side) => {
+      if (side === "theirs") return await upload(server);
+      const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
+      try {
+        return await upload(server, async (uploadId) => {
+          await page.goto(`${server.url}/inspect#/uploads/${uploadId}`);
+          await page.locator(".chart .state.live").first().waitFor();
+        });
+      } finally {
+        await page.close();
+      }
+    });
+  } finally {
+    await browser.close();
+  }
+}
