@@ -111,7 +111,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   if (directory?.isNew) log.info({ nodeId: directory.nodeId, data: settings.dataDirectory }, "This is a new, empty store.");
   const nodeId = directory?.nodeId ?? settings.nodeId ?? `${settings.roles[0]}-${randomIdentity(random, 8)}`;
 
-  const endMeasuring = measureProcess(metrics, descriptors, { version, nodeId, roles: rolesText(settings.roles) });
+  const endMeasuring = measureProcess(metrics, { descriptors, load }, { version, nodeId, roles: rolesText(settings.roles) });
   undo.push(async () => endMeasuring());
   if (plays("storage")) metrics.begin("uploads", "storage");
   let isStarted = false;

@@ -106,10 +106,6 @@ export interface ActorStatus extends HostStatistics {
   /** Name of the contract. */
   readonly actor: string;
   readonly subject: string;
-  /** Monotonic. */
-  readonly startedMs: number;
-  /** It crashed too often and answers nothing until it is stopped. */
-  readonly isGivenUp: boolean;
 }
 
 export interface HostedActor {

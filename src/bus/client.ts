@@ -18,7 +18,7 @@ import {
 } from "../core/limits.ts";
 import type { Bus, BusMessage, RequestOptions } from "../core/ports/bus.ts";
 import type { Principal } from "../core/principal.ts";
-import { traceHeaders } from "../core/trace.ts";
+import { currentTrace, traceHeaders } from "../core/trace.ts";
 import { decodeBody, encodeBody } from "./codec.ts";
 import {
   type Contract,
@@ -118,6 +118,7 @@ function busRequest(options: CallOptions, timeoutMs: number): RequestOptions {
       [HEADERS.timeout]: String(Math.ceil(timeoutMs)),
       [HEADERS.principal]: encodeURIComponent((options.principal?.owner ?? SYSTEM_OWNER).toWellFormed()),
       ...traceHeaders(HEADERS.requestId),
+      ...(currentTrace()?.isLook === true ? { [HEADERS.look]: "1" } : {}),
     },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };

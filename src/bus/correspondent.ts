@@ -68,8 +68,8 @@ export class Correspondent {
     if (!(error instanceof TroupeError)) log.error(facts, "A request failed in a way its actor did not expect.");
     else if (!COMMON.has(error.code) && !definition.errors.includes(error.code))
       log.warn(facts, `The contract does not declare that this request may answer ${error.code}.`);
-    // What somebody did wrong is his to know; of what the system could not do, whoever runs it is told.
-    else
+    // What somebody did wrong is his to know; of what the system could not do, whoever runs it is told: of too much to do once, by the watch.
+    else if (error.code !== "OVERLOADED")
       log[error.status >= 500 ? "info" : "debug"](
         { subject, code: error.code, detail: error.detail },
         "A request was answered with an error.",

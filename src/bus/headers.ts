@@ -9,6 +9,8 @@ export const HEADERS = {
   trace: "traceparent",
   /** Of the HTTP request that all this is for. */
   requestId: "Troupe-Request-Id",
+  /** There when somebody looks into what others do. */
+  look: "Troupe-Look",
   contentType: "Content-Type",
   /** Sentence and code of an error answer (NATS micro services, ADR-32). */
   error: "Nats-Service-Error",

@@ -75,7 +75,6 @@ class ContractHost<C extends Contract> implements HostedActor {
   readonly #correspondent: Correspondent;
   readonly #subscriptions: Subscription[] = [];
   readonly #deferred: DeferredReplies;
-  readonly #startedMs: number;
   #turns = 0;
   #isOpen = false;
   #hasJoinedQueue = false;
@@ -91,7 +90,6 @@ class ContractHost<C extends Contract> implements HostedActor {
     this.#contract = contract;
     this.#subject = subject;
     this.#uploadId = identity["uploadId"];
-    this.#startedMs = ports.clock.nowMs();
     this.#ports = { ...ports, log: ports.log.child({ actor: subject }) };
     this.#configuration = configuration;
     this.#mailbox = new Mailbox(configuration.mailboxMax);
@@ -118,8 +116,7 @@ class ContractHost<C extends Contract> implements HostedActor {
   }
 
   get status(): ActorStatus {
-    const { isGivenUp } = this.#supervisor;
-    return { actor: this.#contract.name, subject: this.#subject, startedMs: this.#startedMs, isGivenUp, ...this.statistics };
+    return { actor: this.#contract.name, subject: this.#subject, ...this.statistics };
   }
 
   deadLetters(): readonly DeadLetter[] {
@@ -207,7 +204,7 @@ class ContractHost<C extends Contract> implements HostedActor {
 
   #requestSpan(verb: string, { headers }: BusMessage): OpenSpan | undefined {
     const definition = this.#definition(verb);
-    const parent = readTrace(headers[HEADERS.trace], headers[HEADERS.requestId]);
+    const parent = readTrace(headers[HEADERS.trace], headers[HEADERS.requestId], headers[HEADERS.look] !== undefined);
     // What all hear of somebody's own accord, a heartbeat, comes so often that nothing else would be kept.
     if (definition === undefined || (parent === undefined && definition.to === "all")) return undefined;
     return this.#span("request", `${this.#contract.name}.${verb}`, parent);

@@ -9,6 +9,9 @@ interface LateSocket {
   removeAllListeners(event?: string): unknown;
 }
 
+/** The connection has been given up. */
+function isNoNews(): void {}
+
 /** @param transport of the driver: it has a socket while it is connected by one */
 export function hearLateErrors(transport: object): void {
   const { socket } = transport as { readonly socket?: LateSocket };
@@ -18,8 +21,7 @@ export function hearLateErrors(transport: object): void {
     // The name makes a difference even when it is undefined.
     if (event === undefined) removeAll.call(socket);
     else removeAll.call(socket, event);
-    // The connection has been given up: that it is broken is no news any more.
-    socket.on("error", () => undefined);
+    if (event === undefined || event === "error") socket.on("error", isNoNews);
     return socket;
   };
 }

@@ -3,6 +3,7 @@
  * told by their path in the chart, `chunks.receiving`, and how the machine is drawn, the chart says. A process: what it did for whom, as spans.
  */
 import { z } from "zod";
+import { STATE_CHANGES_KEPT } from "./limits.ts";
 import { count, durationMs, identity, owner, wallMs } from "./shapes.ts";
 
 const statePath = z.string().max(128);
@@ -53,8 +54,15 @@ export const machineInspection = z.object({
 });
 export type MachineInspection = z.output<typeof machineInspection>;
 
+/** How long something has been in its state, and how it came there. */
+export const standing = z.object({
+  sinceMs: durationMs,
+  /** Oldest first; the newest is the state it is in. */
+  recent: z.array(z.object({ event: z.string().max(64).optional(), state: z.string().max(64), agoMs: durationMs })).max(STATE_CHANGES_KEPT),
+});
+
 /** What is published of an upload's machine while somebody listens. */
-export const machineFeed = machineInspection.pick({ state: true, sinceMs: true, context: true, effects: true }).extend({
+export const machineFeed = machineInspection.pick({ state: true, sinceMs: true, openedMs: true, context: true, effects: true }).extend({
   uploadId: identity,
   /** Those since the last message; after a gap, the newest that are kept. */
   steps: z.array(loggedStep),

@@ -138,6 +138,8 @@ export const ACTORS_TOLD_MAX = 200;
 export const INSPECT_ANSWERS_MS = 400;
 /** And how long at most, of as many as have just answered. */
 export const INSPECT_KNOWN_ANSWERS_MS = 2_000;
+/** For the host of an upload that is looked into: that it does not answer is what somebody wants to know then. */
+export const INSPECT_HOST_MS = 2_000;
 
 export const RESTART_BACKOFF_MIN_MS = 50;
 export const RESTART_BACKOFF_MAX_MS = 10_000;
@@ -146,6 +148,8 @@ export const RESTARTS_MAX_DEFAULT = 5;
 export const RESTART_WINDOW_MS = 60_000;
 /** Changes of state that an actor or a node is remembered by. */
 export const STATE_CHANGES_KEPT = 32;
+/** Of those, what a tracker tells of each node, of which a page of answers has many. */
+export const NODE_CHANGES_TOLD_MAX = 4;
 /** How long a stopping actor lets its effects end by themselves before it tells them to. */
 export const STOP_GRACE_MS = 4_000;
 

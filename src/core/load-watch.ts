@@ -50,6 +50,7 @@ export class LoadWatch {
   #shedding: Shedding | undefined;
   #supply: Supply | undefined;
   #dueMs = 0;
+  #refusedCount = 0;
   #timer: Timer | undefined;
 
   constructor(ports: LoadPorts) {
@@ -74,11 +75,17 @@ export class LoadWatch {
     return this.#shedding?.reason;
   }
 
+  /** Of all times. */
+  get refusedCount(): number {
+    return this.#refusedCount;
+  }
+
   /** Asked by what begins something, before it does. @throws {TroupeError} `OVERLOADED` */
   mustTakeNew(): void {
     const shedding = this.#shedding;
     if (shedding === undefined) return;
     shedding.refusedCount += 1;
+    this.#refusedCount += 1;
     throw new TroupeError("OVERLOADED", undefined, { facts: { retryAfterMs: LOAD_CALM_MS } });
   }
 

@@ -81,7 +81,7 @@ export const METRICS = {
     help: "Answers with bytes of a file: all of it, one range, or several",
     labels: { extent: ["whole", "range", "ranges"] },
   },
-  troupe_event_streams: { kind: "gauge", part: "gateway", help: "Clients that follow an upload's events", labels: NONE },
+  troupe_event_streams: { kind: "gauge", part: "gateway", help: "Clients that follow an upload, its events or its steps", labels: NONE },
   troupe_lookups_total: {
     kind: "counter",
     part: "gateway",
@@ -264,10 +264,16 @@ export const METRICS = {
     help: "How late the event loop was since the last scrape",
     labels: { quantile: ["0.5", "0.99", "1"] },
   },
-  troupe_gc_pause_seconds_total: {
+  troupe_overloaded: {
+    kind: "gauge",
+    part: "process",
+    help: "1 while nothing new is begun because there is too much to do, else 0",
+    labels: NONE,
+  },
+  troupe_overload_refusals_total: {
     kind: "counter",
     part: "process",
-    help: "Time the program stood still to collect garbage",
+    help: "New work that was refused because there was too much to do",
     labels: NONE,
   },
   troupe_heap_used_bytes: { kind: "gauge", part: "process", help: "Memory of the program's own objects", labels: NONE },

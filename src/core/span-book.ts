@@ -6,7 +6,8 @@
  *     more, and the steps around thousands of chunks stay to be seen. All else is in one ring, what failed in another.
  * B2: what is under way is there too, without an end: it is what a request that hangs waits for.
  * B3: only what went well makes an upload known here: IDs that somebody invents push none out.
- * B4: names are from closed sets (verbs, routes, steps); identities stand in fields of their own. No content, header or token is in a span.
+ * B4: looking is no part of what is looked at: spans of looks are not kept.
+ * B5: names are from closed sets (verbs, routes, steps); identities stand in fields of their own. No content, header or token is in a span.
  */
 import { createHash } from "node:crypto";
 import { toTroupeError } from "./errors.ts";
@@ -18,11 +19,13 @@ import { inTrace, type Trace } from "./trace.ts";
 export interface SpanStart {
   readonly kind: SpanKind;
   readonly actor: string;
-  /** From a closed set (B4). */
+  /** From a closed set (B5). */
   readonly name: string;
   readonly parent?: Trace | undefined;
   readonly uploadId?: string | undefined;
   readonly owner?: string | undefined;
+  /** Unless given, as its parent. */
+  readonly isLook?: boolean;
 }
 
 export interface FoundSpans {
@@ -31,6 +34,9 @@ export interface FoundSpans {
   /** Only where there were more than are kept. */
   readonly counts: readonly SpanCount[];
 }
+
+/** Two clocks that nobody set are no further apart. */
+const WALL_DRIFT_MS = 50;
 
 interface NamedSpans {
   readonly newest: OpenSpan[];
@@ -44,7 +50,7 @@ interface NamedSpans {
 export class SpanBook {
   readonly #clock: Pick<Clock, "nowMs" | "wallMs">;
   readonly #prefix: string;
-  readonly #wallAtZeroMs: number;
+  #wallAtZeroMs: number;
   readonly #open = new Set<OpenSpan>();
   readonly #uploads = new Map<string, Map<string, NamedSpans>>();
   readonly #others = new Ring<OpenSpan>(SPANS_KEPT);
@@ -57,9 +63,8 @@ export class SpanBook {
    */
   constructor(clock: Pick<Clock, "nowMs" | "wallMs">, name: string) {
     this.#clock = clock;
-    const wallMs = clock.wallMs();
-    this.#wallAtZeroMs = wallMs - clock.nowMs();
-    this.#prefix = createHash("sha256").update(`${name} ${wallMs}`).digest("hex");
+    this.#wallAtZeroMs = clock.wallMs() - clock.nowMs();
+    this.#prefix = createHash("sha256").update(`${name} ${clock.wallMs()}`).digest("hex");
   }
 
   /** Told of every span that ends, from now on. */
@@ -77,8 +82,9 @@ export class SpanBook {
       spanId: `${this.#prefix.slice(0, 8)}${number}`,
       isSampled: parent?.isSampled ?? true,
       requestId,
+      isLook: start.isLook ?? parent?.isLook ?? false,
     });
-    this.#open.add(span);
+    if (!span.isLook) this.#open.add(span);
     return span;
   }
 
@@ -120,6 +126,8 @@ export class SpanBook {
 
   /** For {@link OpenSpan} alone: it has ended. */
   keep(span: OpenSpan): void {
+    // B4
+    if (span.isLook) return;
     this.#open.delete(span);
     const { uploadId } = span;
     const isOk = span.outcome === SPAN_OK;
@@ -127,7 +135,7 @@ export class SpanBook {
     if (uploadId !== undefined && (isOk || this.#uploads.has(uploadId))) this.#keepOfUpload(uploadId, span);
     else if (isOk) this.#others.push(span);
     else this.#failed.push(span);
-    this.#onEnd?.(span.told(this.#wallAtZeroMs), span.isSampled);
+    this.#onEnd?.(span.told(this.#sameWall()), span.isSampled);
   }
 
   /** B1 */
@@ -163,7 +171,18 @@ export class SpanBook {
   }
 
   #told(spans: readonly OpenSpan[]): Span[] {
-    return spans.map((span) => span.told(this.#wallAtZeroMs)).sort((a, b) => a.startMs - b.startMs);
+    const wallAtZeroMs = this.#sameWall();
+    return spans.map((span) => span.told(wallAtZeroMs)).sort((a, b) => a.startMs - b.startMs);
+  }
+
+  /**
+   * What the wall clock said when the monotonic one was at zero: always the same, so that what is told twice is told alike. Once it was set, or
+   * the machine slept, also what went before is told by the new time, and keeps its order.
+   */
+  #sameWall(): number {
+    const atZeroMs = this.#clock.wallMs() - this.#clock.nowMs();
+    if (Math.abs(atZeroMs - this.#wallAtZeroMs) > WALL_DRIFT_MS) this.#wallAtZeroMs = atZeroMs;
+    return this.#wallAtZeroMs;
   }
 }
 
@@ -176,6 +195,7 @@ export class OpenSpan implements Trace {
   readonly spanId: string;
   readonly isSampled: boolean;
   readonly requestId: string | undefined;
+  readonly isLook: boolean;
   uploadId: string | undefined;
   durationMs: number | undefined;
   outcome: string | undefined;
@@ -186,7 +206,7 @@ export class OpenSpan implements Trace {
   readonly #startMs: number;
   #waitedMs: number | undefined;
 
-  constructor(book: SpanBook, start: SpanStart, { traceId, spanId, isSampled, requestId }: Trace) {
+  constructor(book: SpanBook, start: SpanStart, { traceId, spanId, isSampled, requestId, isLook }: Required<Omit<Trace, "belongsTo">>) {
     this.#book = book;
     this.kind = start.kind;
     this.actor = start.actor;
@@ -197,6 +217,7 @@ export class OpenSpan implements Trace {
     this.spanId = spanId;
     this.isSampled = isSampled;
     this.requestId = requestId;
+    this.isLook = isLook;
     this.uploadId = start.uploadId;
     this.#startMs = book.nowMs();
   }

@@ -25,6 +25,15 @@ export interface StandingReport<State extends string, Event extends string> {
   readonly recent: readonly StateChange<State, Event>[];
 }
 
+/** As somebody is told whose clock is another. */
+export function toldStanding({ sinceMs, recent }: StandingReport<string, string>, nowMs: number) {
+  const ago = (ms: number): number => Math.max(0, Math.round(nowMs - ms));
+  return {
+    sinceMs: ago(sinceMs),
+    recent: recent.map(({ event, state, atMs }) => ({ ...(event === undefined ? {} : { event }), state, agoMs: ago(atMs) })),
+  };
+}
+
 export class Standing<State extends string, Event extends string> {
   readonly #table: StateTable<State, Event>;
   readonly #recent: StateChange<State, Event>[];

@@ -18,6 +18,8 @@ export interface Trace {
   readonly isSampled: boolean;
   /** Of the HTTP request, as its client was told. */
   readonly requestId: string | undefined;
+  /** It looks into what others do: no span of it is kept, so that looking pushes out nothing of what is looked at. */
+  readonly isLook?: boolean;
   /** Said when it turns out which upload the work is for. Absent where nobody writes that down. */
   belongsTo?(uploadId: string): void;
 }
@@ -41,7 +43,7 @@ export function inTrace<T>(trace: Trace | undefined, work: () => T): T {
 }
 
 /** What a message's headers say; what is malformed is not passed on. */
-export function readTrace(parent: string | undefined, requestId: string | undefined): Trace | undefined {
+export function readTrace(parent: string | undefined, requestId: string | undefined, isLook = false): Trace | undefined {
   const [, traceId, spanId, flags] = (parent === undefined ? undefined : TRACE_PARENT.exec(parent)) ?? [];
   if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
   return {
@@ -49,6 +51,7 @@ export function readTrace(parent: string | undefined, requestId: string | undefi
     spanId,
     isSampled: (Number.parseInt(flags, 16) & SAMPLED_BIT) === SAMPLED_BIT,
     requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : undefined,
+    isLook,
   };
 }
 

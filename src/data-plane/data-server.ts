@@ -43,15 +43,28 @@ export interface DataServerPorts {
 
 export function createDataServer(node: ByteService, tokens: TokenMint, { log, load, spans }: DataServerPorts): HttpHandler {
   return async (request) => {
+    // In the trace of whoever asked, so that the request's ID finds here what went wrong.
+    const answering = () =>
+      answer(node, tokens, request, load).catch((error: unknown) => {
+        writeDown(log, error, request);
+        throw error;
+      });
     try {
-      const answering = () => answer(node, tokens, request, load);
       return await (spans === undefined ? answering() : spans.run(spanOf(request), answering));
     } catch (error) {
       const failure = toTroupeError(error);
-      if (failure.code === "INTERNAL") log.error({ err: error, path: pathOf(request) }, "The data server could not answer.");
       return { ...problemResponse(failure), close: request.method === "PUT" || failure.code === "OVERLOADED" };
     }
   };
+}
+
+function writeDown(log: Log, error: unknown, request: HttpRequest): void {
+  const path = pathOf(request);
+  const { code, detail, status } = toTroupeError(error);
+  if (code === "INTERNAL") log.error({ err: error, path }, "The data server could not answer.");
+  // Whoever watches the load has logged it, once.
+  else if (code !== "OVERLOADED")
+    log[status >= 500 ? "info" : "debug"]({ path, code, detail }, "Bytes were asked for, and an error was answered.");
 }
 
 async function answer(node: ByteService, tokens: TokenMint, request: HttpRequest, load: LoadWatch | undefined): Promise<HttpResponse> {

@@ -9,20 +9,17 @@
  *     the upload to another.
  * E5: a reader that lost the stream comes back by itself (`retry`) and is told the newest status; one that has read the outcome
  *     (`Last-Event-ID`) is told that there is nothing more, and stays away.
- * E6: no owner has all the streams there may be.
  */
 
 import { upload, uploadStatus } from "../actors/upload/contract.ts";
-import { client, isNoResponders } from "../bus/client.ts";
-import { TroupeError } from "../core/errors.ts";
+import { type CallOptions, client, isNoResponders } from "../bus/client.ts";
 import { EVENT_HEARTBEAT_MS, EVENT_RETRY_MS, EVENT_STREAMS_MAX, EVENTS_WAITING_MAX, REPLY_BYTES_MAX } from "../core/limits.ts";
 import type { BusMessage, Subscription } from "../core/ports/bus.ts";
 import type { Timer } from "../core/ports/clock.ts";
 import type { Principal } from "../core/principal.ts";
 import { isEnded, type UploadState, uploadState } from "../core/shapes.ts";
-import { Shares } from "../core/shares.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { eventText, ServerSentEvents, SIGN_OF_LIFE } from "./server-sent-events.ts";
+import { eventText, OpenStreams, ServerSentEvents, SIGN_OF_LIFE } from "./server-sent-events.ts";
 import type { UploadDirectory } from "./upload-directory.ts";
 import { outcomeView, statusView } from "./views.ts";
 
@@ -42,8 +39,7 @@ export interface Watcher {
 export class EventStreams {
   readonly #ports: GatewayPorts;
   readonly #uploads: UploadDirectory;
-  readonly #open = new Set<EventStream>();
-  readonly #places = new Shares(EVENT_STREAMS_MAX);
+  readonly #open = new OpenStreams(EVENT_STREAMS_MAX);
 
   constructor(ports: GatewayPorts, uploads: UploadDirectory) {
     this.#ports = ports;
@@ -51,7 +47,7 @@ export class EventStreams {
   }
 
   get count(): number {
-    return this.#open.size;
+    return this.#open.count;
   }
 
   /**
@@ -60,33 +56,17 @@ export class EventStreams {
    * @throws {TroupeError} `TOO_MANY`, and what {@link snapshot} throws
    */
   async open(uploadId: string, watcher: Watcher, lastEventId?: string): Promise<AsyncIterable<Uint8Array> | undefined> {
-    // E6
-    const { owner } = watcher.principal;
-    if (!this.#places.hasRoomFor(owner)) throw new TroupeError("TOO_MANY");
-    const stream: EventStream = new EventStream(
-      this.#ports,
-      uploadId,
-      watcher.baseUrl,
-      () => this.snapshot(uploadId, watcher),
-      () => {
-        this.#open.delete(stream);
-        this.#places.remove(owner);
-      },
+    const snapshot = () => this.snapshot(uploadId, watcher);
+    const stream = await this.#open.open(
+      watcher.principal.owner,
+      (onEnd) => new EventStream(this.#ports, uploadId, watcher.baseUrl, snapshot, onEnd),
     );
-    this.#open.add(stream);
-    this.#places.add(owner);
-    try {
-      await stream.start();
-    } catch (error) {
-      stream.body.end();
-      throw error;
-    }
     return stream.outcomeId !== undefined && stream.outcomeId === lastEventId ? undefined : stream.body;
   }
 
   /** @throws {TroupeError} `UPLOAD_NOT_FOUND`, `HOST_UNAVAILABLE`, and what the bus throws */
-  async snapshot(uploadId: string, { principal, baseUrl }: Watcher, signal?: AbortSignal): Promise<Snapshot> {
-    const options = { principal, ...(signal === undefined ? {} : { signal }) };
+  async snapshot(uploadId: string, { principal, baseUrl }: Watcher, within: CallOptions = {}): Promise<Snapshot> {
+    const options = { ...within, principal };
     await this.#uploads.checkOwner(uploadId, options);
     try {
       const status = await client(this.#ports.bus, upload, { uploadId }).status({}, options);
@@ -99,7 +79,7 @@ export class EventStreams {
   }
 
   endAll(): void {
-    for (const stream of this.#open) stream.body.end();
+    this.#open.endAll();
   }
 }
 

@@ -9,11 +9,14 @@ type GatewayEndpoint = (gateway: Gateway, exchange: Exchange) => Promise<HttpRes
 /** For what is new work. */
 export const BEGINS_WORK = { beginsWork: true } as const;
 
+/** For what looks into what others do. */
+export const LOOKS = { isLook: true } as const;
+
 /** @param rows method, path below `address`, what answers, and what else there is to say of it */
 export function gatewayRoutes(
   gateway: Gateway,
   address: string,
-  rows: readonly (readonly [method: RouteMethod, path: string, endpoint: GatewayEndpoint, more?: Pick<Route, "beginsWork">])[],
+  rows: readonly (readonly [method: RouteMethod, path: string, endpoint: GatewayEndpoint, more?: Pick<Route, "beginsWork" | "isLook">])[],
 ): Route[] {
   return rows.map(([method, path, endpoint, more]) => ({
     ...more,

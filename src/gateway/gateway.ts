@@ -181,7 +181,7 @@ class HttpGateway implements RunningGateway {
     this.#meter = new RequestMeter(metrics);
     this.#endReading = [
       metrics.read("troupe_http_requests_in_flight", () => [{ labels: {}, value: this.#inFlightCount }]),
-      metrics.read("troupe_event_streams", () => [{ labels: {}, value: this.#parts.events.count }]),
+      metrics.read("troupe_event_streams", () => [{ labels: {}, value: this.#parts.events.count + this.#parts.inspecting.count }]),
     ];
   }
 
@@ -266,7 +266,7 @@ class HttpGateway implements RunningGateway {
   }
 
   /** G5. What tells nothing of anybody, probes and the page's files, is asked so often that nothing else would be kept. */
-  async #inSpan({ method, path, access }: Route, exchange: Exchange, work: () => Promise<HttpResponse>): Promise<HttpResponse> {
+  async #inSpan({ method, path, access, isLook }: Route, exchange: Exchange, work: () => Promise<HttpResponse>): Promise<HttpResponse> {
     const { request, requestId, principal, params } = exchange;
     const { spans } = this.#ports;
     if (spans === undefined || access === "anyone") return await work();
@@ -280,6 +280,7 @@ class HttpGateway implements RunningGateway {
         parent,
         uploadId: uploadId !== undefined && isIdentity(uploadId) ? uploadId : undefined,
         owner: principal.owner,
+        ...(isLook === undefined ? {} : { isLook }),
       },
       work,
       requestId,

@@ -111,7 +111,12 @@ export class NodeHttpServer implements HttpServer {
     server.maxConnections = connectionsMax;
     const undo = [renewing(server, certificate), relieving(server, this.#ports.load)];
     const connection = new Listening(server, this.#ports, this.#options, handler, undo);
-    await connection.open(address);
+    try {
+      await connection.open(address);
+    } catch (error) {
+      for (const end of undo) end();
+      throw error;
+    }
     return connection;
   }
 }

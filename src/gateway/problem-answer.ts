@@ -4,6 +4,7 @@ import type { Log } from "../core/log.ts";
 import type { HttpRequest, HttpResponse } from "../core/ports/http-exchange.ts";
 import { problemResponse } from "../core/problem.ts";
 import { challenges } from "./admission.ts";
+import { splitTarget } from "./target.ts";
 
 export const REQUEST_ID_LENGTH = 16;
 
@@ -15,7 +16,9 @@ export function problemAnswer(log: Log, error: unknown, request: HttpRequest, re
   const problem = problemResponse(error, requestId);
   // Whoever watches the load has logged it, once; the connection takes a descriptor.
   if (error.code === "OVERLOADED") return { ...problem, close: true };
-  if (error.status >= 500) log.warn({ requestId, err: error }, "A request failed.");
+  const { path } = splitTarget(request.target);
+  if (error.status >= 500) log.warn({ requestId, method: request.method, path, err: error }, "A request failed.");
+  else log.info({ requestId, method: request.method, path, code: error.code, detail: error.detail }, "A request was refused.");
   if (error.code !== "UNAUTHORIZED") return problem;
   return { ...problem, headers: { ...problem.headers, "www-authenticate": challenges(request) } };
 }

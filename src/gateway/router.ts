@@ -28,6 +28,8 @@ export interface Route {
   readonly endpoint: Endpoint;
   /** New work, which is refused while there is too much to do. What goes on with something, and what asks how things are, is not. */
   readonly beginsWork?: boolean;
+  /** It looks into what others do, and is no part of that. */
+  readonly isLook?: boolean;
   /** Fields of every answer at this address, refusals included. */
   readonly fields?: Readonly<Record<string, string>>;
 }

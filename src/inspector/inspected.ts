@@ -40,6 +40,6 @@ export interface Inspected {
 }
 
 /** What is told while somebody listens. */
-export interface InspectedNews extends Pick<Inspected, "state" | "sinceMs" | "context" | "steps" | "effects"> {
+export interface InspectedNews extends Pick<Inspected, "state" | "sinceMs" | "openedMs" | "context" | "steps" | "effects"> {
   readonly atMs: number;
 }

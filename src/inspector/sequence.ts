@@ -57,8 +57,6 @@ export const CLIENT_LANE = "client";
 /** From who asks to who keeps; others come after them. */
 const LANES = [CLIENT_LANE, "gateway", "tracker", "catalog", "ids", "storage", "upload"];
 const LINES_MAX = 400;
-/** Whoever looks leaves traces too; they are not what one looks for. */
-const LOOKING = /\/api\/v1\/inspect\/|^inspector\.|\.inspectUpload$/;
 
 interface Counted {
   readonly name: string;
@@ -67,13 +65,7 @@ interface Counted {
 
 /** @param counts of names of which there were more than are kept */
 export function sequenceOf(all: readonly SequenceSpan[], counts: readonly Counted[] = []): Sequence {
-  const looking = new Set(all.filter(({ name }) => LOOKING.test(name)).map(({ traceId }) => traceId));
-  const traces = [
-    ...Map.groupBy(
-      all.filter(({ traceId }) => !looking.has(traceId)),
-      ({ traceId }) => traceId,
-    ).values(),
-  ]
+  const traces = [...Map.groupBy(all, ({ traceId }) => traceId).values()]
     .map((spans) => linesOf(spans))
     .sort((a, b) => (a[0]?.startMs ?? 0) - (b[0]?.startMs ?? 0));
   const totals = new Map<string, number>();

@@ -1,9 +1,15 @@
 /** What the operating system and the runtime tell of this process, as metrics. */
-import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import process from "node:process";
+import type { LoadWatch } from "../core/load-watch.ts";
 import type { GaugeName } from "../core/metrics.ts";
 import type { Descriptors } from "../core/ports/descriptors.ts";
 import type { Metrics, Sample } from "../core/ports/metrics.ts";
+
+export interface ProcessPorts {
+  readonly descriptors: Descriptors;
+  readonly load: Pick<LoadWatch, "reason" | "refusedCount">;
+}
 
 export interface ProcessFacts {
   readonly version: string;
@@ -17,14 +23,15 @@ const NANOSECONDS = 1e9;
 const QUANTILES = ["0.5", "0.99", "1"] as const;
 
 /** @returns ends it */
-export function measureProcess(metrics: Metrics, descriptors: Descriptors, { version, nodeId, roles }: ProcessFacts): () => void {
+export function measureProcess(
+  metrics: Metrics,
+  { descriptors, load }: ProcessPorts,
+  { version, nodeId, roles }: ProcessFacts,
+): () => void {
   const delay = monitorEventLoopDelay({ resolution: LOOP_DELAY_EVERY_MS });
   delay.enable();
-  const paused = metrics.counter("troupe_gc_pause_seconds_total", {});
-  const collections = new PerformanceObserver((list) => {
-    for (const { duration } of list.getEntries()) paused.add(duration / 1_000);
-  });
-  collections.observe({ entryTypes: ["gc"] });
+  // Once: worked out at each scrape, it would differ by a little each time, and look like a restart.
+  const startedSeconds = (Date.now() - process.uptime() * 1_000) / 1_000;
   const plain = <Name extends PlainGauge>(name: Name, value: () => number): (() => void) =>
     metrics.read(name, () => [{ labels: {}, value: value() } as Sample<Name>]);
   const ends = [
@@ -41,6 +48,8 @@ export function measureProcess(metrics: Metrics, descriptors: Descriptors, { ver
       delay.reset();
       return samples;
     }),
+    metrics.read("troupe_overloaded", () => [{ labels: {}, value: load.reason === undefined ? 0 : 1 }]),
+    metrics.read("troupe_overload_refusals_total", () => [{ labels: {}, value: load.refusedCount }]),
     metrics.read("process_cpu_seconds_total", () => {
       const { user, system } = process.cpuUsage();
       return [{ labels: {}, value: (user + system) / 1e6 }];
@@ -48,13 +57,12 @@ export function measureProcess(metrics: Metrics, descriptors: Descriptors, { ver
     plain("process_resident_memory_bytes", () => process.memoryUsage.rss()),
     plain("troupe_heap_used_bytes", () => process.memoryUsage().heapUsed),
     plain("troupe_external_memory_bytes", () => process.memoryUsage().external),
-    plain("process_start_time_seconds", () => (Date.now() - process.uptime() * 1_000) / 1_000),
+    plain("process_start_time_seconds", () => startedSeconds),
     metrics.read("process_open_fds", () => told(descriptors.counts()?.openCount)),
     metrics.read("process_max_fds", () => told(descriptors.counts()?.openMax)),
   ];
   return () => {
     for (const end of ends) end();
-    collections.disconnect();
     delay.disable();
   };
 }

@@ -46,19 +46,21 @@ describe("a client", () => {
     const seen: unknown[] = [];
     await theatre.host({
       echo: ({ text }, turn) => {
-        const { traceId, requestId } = currentTrace() ?? {};
-        seen.push({ owner: turn.principal.owner, traceId, requestId, leftMs: turn.deadlineMs - theatre.clock.nowMs() });
+        const { traceId, requestId, isLook } = currentTrace() ?? {};
+        seen.push({ owner: turn.principal.owner, traceId, requestId, isLook, leftMs: turn.deadlineMs - theatre.clock.nowMs() });
         return { text };
       },
     });
     const traceId = "0af7651916cd43dd8448eb211c80319c";
     const trace = { traceId, spanId: "b7ad6b7169203331", isSampled: true, requestId: "request-1" };
     await inTrace(trace, () => theatre.player.echo({}, { principal: { owner: "Zoë 100%" }, timeoutMs: 1_234.5 }));
+    await inTrace({ ...trace, isLook: true }, () => theatre.player.echo({}));
     await theatre.player.echo({});
     expect(seen).toEqual([
-      { owner: "Zoë 100%", traceId, requestId: "request-1", leftMs: 1_235 },
+      { owner: "Zoë 100%", traceId, requestId: "request-1", isLook: false, leftMs: 1_235 },
+      { owner: SYSTEM_OWNER, traceId, requestId: "request-1", isLook: true, leftMs: 5_000 },
       // Without a caller's, it begins one.
-      { owner: SYSTEM_OWNER, traceId: expect.stringMatching(/^[0-9a-f]{32}$/), requestId: undefined, leftMs: 5_000 },
+      { owner: SYSTEM_OWNER, traceId: expect.stringMatching(/^[0-9a-f]{32}$/), requestId: undefined, isLook: false, leftMs: 5_000 },
     ]);
   });
 

@@ -129,6 +129,30 @@ describe("B1: what is kept", () => {
   });
 });
 
+it("B4: a look is not kept, nor what it sets going, nor is it told while it is under way", () => {
+  const told: string[] = [];
+  book.onEnd = ({ name }) => void told.push(name);
+  add({ uploadId: "u1" });
+  const look = book.begin({ ...HTTP, uploadId: "u1", isLook: true }, "request1");
+  add({ uploadId: "u1", parent: look });
+  const underWay = book.find("u1");
+  look.end();
+  expect(book.find("u1")).toEqual(underWay);
+  expect([underWay.spans.length, book.find("request1").spans, told]).toEqual([1, [], ["catalog.upload"]]);
+});
+
+it("what began before the wall clock was set is told by the new time, before what began after", async () => {
+  add({ uploadId: "u1", name: "first" });
+  await clock.advance(5);
+  clock.jumpWall(-3_600_000);
+  add({ uploadId: "u1", name: "second" });
+  const { spans } = book.find("u1");
+  expect(spans.map(({ name, startMs }) => [name, clock.wallMs() - startMs])).toEqual([
+    ["first", 5],
+    ["second", 0],
+  ]);
+});
+
 describe("spans of traces", () => {
   it("are those of all of them, wherever they are kept, by their start", async () => {
     const request = book.begin(HTTP, "request1");

@@ -4,7 +4,13 @@ import { currentTrace, inTrace, newTraceParent, readTrace, type Trace, tracePare
 import { SystemClock } from "../../src/store/system-clock.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 
-const TRACE: Trace = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7", isSampled: true, requestId: "r-1" };
+const TRACE: Trace = {
+  traceId: "4bf92f3577b34da6a3ce929d0e0e4736",
+  spanId: "00f067aa0ba902b7",
+  isSampled: true,
+  requestId: "r-1",
+  isLook: false,
+};
 
 const hex = (length: number): fc.Arbitrary<string> =>
   fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: length, maxLength: length }).filter((text) => /[^0]/.test(text));
@@ -18,6 +24,7 @@ describe("a header traceparent", () => {
           spanId,
           isSampled,
           requestId: "r-1",
+          isLook: false,
         });
       }),
     );

@@ -2,6 +2,7 @@
 import { expect, it } from "vitest";
 import type { Inspected } from "../../src/bin/cast.ts";
 import { machineInspection } from "../../src/core/inspection.ts";
+import { SPANS_PER_NAME_KEPT } from "../../src/core/limits.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import type { HttpResponse } from "../../src/core/ports/http-exchange.ts";
 import { SpanBook } from "../../src/core/span-book.ts";
@@ -154,6 +155,17 @@ it("a trace is found by the upload, by the request's ID and by the trace's, acro
     expect((await found(id)).spans.map(({ spanId }) => spanId)).toEqual(expect.arrayContaining(creation.map(({ spanId }) => spanId)));
   expect((await rig.ask("GET", "/api/v1/inspect/traces/nobodysnobodysnobodysn")).status).toBe(404);
   expect((await rig.ask("GET", "/api/v1/inspect/traces/nobodysnobodysnobodysn")).status).toBe(404);
+});
+
+it("looking into an upload, as often as it may be, takes nothing of what is looked at away, and adds nothing", async () => {
+  await using rig = await house();
+  const created = await rig.ask("POST", "/api/v1/uploads", UPLOAD);
+  const { uploadId } = created.json as unknown as { uploadId: string };
+  await rig.ask("GET", `/api/v1/uploads/${uploadId}`);
+  const told = async () => (await rig.ask("GET", `/api/v1/inspect/traces/${uploadId}`)).json as unknown as { spans: { spanId: string }[] };
+  const before = await told();
+  for (let look = 0; look < 3 * SPANS_PER_NAME_KEPT; look += 1) await rig.ask("GET", `/api/v1/inspect/uploads/${uploadId}`);
+  expect(await told()).toEqual(before);
 });
 
 it("a client's traceparent is the trace of what it asks for", async () => {

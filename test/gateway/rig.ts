@@ -266,6 +266,8 @@ export class Rig implements AsyncDisposable {
                 closedToUploads: this.areNodesClosed,
                 state: this.nodeState,
                 left: false,
+                sinceMs: 0,
+                recent: [],
                 joinedMs: wallMs,
                 silentMs: 1000,
               })),

@@ -40,12 +40,6 @@ it("S2: what nobody's request is known of is seen with the upload, or by who has
   expect(shown("ann", [request("a", "ann"), elsewhere])).toEqual(["a"]);
 });
 
-it("S3: looking into it is no part of it, whoever looks", () => {
-  const spans = [request("l", "ann", "GET /api/v1/inspect/uploads/:uploadId"), below("l1", "l"), request("a", "ann")];
-  expect(shown("ann", spans)).toEqual(["a"]);
-  expect(shown("ann", spans, { isAlone: true })).toEqual(["a"]);
-});
-
 it("parents that go in a circle end nowhere", () => {
   expect(shown("ann", [below("x", "y"), below("y", "x")])).toEqual([]);
 });

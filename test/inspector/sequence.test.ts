@@ -103,11 +103,10 @@ describe("a sequence", () => {
     ]);
   });
 
-  it("marks what is under way, and leaves out whoever looks", () => {
+  it("marks what is under way", () => {
     const merge = span({ traceId: "t", actor: "gateway", name: "POST /api/v1/uploads/:uploadId/merge", kind: "http" });
     const open = { ...merge, durationMs: undefined, outcome: undefined };
-    const looking = exchange("l", "GET /api/v1/inspect/uploads/:uploadId", ["storage.inspectUpload"]);
-    const sequence = sequenceOf([open, ...looking]);
+    const sequence = sequenceOf([open]);
     expect(sequence.blocks.map(({ lines }) => lines.map(({ isUnderWay }) => isUnderWay))).toEqual([[true]]);
     const picture = paintSequence(sequence, (ms) => `${ms} ms`);
     expect(texts(picture)).toContain("under way");

@@ -8,8 +8,13 @@ import { SystemClock } from "../../src/store/system-clock.ts";
 import { scrape } from "../support/exposition.ts";
 
 it("a process tells what it is, what it takes, and how near it is to its limits", async () => {
+  const load: { reason: string | undefined; refusedCount: number } = { reason: undefined, refusedCount: 0 };
   const metrics = new PromMetrics({ clock: new SystemClock(), log: SILENT_LOG });
-  const end = measureProcess(metrics, processDescriptors(), { version: "1.2.3", nodeId: "node1", roles: "tracker,ids" });
+  const end = measureProcess(
+    metrics,
+    { descriptors: processDescriptors(), load },
+    { version: "1.2.3", nodeId: "node1", roles: "tracker,ids" },
+  );
   const scraped = await scrape(metrics);
   expect(scraped.value("troupe_process_info", { version: "1.2.3", node: "node1", roles: "tracker,ids" })).toBe(1);
   for (const name of ["process_cpu_seconds_total", "process_resident_memory_bytes", "troupe_heap_used_bytes", "process_start_time_seconds"])
@@ -24,7 +29,13 @@ it("a process tells what it is, what it takes, and how near it is to its limits"
     expect(scraped.value("process_open_fds")).toBeGreaterThan(2);
     expect(scraped.value("process_max_fds") ?? Number.POSITIVE_INFINITY).toBeGreaterThan(scraped.value("process_open_fds") as number);
   }
+  // Equal, and not nearly: another time is another start to whoever watches.
+  const again = await scrape(metrics);
+  expect(again.value("process_start_time_seconds")).toBe(scraped.value("process_start_time_seconds"));
+  expect([again.value("troupe_overloaded"), again.value("troupe_overload_refusals_total")]).toEqual([0, 0]);
+  Object.assign(load, { reason: "9 file descriptors are left", refusedCount: 3 });
+  const short = await scrape(metrics);
+  expect([short.value("troupe_overloaded"), short.value("troupe_overload_refusals_total")]).toEqual([1, 3]);
   end();
-  const after = await scrape(metrics);
-  expect(after.series.filter(({ name }) => name !== "troupe_gc_pause_seconds_total")).toEqual([]);
+  expect((await scrape(metrics)).series).toEqual([]);
 });

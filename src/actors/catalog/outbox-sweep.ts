@@ -9,6 +9,7 @@
  */
 import { OUTBOX_BATCH_MAX, OUTBOX_SWEEP_MS } from "../../core/limits.ts";
 import type { Timer } from "../../core/ports/clock.ts";
+import { inTrace } from "../../core/trace.ts";
 import { OutboxClaim, type OutboxPorts } from "./outbox-claim.ts";
 
 export interface OutboxSweepOptions extends OutboxPorts {
@@ -36,7 +37,8 @@ export class OutboxSweep {
   #begin(): void {
     if (this.#stopped || this.#running !== undefined) return;
     this.#timer?.cancel();
-    this.#running = this.#run().finally(() => {
+    // Rows of many requests, and of other processes: it is in the trace of none.
+    this.#running = inTrace(undefined, () => this.#run()).finally(() => {
       this.#running = undefined;
       // Woken after the last look and before here.
       if (this.#woken) this.#begin();

@@ -6,6 +6,7 @@ import type { ActorDirectory } from "../../bus/actor-directory.ts";
 import { ACTORS_TOLD_MAX, SPANS_TOLD_MAX } from "../../core/limits.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { SpanBook } from "../../core/span-book.ts";
+import { toldStanding } from "../../core/standing.ts";
 import { byUnrest } from "../../core/unrest.ts";
 import type { InspectedActor, inspector } from "./contract.ts";
 
@@ -53,13 +54,11 @@ function inspected(
   { actor, subject, lifecycle, turns, crashes, waiting, deferred, deadLetters }: ActorStatus,
   nowMs: number,
 ): InspectedActor {
-  const ago = (ms: number): number => Math.max(0, Math.round(nowMs - ms));
   return {
     actor,
     subject,
     state: lifecycle.state,
-    sinceMs: ago(lifecycle.sinceMs),
-    recent: lifecycle.recent.map(({ event, state, atMs }) => ({ ...(event === undefined ? {} : { event }), state, agoMs: ago(atMs) })),
+    ...toldStanding(lifecycle, nowMs),
     turns,
     crashes,
     waiting,

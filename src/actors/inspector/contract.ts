@@ -1,9 +1,9 @@
 /** What a process can tell of itself to somebody who looks into it: what it did for whom, and which actors it hosts. Every process answers. */
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
-import { span, spanCount, traceId } from "../../core/inspection.ts";
+import { span, spanCount, standing, traceId } from "../../core/inspection.ts";
 import { ACTORS_TOLD_MAX, SPANS_TOLD_MAX, TRACES_FOLLOWED_MAX } from "../../core/limits.ts";
-import { count, durationMs, identity, wallMs } from "../../core/shapes.ts";
+import { count, identity, wallMs } from "../../core/shapes.ts";
 
 /** Who answers: roles that one process plays. */
 const processIdentity = { nodeId: identity, roles: z.array(identity).max(8) };
@@ -13,8 +13,7 @@ export const actorStatus = z.object({
   subject: z.string().max(256),
   /** By the chart of an actor's life. */
   state: z.string().max(64),
-  sinceMs: durationMs,
-  recent: z.array(z.object({ event: z.string().max(64).optional(), state: z.string().max(64), agoMs: durationMs })),
+  ...standing.shape,
   turns: count,
   crashes: count,
   waiting: count,

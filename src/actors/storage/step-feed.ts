@@ -20,7 +20,9 @@ interface Watched {
   /** `quiet`: nobody listened when it was asked last; `asked`: somebody may, unless it turns out otherwise; `heard`: somebody listens. */
   interest: "quiet" | "asked" | "heard";
   quietUntilMs: number;
-  /** The newest step that was published. */
+  /** What was told last: one that is started anew counts its steps from the first again. */
+  session: InspectedSession | undefined;
+  /** The newest step of it that was published. */
   told: number;
   isDue: boolean;
 }
@@ -46,7 +48,7 @@ export class StepFeed implements SessionFeeds {
     if (this.#isStopped) return;
     let watched = this.#watched.get(uploadId);
     if (watched === undefined) {
-      watched = { interest: "quiet", quietUntilMs: 0, told: 0, isDue: false };
+      watched = { interest: "quiet", quietUntilMs: 0, session: undefined, told: 0, isDue: false };
       this.#watched.set(uploadId, watched);
     }
     if (watched.isDue || this.#isQuiet(watched)) return;
@@ -103,6 +105,8 @@ export class StepFeed implements SessionFeeds {
     const watched = this.#watched.get(uploadId);
     const session = this.#seen(uploadId);
     if (watched === undefined || session === undefined) return;
+    if (watched.session !== session) watched.told = 0;
+    watched.session = session;
     const news = session.news(uploadId, watched.told);
     watched.told = session.steps;
     this.#publish(news);

@@ -12,7 +12,7 @@
 import type { Activation, Later, Self, Turn } from "../../bus/actor.ts";
 import { mustBeSystem } from "../../bus/system-only.ts";
 import { TroupeError } from "../../core/errors.ts";
-import { GROUPS_MAX, TRACKER_LISTENING_PERCENT } from "../../core/limits.ts";
+import { GROUPS_MAX, NODE_CHANGES_TOLD_MAX, TRACKER_LISTENING_PERCENT } from "../../core/limits.ts";
 import type { Log } from "../../core/log.ts";
 import { METRICS } from "../../core/metrics.ts";
 import type { Clock, Timer } from "../../core/ports/clock.ts";
@@ -20,6 +20,7 @@ import { askDatabase, type Database } from "../../core/ports/database.ts";
 import { type Metrics, SILENT_METRICS } from "../../core/ports/metrics.ts";
 import type { Random } from "../../core/ports/random.ts";
 import { safeInteger } from "../../core/safe-integer.ts";
+import { toldStanding } from "../../core/standing.ts";
 import type { NodeAnnouncement, NodeReport, tracker } from "./contract.ts";
 import { Membership } from "./membership.ts";
 import { type PageRequest, pageOf } from "./page.ts";
@@ -126,7 +127,7 @@ class Tracker {
         ready: (_, turn) => turn.later(this.#whileActive(this.#knowing.promise.then(() => askDatabase(this.#options.database)))),
         locate: ({ group }, turn) => this.#once(turn, "locate", () => this.#locate(group)),
         groups: (request, turn) => this.#once(turn, "groups", () => this.#groups(request)),
-        nodes: ({ group, ...request }, turn) => this.#once(turn, "nodes", () => this.#nodes(group, request)),
+        nodes: ({ group, ...request }, turn) => this.#once(turn, "nodes", () => this.#inspected(this.#nodes(group, request))),
         table: (request, turn) => this.#once(turn, "table", () => this.#nodes(undefined, request)),
       },
       stop: () => {
@@ -260,6 +261,16 @@ class Tracker {
       request,
     );
     return { nodes: items, ...next };
+  }
+
+  /** As many as fit into one answer with a page of nodes. */
+  #inspected({ nodes, ...next }: { readonly nodes: readonly NodeReport[]; readonly cursor?: string }) {
+    const nowMs = this.#options.clock.nowMs();
+    const inspected = nodes.map((node) => {
+      const { sinceMs, recent } = toldStanding(this.#membership.standing(node.nodeId), nowMs);
+      return { ...node, sinceMs, recent: recent.slice(-NODE_CHANGES_TOLD_MAX) };
+    });
+    return { nodes: inspected, ...next };
   }
 
   #reports(group: string): NodeReport[] {

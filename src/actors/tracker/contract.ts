@@ -1,6 +1,7 @@
 /** The tracker: who is alive, which groups there are, and where new uploads of a user go. */
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
+import { standing } from "../../core/inspection.ts";
 import { LOCATIONS_MAX } from "../../core/limits.ts";
 import { app, blobId, bytes, count, cursor, durationMs, identity, limit, user, wallMs } from "../../core/shapes.ts";
 
@@ -37,6 +38,9 @@ export const nodeReport = nodeAnnouncement.extend({
   silentMs: durationMs,
 });
 export type NodeReport = z.output<typeof nodeReport>;
+
+/** With how it came to be in its state, as this tracker has seen it; one that has `left` is in that state. */
+export const nodeInspection = nodeReport.extend({ sinceMs: standing.shape.sinceMs.default(0), recent: standing.shape.recent.default([]) });
 
 /** A node that may be asked. */
 export const location = z.object({ nodeId: identity, dataUrl: z.string().optional() });
@@ -112,7 +116,7 @@ export const tracker = defineContract({
     nodes: request({
       doc: "All storage nodes this tracker has heard of, by group and name.",
       input: z.object({ group: identity.optional(), cursor: cursor.optional(), limit }),
-      output: z.object({ nodes: z.array(nodeReport), cursor: cursor.optional() }),
+      output: z.object({ nodes: z.array(nodeInspection), cursor: cursor.optional() }),
       errors: ["BAD_CURSOR"],
       readOnly: true,
     }),

@@ -168,9 +168,9 @@ export class Membership {
       .map((member) => member.announcement);
   }
 
-  /** In which state a node is, and how it came there; `undefined` when nobody has heard of it. */
-  standing(nodeId: string): StandingReport<NodePlace, NodeEvent> | undefined {
-    return this.#members.get(nodeId)?.standing.report();
+  /** In which state a node is, and how it came there. @param nodeId of one that was heard of */
+  standing(nodeId: string): StandingReport<NodePlace, NodeEvent> {
+    return (this.#members.get(nodeId) as Member).standing.report();
   }
 
   #refusal(announcement: NodeAnnouncement, known: Member | undefined, nowMs: number): TroupeError | undefined {

@@ -89,6 +89,8 @@ export interface InspectedSession {
 /** Where sessions say that there is something new to see. It is published only while somebody listens. */
 export interface SessionFeeds {
   changed(uploadId: string): void;
+  /** Somebody looks at it, and may listen from now on. */
+  looked(uploadId: string): void;
   ended(uploadId: string): void;
 }
 

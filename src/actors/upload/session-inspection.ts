@@ -65,7 +65,16 @@ export class SessionInspection implements InspectedSession {
   news(uploadId: string, after: number): MachineFeed {
     const { state, sinceMs, context } = this.#log;
     const effects = [...this.#effects.list()];
-    return { uploadId, atMs: this.#clock.wallMs(), state, sinceMs, context: { ...context }, effects, steps: this.#log.told(after) };
+    return {
+      uploadId,
+      atMs: this.#clock.wallMs(),
+      state,
+      sinceMs,
+      openedMs: this.#openedMs,
+      context: { ...context },
+      effects,
+      steps: this.#log.told(after),
+    };
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a session is asked: its contract's requests, and the bytes that come and go past the bus. */
 import type { Handlers, Later, Turn } from "../../bus/actor.ts";
 import { TroupeError } from "../../core/errors.ts";
+import type { MachineInspection } from "../../core/inspection.ts";
 import type { ByteStream } from "../../core/ports/byte-stream.ts";
 import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
 import type { UploadPlan } from "../catalog/contract.ts";
@@ -16,7 +17,6 @@ import type { MergePromise } from "./merge-promise.ts";
 import type { MergeSteps } from "./merge-steps.ts";
 import type { SessionNode } from "./ports.ts";
 import type { Possession } from "./possession.ts";
-import type { SessionInspection } from "./session-inspection.ts";
 import type { SessionState } from "./session-state.ts";
 import { incompleteError } from "./session-status.ts";
 import type { Turns } from "./turns.ts";
@@ -39,7 +39,8 @@ interface AskedSession {
   readonly possession: Possession;
   readonly promise: MergePromise;
   readonly idleness: Idleness;
-  readonly inspection: SessionInspection;
+  /** Somebody looks into it. */
+  looked(): MachineInspection;
   status(): UploadStatus;
 }
 
@@ -52,7 +53,7 @@ export class SessionRequests {
 
   readonly handlers: Handlers<typeof upload> = {
     status: () => this.#session.status(),
-    inspect: () => this.#session.inspection.told(),
+    inspect: () => this.#session.looked(),
     access: () => {
       const { node, plan, owner, epoch, ledger, possession } = this.#session;
       return {

@@ -156,7 +156,10 @@ export class Session {
       possession,
       promise,
       idleness,
-      inspection,
+      looked: () => {
+        ports.feeds?.looked(uploadId);
+        return inspection.told();
+      },
       status,
     });
     this.#ending = new SessionEnding({ ports, plan, owner, epoch, journal, intake, merge });

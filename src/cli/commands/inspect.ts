@@ -4,7 +4,7 @@ import type { InspectionEvent, UploadInspection } from "../../client/inspection-
 import { TroupeError } from "../../core/errors.ts";
 import { checkIdentity } from "../../core/identity.ts";
 import { isEnded, type UploadState } from "../../core/shapes.ts";
-import { LiveSteps, newestStep } from "../inspect/live-steps.ts";
+import { LiveSteps } from "../inspect/live-steps.ts";
 import { inspectionText } from "../inspect/upload-text.ts";
 import type { Definition, Session } from "../session.ts";
 import { printable } from "../table.ts";
@@ -112,7 +112,7 @@ async function followLines({ client, context }: Session, uploadId: string): Prom
       if (event.kind === "inspection") last = event.inspection;
       if (lines === undefined && event.kind === "inspection") {
         say(inspectionText(uploadId, event.inspection, clock.wallMs()));
-        lines = new LiveSteps(clock, newestStep(event.inspection), (line) => say(`  ${line}`));
+        lines = new LiveSteps(clock, event.inspection, (line) => say(`  ${line}`));
       } else lines?.take(event);
       const chunkCount = last?.upload?.chunkCount;
       if (!terminal.isTerminal || chunkCount === undefined) continue;

@@ -1,9 +1,9 @@
 /**
  * Spans as a tree: each below the one it was done for, in the order they began; what was done again and again is one line.
  *
- * F1: no span is lost: one whose parent nobody remembers stands at the top.
+ * F1: no span is lost, unless strangers' IDs nest it without end: one whose parent nobody remembers stands at the top.
  * F2: spans that are alike, siblings of one name in one process, are folded where there are more than {@link ALIKE_SHOWN}, and so is all that
- *     lies below them. Where a process counted more than it kept, its numbers are the line's.
+ *     lies below them. Where a process counted more than it kept, its numbers are the line's that has all of them.
  */
 import type { TracedCount, TracedSpan, TraceReport } from "../../client/inspection-answers.ts";
 
@@ -26,6 +26,7 @@ export function linesOf({ spans, counts }: Pick<TraceReport, "spans" | "counts">
     ({ parentId }) => parentId as string,
   );
   const counted = new Map(counts.map((count) => [keyOf(count), count]));
+  const kept = Map.groupBy(spans, keyOf);
   // F1
   const tops = spans.filter(({ parentId }) => parentId === undefined || !known.has(parentId));
   return level(tops, 0);
@@ -49,7 +50,9 @@ export function linesOf({ spans, counts }: Pick<TraceReport, "spans" | "counts">
       depth + 1,
     );
     if (others.length === 0) return [{ depth, spans: [first] }, ...children];
-    return [{ depth, spans: [first, ...others], folded: sumOf(group, counted.get(keyOf(first))) }, ...children];
+    const key = keyOf(first);
+    const isAll = kept.get(key)?.length === group.length;
+    return [{ depth, spans: [first, ...others], folded: sumOf(group, isAll ? counted.get(key) : undefined) }, ...children];
   }
 }
 

@@ -5,50 +5,37 @@
  * I1: the subscription stands before the whole is asked for, so that no step falls between the two; a reader knows steps it has by their numbers.
  * I2: steps that were lost, or dropped for a slow reader, are in the next whole.
  * I3: it ends with the upload: the whole that says so is the last event.
- * I4: no owner has all the streams there may be.
  */
-import { TroupeError } from "../../core/errors.ts";
 import { feedSubject, type MachineFeed, machineFeed } from "../../core/inspection.ts";
 import { EVENT_HEARTBEAT_MS, EVENTS_WAITING_MAX, INSPECT_STREAMS_MAX, REPLY_BYTES_MAX } from "../../core/limits.ts";
 import type { BusMessage, Subscription } from "../../core/ports/bus.ts";
 import type { Timer } from "../../core/ports/clock.ts";
 import { isEnded, type UploadState } from "../../core/shapes.ts";
-import { Shares } from "../../core/shares.ts";
 import type { GatewayPorts } from "../ports.ts";
-import { eventText, ServerSentEvents, SIGN_OF_LIFE } from "../server-sent-events.ts";
+import { eventText, OpenStreams, ServerSentEvents, SIGN_OF_LIFE } from "../server-sent-events.ts";
 
 type Inspect = () => Promise<Record<string, unknown>>;
 
 export class InspectStreams {
   readonly #ports: GatewayPorts;
-  readonly #open = new Set<InspectStream>();
-  readonly #places = new Shares(INSPECT_STREAMS_MAX);
+  readonly #open = new OpenStreams(INSPECT_STREAMS_MAX);
 
   constructor(ports: GatewayPorts) {
     this.#ports = ports;
   }
 
+  get count(): number {
+    return this.#open.count;
+  }
+
   /** @throws {TroupeError} `TOO_MANY`, and what `inspect` throws */
   async open(uploadId: string, owner: string, inspect: Inspect): Promise<AsyncIterable<Uint8Array>> {
-    // I4
-    if (!this.#places.hasRoomFor(owner)) throw new TroupeError("TOO_MANY");
-    this.#places.add(owner);
-    const stream: InspectStream = new InspectStream(this.#ports, uploadId, inspect, () => {
-      this.#open.delete(stream);
-      this.#places.remove(owner);
-    });
-    this.#open.add(stream);
-    try {
-      await stream.start();
-    } catch (error) {
-      stream.body.end();
-      throw error;
-    }
-    return stream.body;
+    const { body } = await this.#open.open(owner, (onEnd) => new InspectStream(this.#ports, uploadId, inspect, onEnd));
+    return body;
   }
 
   endAll(): void {
-    for (const stream of this.#open) stream.body.end();
+    this.#open.endAll();
   }
 }
 

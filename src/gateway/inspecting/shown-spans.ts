@@ -3,12 +3,8 @@
  *
  * S1: nobody sees what somebody else's request did, also where both say that they belong to one trace.
  * S2: what no request is known of is seen by the owner of the upload it was found by, and of the only requests in its trace.
- * S3: looking into something is no part of it.
  */
 import type { Span } from "../../core/inspection.ts";
-
-/** Below it are the routes by which others are looked into. */
-export const INSPECT_PATH = "/api/v1/inspect";
 
 export interface Looking {
   readonly owner: string;
@@ -24,10 +20,8 @@ export function shownTo({ owner, isOwnUpload, isAlone }: Looking, found: Readonl
   const tracesOf = (isOwn: boolean) => new Set(requests.filter((span) => (span.owner === owner) === isOwn).map(({ traceId }) => traceId));
   const [own, others] = [tracesOf(true), tracesOf(false)];
   return (span) => {
-    const request = requestOf(span, found);
-    // S3
-    if (request?.name.includes(` ${INSPECT_PATH}/`)) return false;
     if (isAlone) return true;
+    const request = requestOf(span, found);
     // S1
     if (request !== undefined) return request.owner === owner;
     // S2

@@ -42,7 +42,8 @@ export async function findTrace(
   if (!isIdentity(id)) throw nothingKept();
   const isOwnUpload = !TRACE_ID.test(id) && (await isUploadOf(ports, id, { ...options, principal }));
   const first = await ask(ports, { id }, { timeoutMs: INSPECT_ANSWERS_MS, signal: options.signal });
-  const traceIds = [...new Set(first.spans.map(({ traceId }) => traceId))];
+  // The newest are those one waits for.
+  const traceIds = [...new Set(first.spans.toSorted(byStart).map(({ traceId }) => traceId))];
   // T2
   const rest = await ask(
     ports,
@@ -51,7 +52,7 @@ export async function findTrace(
   );
   const found = new Map([...first.spans, ...rest.spans].map((span) => [span.spanId, span]));
   const isShown = shownTo({ owner: principal.owner, isOwnUpload, isAlone }, found);
-  const spans = [...found.values()].filter(isShown).sort((a, b) => a.startMs - b.startMs);
+  const spans = [...found.values()].filter(isShown).sort(byStart);
   if (spans.length === 0) throw nothingKept();
   return {
     id,
@@ -61,6 +62,8 @@ export async function findTrace(
     isTruncated: first.isTruncated || rest.isTruncated || traceIds.length > TRACES_FOLLOWED_MAX,
   };
 }
+
+const byStart = (a: Span, b: Span): number => a.startMs - b.startMs;
 
 function nothingKept(): TroupeError {
   return new TroupeError("NOT_FOUND", "No process remembers anything of it: it is too long ago, or it never was.");

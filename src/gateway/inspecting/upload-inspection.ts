@@ -1,14 +1,16 @@
 /**
  * One upload looked into: what its machine is in and how it came there, from the node that hosts it or did, and why it waits, in words.
  *
- * Whose it is the catalog says first, so somebody else's is one that is not there.
+ * U1: whose it is the catalog says first, so somebody else's is one that is not there.
+ * U2: a host that does not answer is no failure: it is why the upload waits.
  */
 import { catalog } from "../../actors/catalog/contract.ts";
 import { storage } from "../../actors/storage/contract.ts";
-import { type CallOptions, client, isNoResponders } from "../../bus/client.ts";
-import { TroupeError } from "../../core/errors.ts";
+import { type CallOptions, client } from "../../bus/client.ts";
+import { type ErrorCode, TroupeError } from "../../core/errors.ts";
 import { isIdentity } from "../../core/identity.ts";
 import type { MachineInspection } from "../../core/inspection.ts";
+import { INSPECT_HOST_MS } from "../../core/limits.ts";
 import type { Principal } from "../../core/principal.ts";
 import { isEnded } from "../../core/shapes.ts";
 import type { Exchange } from "../exchange.ts";
@@ -17,6 +19,9 @@ import { outcomeView } from "../views.ts";
 import { whyWaiting } from "./why-waiting.ts";
 
 type Asker = CallOptions & { readonly principal: Principal };
+
+/** U2 */
+const AWAY: ReadonlySet<ErrorCode> = new Set(["UNAVAILABLE", "HOST_UNAVAILABLE", "DEADLINE_EXCEEDED", "BUSY", "STOPPING"]);
 
 /**
  * @throws {TroupeError} `UPLOAD_NOT_FOUND`, and what the bus throws
@@ -29,12 +34,14 @@ export async function inspectUpload(
 ): Promise<Record<string, unknown>> {
   if (!isIdentity(uploadId)) throw new TroupeError("UPLOAD_NOT_FOUND");
   const { bus, clock } = gateway.ports;
+  // U1
   const record = await client(bus, catalog).upload({ uploadId }, options);
   const { host, group, epoch, state } = record;
+  const asked = { ...options, timeoutMs: INSPECT_HOST_MS };
   const ended = isEnded(state) ? { state, lastError: record.lastError } : undefined;
   const [{ machine, missing, isAway }, view] = await Promise.all([
-    machineOf(gateway, host, uploadId, options),
-    ended === undefined ? statusView(gateway, exchange, uploadId) : outcomeView(record, exchange.baseUrl),
+    machineOf(gateway, host, uploadId, asked),
+    ended === undefined ? statusView(gateway, exchange, uploadId, asked) : outcomeView(record, exchange.baseUrl),
   ]);
   const why = whyWaiting({ view, machine, isHostAway: isAway === true, host, ended, nowMs: clock.wallMs() });
   return { upload: view, host, group, epoch, machine, missing, why };
@@ -51,19 +58,28 @@ async function machineOf({ ports }: Gateway, host: string, uploadId: string, opt
   try {
     return { machine: await client(ports.bus, storage, { nodeId: host }).inspectUpload({ uploadId }, options) };
   } catch (error) {
-    if (isNoResponders(error)) return { missing: `The node ${host} does not answer.`, isAway: true };
+    if (isAwayError(error)) return { missing: `The node ${host} does not answer.`, isAway: true };
     if (error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND")
       return { missing: `The node ${host} does not remember what it went through: it has been started since, or it is too long ago.` };
     throw error;
   }
 }
 
-async function statusView({ events }: Gateway, exchange: Exchange, uploadId: string): Promise<Record<string, unknown> | undefined> {
+async function statusView(
+  { events }: Gateway,
+  exchange: Exchange,
+  uploadId: string,
+  asked: CallOptions,
+): Promise<Record<string, unknown> | undefined> {
   try {
-    return (await events.snapshot(uploadId, exchange, exchange.request.signal)).view;
+    return (await events.snapshot(uploadId, exchange, asked)).view;
   } catch (error) {
-    // A session whose host is away has no status; all else is told.
-    if (error instanceof TroupeError && error.code === "HOST_UNAVAILABLE") return undefined;
+    // All else is told.
+    if (isAwayError(error)) return undefined;
     throw error;
   }
+}
+
+function isAwayError(error: unknown): boolean {
+  return error instanceof TroupeError && AWAY.has(error.code);
 }

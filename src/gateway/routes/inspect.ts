@@ -10,8 +10,7 @@ import { INSPECT_ANSWERS_MS, PAGE_ITEMS_MAX } from "../../core/limits.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
 import { callOptions, type Exchange, jsonResponse, param } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
-import { gatewayRoutes } from "../gateway-routes.ts";
-import { INSPECT_PATH } from "../inspecting/shown-spans.ts";
+import { gatewayRoutes, LOOKS } from "../gateway-routes.ts";
 import { findTrace } from "../inspecting/trace-view.ts";
 import { inspectUpload } from "../inspecting/upload-inspection.ts";
 import type { Route } from "../router.ts";
@@ -32,11 +31,11 @@ export function inspectRoutes(gateway: Gateway): Route[] {
         return shown;
       },
     },
-    ...gatewayRoutes(gateway, INSPECT_PATH, [
-      ["GET", "/uploads/:uploadId", oneUpload],
-      ["GET", "/uploads/:uploadId/events", uploadEvents],
-      ["GET", "/traces/:id", trace],
-      ["GET", "/actors", actors],
+    ...gatewayRoutes(gateway, "/api/v1/inspect", [
+      ["GET", "/uploads/:uploadId", oneUpload, LOOKS],
+      ["GET", "/uploads/:uploadId/events", uploadEvents, LOOKS],
+      ["GET", "/traces/:id", trace, LOOKS],
+      ["GET", "/actors", actors, LOOKS],
     ]),
   ];
 }

@@ -121,7 +121,7 @@ async function list(gateway: Gateway, exchange: Exchange): Promise<HttpResponse>
 }
 
 async function status(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
-  const { view } = await gateway.events.snapshot(uploadIdOf(exchange), exchange, exchange.request.signal);
+  const { view } = await gateway.events.snapshot(uploadIdOf(exchange), exchange, { signal: exchange.request.signal });
   return jsonResponse(200, view);
 }
 
@@ -208,7 +208,7 @@ async function events(gateway: Gateway, exchange: Exchange): Promise<HttpRespons
   const headers = { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" };
   const uploadId = uploadIdOf(exchange);
   if (exchange.request.method === "HEAD") {
-    await gateway.events.snapshot(uploadId, exchange, exchange.request.signal);
+    await gateway.events.snapshot(uploadId, exchange, { signal: exchange.request.signal });
     return { status: 200, headers };
   }
   const body = await gateway.events.open(uploadId, exchange, exchange.request.headers["last-event-id"]);

@@ -13,7 +13,7 @@ import type { ActorAnswer, NodeAnswer, ProcessAnswer } from "./inspect-answers.t
 import { inspectHashOf, type MachineName } from "./inspect-place.ts";
 import { durationText } from "./inspect-words.ts";
 import { StateMark } from "./state-mark.ts";
-import { marksOfState, statePath } from "./state-path.ts";
+import { statePath } from "./state-path.ts";
 
 export function ActorsView({ actors }: { readonly actors: ActorList }): VNode {
   useWatched(actors);
@@ -27,7 +27,7 @@ export function ActorsView({ actors }: { readonly actors: ActorList }): VNode {
   const chart =
     node === undefined
       ? { name: "actor", state: shown?.actor.state, title: shown?.actor.subject }
-      : { name: "node", state: node.state, title: node.nodeId };
+      : { name: "node", state: stateOf(node), title: node.nodeId };
   return html`
     <h1 class="unseen">Actors</h1>
     ${message && html`<p class="fault" role="status">${message}</p>`}
@@ -43,7 +43,7 @@ export function ActorsView({ actors }: { readonly actors: ActorList }): VNode {
         </header>
         <${ChartView}
           name=${chart.name as MachineName}
-          marks=${(laidOut: LaidOutChart) => (node === undefined ? marksOfActor(laidOut, shown?.actor) : marksOfState(laidOut, node.state))}
+          marks=${(laidOut: LaidOutChart) => marksOf(laidOut, node === undefined ? shown?.actor : { ...node, state: stateOf(node) })}
         />
       </section>
     </div>
@@ -105,13 +105,15 @@ function NodesCard({ nodes, chosen, choose }: NodesProps): VNode {
     <header><h2>Storage nodes</h2><p class="hint">as the trackers see them</p></header>
     <div class="table-box">
       <table aria-label="Storage nodes">
-        <thead><tr><th scope="col">Node</th><th scope="col">State</th><th scope="col">Group</th><th scope="col" class="figure">Silent</th><th scope="col" class="figure">Free</th></tr></thead>
+        <thead><tr><th scope="col">Node</th><th scope="col">State</th><th scope="col" class="figure">Since</th><th scope="col">Group</th><th scope="col" class="figure">Silent</th><th scope="col" class="figure">Free</th></tr></thead>
         <tbody>
-          ${nodes.map(({ nodeId, state, group, silentMs, freeBytes }) => {
+          ${nodes.map((node) => {
+            const { nodeId, sinceMs, group, silentMs, freeBytes } = node;
             const key = `node ${nodeId}`;
             return html`<tr key=${key} class=${chosen === key ? "chosen" : ""}>
               <td><button type="button" class="quiet" aria-pressed=${chosen === key} onClick=${() => choose(key)}>${nodeId}</button></td>
-              <td><${StateMark} state=${state} /></td>
+              <td><${StateMark} state=${stateOf(node)} /></td>
+              <td class="figure">${durationText(sinceMs)}</td>
               <td>${group}</td>
               <td class="figure">${durationText(silentMs)}</td>
               <td class="figure">${bytesText(freeBytes)}</td>
@@ -123,20 +125,26 @@ function NodesCard({ nodes, chosen, choose }: NodesProps): VNode {
   </section>`;
 }
 
-function marksOfActor(chart: LaidOutChart, actor: ActorAnswer | undefined): Marks {
-  if (actor === undefined) return {};
-  const live = statePath(chart, actor.state);
-  const visited = actor.recent.flatMap(({ state }) => statePath(chart, state) ?? []);
+/** One that stopped on purpose is told as offline to those who do not know the word. */
+function stateOf({ state, left }: NodeAnswer): string {
+  return left ? "left" : state;
+}
+
+function marksOf(chart: LaidOutChart, standing: Pick<ActorAnswer, "state" | "sinceMs" | "recent"> | undefined): Marks {
+  if (standing === undefined) return {};
+  const { state, sinceMs, recent } = standing;
+  const live = statePath(chart, state);
+  const visited = recent.flatMap((change) => statePath(chart, change.state) ?? []);
   const counts: Record<string, number> = {};
   let last: string | undefined;
-  actor.recent.forEach(({ event, state }, index) => {
-    const from = statePath(chart, actor.recent[index - 1]?.state ?? "");
-    const to = statePath(chart, state);
+  recent.forEach(({ event, ...change }, index) => {
+    const from = statePath(chart, recent[index - 1]?.state ?? "");
+    const to = statePath(chart, change.state);
     const edge = event === undefined || from === undefined || to === undefined ? undefined : edgeTaken(chart, { from, event, to });
     if (edge === undefined) return;
     counts[edge.id] = (counts[edge.id] ?? 0) + 1;
     last = edge.id;
   });
-  const times = live === undefined ? {} : { [live]: durationText(actor.sinceMs) };
+  const times = live === undefined ? {} : { [live]: durationText(sinceMs) };
   return { ...(live === undefined ? {} : { live: [live] }), visited, counts, times, ...(last === undefined ? {} : { last }) };
 }

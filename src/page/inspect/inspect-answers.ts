@@ -86,6 +86,10 @@ export interface NodeAnswer {
   readonly nodeId: string;
   readonly group: string;
   readonly state: string;
+  /** It stopped on purpose. */
+  readonly left: boolean;
+  readonly sinceMs: number;
+  readonly recent: ActorAnswer["recent"];
   readonly silentMs: number;
   readonly freeBytes: number;
   readonly totalBytes: number;

@@ -33,7 +33,9 @@ export class UploadWatch extends Watched {
   sequenceMessage: string | undefined;
   #stop: AbortController | undefined;
   #trace: number | undefined;
+  /** The trace was told after the upload had ended. */
   #isTraceWhole = false;
+  #isAskingTrace = false;
   #fresh: number | undefined;
 
   constructor(uploadId: string) {
@@ -129,6 +131,8 @@ export class UploadWatch extends Watched {
   #news(news: InspectedNews): void {
     const machine = this.inspection?.machine;
     if (this.inspection === undefined || machine === undefined) return;
+    // It was started anew: only the whole says what it is in now.
+    if (news.openedMs !== machine.openedMs) return this.#freshen(FRESH_STATE_MS);
     this.inspection = { ...this.inspection, machine: followed(machine, news) };
     this.toldAtMs = performance.now();
     this.changed();
@@ -158,17 +162,22 @@ export class UploadWatch extends Watched {
   }
 
   async #lookAtTrace(signal: AbortSignal): Promise<void> {
-    // Of what has ended, nothing new comes.
-    if (this.isOver && this.sequence !== undefined && this.#isTraceWhole) return;
-    this.#isTraceWhole = this.isOver;
+    // Of what has ended, nothing new comes, and one answer is waited for before the next.
+    if (this.#isAskingTrace || (this.isOver && this.#isTraceWhole)) return;
+    this.#isAskingTrace = true;
+    const isOver = this.isOver;
     try {
       const { value } = await ask<TraceAnswer>("GET", `/api/v1/inspect/traces/${this.uploadId}`, { signal });
       this.sequence = sequenceOf(value.spans, value.counts);
+      this.#isTraceWhole = isOver;
       this.sequenceMessage = undefined;
     } catch (error) {
       if (signal.aborted) return;
       const isNothing = error instanceof Refusal && error.status === 404;
+      this.#isTraceWhole = isOver && isNothing;
       this.sequenceMessage = isNothing ? "No process remembers a message about it: it is too long ago." : errorText(error);
+    } finally {
+      this.#isAskingTrace = false;
     }
     this.changed();
   }

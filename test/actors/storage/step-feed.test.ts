@@ -29,6 +29,7 @@ class Session implements InspectedSession {
       atMs: 1,
       state: this.state,
       sinceMs: 1,
+      openedMs: 1,
       context: {},
       effects: [],
       steps: numbers.map((number) => ({ first: number, last: number, fromMs: 1, atMs: 1, from: "a", to: "a", events: [], changes: [] })),
