@@ -94,6 +94,9 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   const clock = new SystemClock();
   const random = new SystemRandom();
   const metrics = new PromMetrics({ clock, log });
+  // Begun first and ended last: what ends meanwhile is told, too, and a slow collector keeps nothing else waiting.
+  let endExport = async (): Promise<void> => undefined;
+  undo.push(() => endExport());
   const disk = new GroupedSyncDisk(new NodeDisk(), { clock, metrics });
   const descriptors = processDescriptors();
   const load = new LoadWatch({ clock, log, descriptors });
@@ -102,6 +105,9 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   const certificate = plays("gateway") ? await openCertificate(settings, { clock, log }) : undefined;
   if (certificate !== undefined) undo.push(async () => certificate.close());
   if (plays("gateway") && settings.port !== 0) await (await httpServer.listen(settings, unready)).close(0);
+  const sideServer = new NodeHttpServer({ clock, log, metrics }, { name: "metrics" });
+  const sideAddress = settings.metricsPort === undefined ? undefined : { host: settings.host, port: settings.metricsPort, certificate };
+  if (sideAddress !== undefined && sideAddress.port !== 0) await (await sideServer.listen(sideAddress, unready)).close(0);
   const engines = new Engines(settings, { clock, random, log, disk, metrics, undo });
   const haveMet = await engines.meetOthers(version);
   const directory = plays("storage")
@@ -117,11 +123,9 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   let isStarted = false;
   const readiness = new Readiness(clock);
   readiness.add(processQuestions(load, () => isStarted));
-  if (settings.metricsPort !== undefined) {
+  if (sideAddress !== undefined) {
     const routes = [...metricsRoutes(metrics), ...healthRoutesOf(readiness)];
-    const sideServer = new NodeHttpServer({ clock, log, metrics }, { name: "metrics" });
-    const address = { host: settings.host, port: settings.metricsPort, certificate };
-    const door = await openSideDoor({ clock, random, log, httpServer: sideServer }, { ...settings, routes }, address);
+    const door = await openSideDoor({ clock, random, log, httpServer: sideServer }, { ...settings, routes }, sideAddress);
     undo.push(() => door.close(0));
     log.info({ url: `${door.url}/metrics` }, "The metrics of this process are served here.");
   }
@@ -131,7 +135,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   if (settings.otlp !== undefined) {
     const { exportSpans } = await import("../store/otlp-spans.ts");
     const roles = rolesText(settings.roles);
-    undo.push(exportSpans(inspected.spans, log, { url: settings.otlp, nodeId, roles, version }));
+    endExport = exportSpans(inspected.spans, { clock, log }, { url: settings.otlp, nodeId, roles, version });
   }
   const stage: Stage = {
     clock,

@@ -8,6 +8,7 @@
  */
 import { resolve } from "node:path";
 import { TroupeError, toTroupeError } from "../core/errors.ts";
+import { withoutPassword } from "./engine-url.ts";
 import {
   CONFIG_FILE,
   configKey,
@@ -183,7 +184,7 @@ function readOptional(sources: SettingSources, path: string, problems: string[])
 }
 
 function fault(setting: Setting<unknown>, given: Given, error: TroupeError): string {
-  const shown = setting.isSecret ? "" : ` ${JSON.stringify(given.texts.join(" ").slice(0, 80))}`;
+  const shown = setting.isSecret ? "" : ` ${JSON.stringify(withoutPassword(given.texts.join(" ")).slice(0, 80))}`;
   const where = given.from === "default" || given.from.startsWith("--") ? "" : ` (from ${given.from})`;
   return `--${setting.flag}${shown}${where}: ${error.detail.replace(/\.$/, "")}.`;
 }

@@ -36,6 +36,9 @@ export type TakenTransition = z.output<typeof takenTransition>;
 /** Work beside the turns that has not come back. */
 export const effectUnderWay = z.object({ name: z.string(), sinceMs: wallMs });
 
+/** A chunk's bytes on their way to the disk. */
+export const arrivingBody = z.object({ index: count, sinceMs: wallMs, arrivedBytes: count });
+
 export const machineInspection = z.object({
   state: statePath,
   /** When it entered this state. */
@@ -51,6 +54,7 @@ export const machineInspection = z.object({
   /** The log lacks older steps. */
   isCut: z.boolean(),
   effects: z.array(effectUnderWay),
+  bodies: z.array(arrivingBody),
 });
 export type MachineInspection = z.output<typeof machineInspection>;
 
@@ -62,12 +66,14 @@ export const standing = z.object({
 });
 
 /** What is published of an upload's machine while somebody listens. */
-export const machineFeed = machineInspection.pick({ state: true, sinceMs: true, openedMs: true, context: true, effects: true }).extend({
-  uploadId: identity,
-  /** Those since the last message; after a gap, the newest that are kept. */
-  steps: z.array(loggedStep),
-  atMs: wallMs,
-});
+export const machineFeed = machineInspection
+  .pick({ state: true, sinceMs: true, openedMs: true, context: true, effects: true, bodies: true })
+  .extend({
+    uploadId: identity,
+    /** Those since the last message; after a gap, the newest that are kept. */
+    steps: z.array(loggedStep),
+    atMs: wallMs,
+  });
 export type MachineFeed = z.output<typeof machineFeed>;
 
 /** 32 hex digits. */

@@ -138,6 +138,9 @@ export const ACTORS_TOLD_MAX = 200;
 export const INSPECT_ANSWERS_MS = 400;
 /** And how long at most, of as many as have just answered. */
 export const INSPECT_KNOWN_ANSWERS_MS = 2_000;
+/** Traces that one owner may look for at a gateway within the window. */
+export const LOOKUPS_PER_WINDOW_MAX = 40;
+export const LOOKUP_WINDOW_MS = 10_000;
 /** For the host of an upload that is looked into: that it does not answer is what somebody wants to know then. */
 export const INSPECT_HOST_MS = 2_000;
 
@@ -334,6 +337,8 @@ export const MULTIPART_OVERHEAD_BYTES_MAX = 2 * MIB;
 /** Requests of one connection that wait for the one before; with one more it is closed. */
 export const PIPELINED_REQUESTS_MAX = 64;
 export const HTTP_CONNECTIONS_MAX = 10_000;
+/** When descriptors run short, for a connection that has no request (yet). */
+export const SILENT_CONNECTION_MS_MAX = 1_000;
 export const EVENT_STREAMS_MAX = 1_000;
 /** Of those that look into an upload. */
 export const INSPECT_STREAMS_MAX = 100;

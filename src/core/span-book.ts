@@ -5,12 +5,13 @@
  * B1: it is bounded. Of an upload each kind of span is kept {@link SPANS_PER_NAME_KEPT} times, and counted beyond: a chunk more is a number
  *     more, and the steps around thousands of chunks stay to be seen. All else is in one ring, what failed in another.
  * B2: what is under way is there too, without an end: it is what a request that hangs waits for.
- * B3: only what went well makes an upload known here: IDs that somebody invents push none out.
+ * B3: only what went well makes an upload known here, and what is refused because the upload is not there for whoever asked is no part of it:
+ *     neither IDs that somebody invents nor those of others push anything out.
  * B4: looking is no part of what is looked at: spans of looks are not kept.
  * B5: names are from closed sets (verbs, routes, steps); identities stand in fields of their own. No content, header or token is in a span.
  */
 import { createHash } from "node:crypto";
-import { toTroupeError } from "./errors.ts";
+import { type ErrorCode, toTroupeError } from "./errors.ts";
 import { SPAN_OK, type Span, type SpanCount, type SpanKind } from "./inspection.ts";
 import { SPAN_UPLOADS_KEPT, SPANS_FAILED_KEPT, SPANS_KEPT, SPANS_PER_NAME_KEPT } from "./limits.ts";
 import type { Clock } from "./ports/clock.ts";
@@ -35,6 +36,8 @@ export interface FoundSpans {
   readonly counts: readonly SpanCount[];
 }
 
+/** B3: how those end who are not the upload's owner, or have none in mind. */
+const STRANGERS: ReadonlySet<string> = new Set<ErrorCode>(["UPLOAD_NOT_FOUND", "NOT_FOUND", "UNAUTHORIZED", "FORBIDDEN"]);
 /** Two clocks that nobody set are no further apart. */
 const WALL_DRIFT_MS = 50;
 
@@ -115,6 +118,7 @@ export class SpanBook {
 
   /** Everything of these traces that is kept. */
   ofTraces(traceIds: readonly string[]): readonly Span[] {
+    if (traceIds.length === 0) return [];
     const wanted = new Set(traceIds);
     return this.#told(this.#all((span) => wanted.has(span.traceId)));
   }
@@ -132,7 +136,8 @@ export class SpanBook {
     const { uploadId } = span;
     const isOk = span.outcome === SPAN_OK;
     // B3
-    if (uploadId !== undefined && (isOk || this.#uploads.has(uploadId))) this.#keepOfUpload(uploadId, span);
+    if (uploadId !== undefined && (isOk || (this.#uploads.has(uploadId) && !STRANGERS.has(span.outcome ?? ""))))
+      this.#keepOfUpload(uploadId, span);
     else if (isOk) this.#others.push(span);
     else this.#failed.push(span);
     this.#onEnd?.(span.told(this.#sameWall()), span.isSampled);

@@ -20,5 +20,7 @@ export interface Gateway {
   readonly instant: InstantUploads;
   /** Proofs of possession, by owner. */
   readonly proofs: RateLimit;
+  /** Of traces, by owner. */
+  readonly lookups: RateLimit;
   readonly admission: Admission;
 }

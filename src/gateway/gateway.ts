@@ -13,7 +13,7 @@ import { type GatewayStatus, gateway as gatewayContract } from "../actors/gatewa
 import { host } from "../bus/host.ts";
 import { TroupeError } from "../core/errors.ts";
 import { isIdentity } from "../core/identity.ts";
-import { PROOF_WINDOW_MS, PROOFS_PER_WINDOW_MAX } from "../core/limits.ts";
+import { LOOKUP_WINDOW_MS, LOOKUPS_PER_WINDOW_MAX, PROOF_WINDOW_MS, PROOFS_PER_WINDOW_MAX } from "../core/limits.ts";
 import type { HttpHandler, HttpListener, HttpRequest, HttpResponse, HttpServer, ListenAddress } from "../core/ports/http-exchange.ts";
 import { SILENT_EXPOSITION, SILENT_METRICS } from "../core/ports/metrics.ts";
 import { randomIdentity } from "../core/ports/random.ts";
@@ -56,6 +56,12 @@ const PROOF_RATE = {
   countMax: PROOFS_PER_WINDOW_MAX,
   windowMs: PROOF_WINDOW_MS,
   why: "Possession was to be proven too often; upload the bytes, or wait and prove it then.",
+};
+
+const LOOKUP_RATE = {
+  countMax: LOOKUPS_PER_WINDOW_MAX,
+  windowMs: LOOKUP_WINDOW_MS,
+  why: "Traces were looked for too often, which every process has work with; ask again a little later.",
 };
 
 export interface RunningGateway {
@@ -158,6 +164,7 @@ class HttpGateway implements RunningGateway {
       inspecting: new InspectStreams(ports),
       instant: new InstantUploads(ports, options),
       proofs: new RateLimit(ports.clock, PROOF_RATE),
+      lookups: new RateLimit(ports.clock, LOOKUP_RATE),
       admission: this.#admission,
     };
     this.routes = [

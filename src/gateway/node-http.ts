@@ -8,11 +8,12 @@
  * H4: pipelined requests are answered one after the other, in their order: one that waits for its turn holds nothing but itself, and
  *     at most `PIPELINED_REQUESTS_MAX` do.
  * H5: whoever speaks plain HTTP where https is spoken is told so, and a renewed certificate is used from the next connection on.
- * H6: where few descriptors are left, idle connections are closed, and one too many is closed without an answer.
+ * H6: where few descriptors are left, connections without a request are closed, idle ones and those that never sent a whole one; and one too
+ *     many is closed without an answer.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TroupeError } from "../core/errors.ts";
 import {
@@ -23,6 +24,7 @@ import {
   LINGER_MS,
   PIPELINED_REQUESTS_MAX,
   READ_BLOCK_BYTES,
+  SILENT_CONNECTION_MS_MAX,
   SLOW_BODY_BYTES_PER_SECOND_MIN,
   SLOW_BODY_WINDOW_MS,
   SLOW_READER_TIMEOUT_MS,
@@ -109,15 +111,9 @@ export class NodeHttpServer implements HttpServer {
         ? createServer(options)
         : createTlsServer({ ...options, ...tlsOptions(certificate.current), handshakeTimeout: headersTimeoutMs });
     server.maxConnections = connectionsMax;
-    const undo = [renewing(server, certificate), relieving(server, this.#ports.load)];
-    const connection = new Listening(server, this.#ports, this.#options, handler, undo);
-    try {
-      await connection.open(address);
-    } catch (error) {
-      for (const end of undo) end();
-      throw error;
-    }
-    return connection;
+    const listening = new Listening(server, this.#ports, this.#options, handler);
+    await listening.open(address);
+    return listening;
   }
 }
 
@@ -131,21 +127,14 @@ function renewing(server: Server | TlsServer, certificate: CertificateSource | u
   return certificate.onRenewal((pair) => server.setSecureContext(tlsOptions(pair)));
 }
 
-/** H6. @returns ends it */
-function relieving(server: Server | TlsServer, load: LoadWatch | undefined): () => void {
-  if (load === undefined) return () => undefined;
-  server.on("connection", (socket) => {
-    if (!load.mayStay()) socket.destroy();
-  });
-  return load.onShortage(() => server.closeIdleConnections());
-}
-
 class Listening implements HttpListener {
   readonly #server: Server | TlsServer;
   readonly #ports: NodeHttpServerPorts;
   readonly #options: Required<NodeHttpServerOptions>;
   readonly #handler: HttpHandler;
-  readonly #undo: readonly (() => void)[];
+  readonly #undo: (() => void)[] = [];
+  /** When each connection came: monotonic. */
+  readonly #connections = new Map<Duplex, number>();
   /** Responses under way on a connection: while there are any, nothing else may be written to it. */
   readonly #underWay = new WeakMap<Duplex, number>();
   readonly #received: Counter;
@@ -155,15 +144,8 @@ class Listening implements HttpListener {
   #url = "";
   #port = 0;
 
-  constructor(
-    server: Server | TlsServer,
-    ports: NodeHttpServerPorts,
-    options: Required<NodeHttpServerOptions>,
-    handler: HttpHandler,
-    undo: readonly (() => void)[],
-  ) {
+  constructor(server: Server | TlsServer, ports: NodeHttpServerPorts, options: Required<NodeHttpServerOptions>, handler: HttpHandler) {
     this.#server = server;
-    this.#undo = undo;
     this.#ports = ports;
     this.#options = options;
     this.#handler = handler;
@@ -196,6 +178,9 @@ class Listening implements HttpListener {
     this.#endCounting = this.#ports.metrics?.read("troupe_http_connections", async () => [
       { labels: { server: this.#options.name }, value: await connectionCount(server) },
     ]);
+    this.#undo.push(renewing(server, address.certificate));
+    const { load } = this.#ports;
+    if (load !== undefined) this.#relieve(load);
     this.#port = (server.address() as AddressInfo).port;
     this.#url = `${address.certificate === undefined ? "http" : "https"}://${address.host.includes(":") ? `[${address.host}]` : address.host}:${this.#port}`;
   }
@@ -209,6 +194,24 @@ class Listening implements HttpListener {
     const timer = this.#ports.clock.setTimer(withinMs, () => this.#server.closeAllConnections());
     await closed;
     timer.cancel();
+  }
+
+  /** H6 */
+  #relieve(load: LoadWatch): void {
+    const { clock } = this.#ports;
+    this.#server.on("connection", (socket: Socket) => {
+      if (!load.mayStay()) socket.destroy();
+    });
+    this.#server.on("setSecureContext" in this.#server ? "secureConnection" : "connection", (socket: Socket) => {
+      this.#connections.set(socket, clock.nowMs());
+      socket.once("close", () => this.#connections.delete(socket));
+    });
+    const relieved = (): void => {
+      const beforeMs = clock.nowMs() - SILENT_CONNECTION_MS_MAX;
+      for (const [socket, sinceMs] of this.#connections)
+        if (sinceMs < beforeMs && (this.#underWay.get(socket) ?? 0) === 0) socket.destroy();
+    };
+    this.#undo.push(load.onShortage(relieved));
   }
 
   async #exchange(incoming: IncomingMessage, outgoing: ServerResponse, expected: Expected): Promise<void> {

@@ -70,7 +70,8 @@ export function sequenceOf(all: readonly SequenceSpan[], counts: readonly Counte
     .sort((a, b) => (a[0]?.startMs ?? 0) - (b[0]?.startMs ?? 0));
   const totals = new Map<string, number>();
   for (const { name, count } of counts) totals.set(labelOf(name), (totals.get(labelOf(name)) ?? 0) + count);
-  const folded = foldedBlocks(traces, totals);
+  // What is one block of many may have begun later than where the first of them stood.
+  const folded = foldedBlocks(traces, totals).toSorted((a, b) => (a.lines[0]?.startMs ?? 0) - (b.lines[0]?.startMs ?? 0));
   const drawn: SequenceBlock[] = [];
   let lineCount = 0;
   for (const block of folded) {
@@ -93,12 +94,17 @@ export function sequenceOf(all: readonly SequenceSpan[], counts: readonly Counte
 function linesOf(spans: readonly SequenceSpan[]): SequenceLine[] {
   const known = new Map(spans.map((span) => [span.spanId, span]));
   const below = Map.groupBy(spans, ({ parentId }) => (parentId !== undefined && known.has(parentId) ? parentId : ""));
+  const reached = new Set<SequenceSpan>();
   const walk = (span: SequenceSpan, depth: number): SequenceLine[] => {
+    if (reached.has(span)) return [];
+    reached.add(span);
     const parent = span.parentId === undefined ? undefined : known.get(span.parentId);
     const inner = (below.get(span.spanId) ?? []).toSorted(byStart).flatMap((child) => walk(child, depth + 1));
     return [lineOf(span, parent, depth), ...inner];
   };
-  return foldedLines((below.get("") ?? []).toSorted(byStart).flatMap((span) => walk(span, 0)));
+  const lines = (below.get("") ?? []).toSorted(byStart).flatMap((span) => walk(span, 0));
+  // Those that have each other as parents.
+  return foldedLines([...lines, ...spans.flatMap((span) => walk(span, 0))]);
 }
 
 const byStart = (a: SequenceSpan, b: SequenceSpan): number => a.startMs - b.startMs;

@@ -3,6 +3,7 @@
  *
  * X1: a collector that is slow or away costs nothing but its spans: they are sent in batches beside the work, and dropped past a bound.
  * X2: whether it takes them is logged when that changes, not with each batch.
+ * X3: a stop waits for it a moment only.
  */
 import { SpanKind as OtlpKind, type SpanContext, SpanStatusCode, TraceFlags } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
@@ -10,7 +11,13 @@ import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from "@opentelemetry/sdk-trace";
 import { SPAN_OK, type Span } from "../core/inspection.ts";
 import type { Log } from "../core/log.ts";
+import type { Clock } from "../core/ports/clock.ts";
 import type { SpanBook } from "../core/span-book.ts";
+
+export interface OtlpPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+}
 
 export interface OtlpOptions {
   /** Of the collector, without the path: `http://collector:4318`. */
@@ -24,10 +31,11 @@ export interface OtlpOptions {
 const QUEUE_SPANS_MAX = 8_192;
 const BATCH_SPANS_MAX = 512;
 const TIMEOUT_MS = 5_000;
+const LAST_TIMEOUT_MS = 1_000;
 const NONE = Object.freeze([]) as never[];
 
 /** @returns sends what is left, and ends */
-export function exportSpans(book: SpanBook, log: Log, { url, nodeId, roles, version }: OtlpOptions): () => Promise<void> {
+export function exportSpans(book: SpanBook, { clock, log }: OtlpPorts, { url, nodeId, roles, version }: OtlpOptions): () => Promise<void> {
   const exporter = watched(new OTLPTraceExporter({ url: `${url}/v1/traces`, timeoutMillis: TIMEOUT_MS }), url, log);
   const processor = new BatchSpanProcessor({
     exporter,
@@ -47,9 +55,16 @@ export function exportSpans(book: SpanBook, log: Log, { url, nodeId, roles, vers
   };
   return async () => {
     book.onEnd = () => undefined;
-    await processor
-      .shutdown()
-      .catch((error: unknown) => log.warn({ err: error }, "The last spans could not be sent to the collector of traces."));
+    const sent = processor.shutdown().then(
+      () => true,
+      () => false,
+    );
+    // X3
+    const late = Promise.withResolvers<boolean>();
+    const timer = clock.setTimer(LAST_TIMEOUT_MS, () => late.resolve(false));
+    const isSent = await Promise.race([sent, late.promise]);
+    timer.cancel();
+    if (!isSent) log.warn({ url }, "The last spans could not be sent to the collector of traces.");
   };
 }
 

@@ -82,8 +82,10 @@ function inWords(value: unknown, stacks: string[]): string {
   return JSON.stringify(value);
 }
 
-/** Names come from anywhere; control characters in them would rule the terminal. */
+/** Names come from anywhere; control characters in them would rule the terminal, and marks that turn writing around hide what follows. */
 function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
 }

@@ -153,6 +153,13 @@ it("what began before the wall clock was set is told by the new time, before wha
   ]);
 });
 
+it("B3: what somebody is refused who has no such upload is no part of it: nothing is pushed out, nothing counted", () => {
+  add({ uploadId: "u1" });
+  for (let index = 0; index < 2 * SPANS_PER_NAME_KEPT; index += 1) add({ uploadId: "u1" }, "UPLOAD_NOT_FOUND", `stranger${index}`);
+  expect(book.find("u1")).toMatchObject({ spans: [{ outcome: "ok" }], counts: [] });
+  expect(book.find("stranger0").spans).toHaveLength(1);
+});
+
 describe("spans of traces", () => {
   it("are those of all of them, wherever they are kept, by their start", async () => {
     const request = book.begin(HTTP, "request1");

@@ -26,7 +26,7 @@ const told = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 /** A session that goes its way while a clock goes on. */
 class Walk {
   readonly clock = new VirtualClock();
-  readonly inspection = new SessionInspection(this.clock, { list: () => [] });
+  readonly inspection = new SessionInspection(this.clock, { effects: () => [], bodies: () => [] });
   /** After each step: the state, and the context. */
   readonly after: { state: string; context: Record<string, unknown> }[] = [];
   #snapshot = initialSnapshot();

@@ -103,6 +103,15 @@ describe("a sequence", () => {
     ]);
   });
 
+  it("has those too that have each other as parents, and all in the order of their beginnings", () => {
+    const circle = [
+      span({ traceId: "c", spanId: "1111111111111111", parentId: "2222222222222222", actor: "catalog", name: "catalog.a", startMs: 90 }),
+      span({ traceId: "c", spanId: "2222222222222222", parentId: "1111111111111111", actor: "catalog", name: "catalog.b", startMs: 91 }),
+    ];
+    const { blocks } = sequenceOf([...circle, span({ traceId: "d", actor: "catalog", name: "catalog.c", startMs: 50 })]);
+    expect(blocks.map(({ lines }) => lines.map(({ label }) => label))).toEqual([["c"], ["a", "b"]]);
+  });
+
   it("marks what is under way", () => {
     const merge = span({ traceId: "t", actor: "gateway", name: "POST /api/v1/uploads/:uploadId/merge", kind: "http" });
     const open = { ...merge, durationMs: undefined, outcome: undefined };

@@ -181,4 +181,10 @@ describe("the log", () => {
       if (isTTY) expect(lines[0]).not.toContain("\u009b");
     }
   });
+
+  it("I11: nor do marks on a terminal that turn writing around hide what follows", () => {
+    const { log, lines } = recorded("info", true);
+    log.info({ name: "a\u202egnp\u2066\u2028" }, "received");
+    expect(lines[0]).toContain('name="a\\u202egnp\\u2066\\u2028"');
+  });
 });

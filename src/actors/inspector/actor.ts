@@ -3,11 +3,13 @@
  */
 import type { Activation, ActorStatus } from "../../bus/actor.ts";
 import type { ActorDirectory } from "../../bus/actor-directory.ts";
+import { actorSubject } from "../../bus/contract.ts";
 import { ACTORS_TOLD_MAX, SPANS_TOLD_MAX } from "../../core/limits.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { SpanBook } from "../../core/span-book.ts";
 import { toldStanding } from "../../core/standing.ts";
 import { byUnrest } from "../../core/unrest.ts";
+import { upload } from "../upload/contract.ts";
 import type { InspectedActor, inspector } from "./contract.ts";
 
 export interface InspectedProcess {
@@ -36,11 +38,13 @@ export function startInspector(process: InspectedProcess): () => Promise<Activat
           isTruncated: found.spans.length > SPANS_TOLD_MAX,
         };
       },
-      actors: ({ actor }) => {
+      actors: ({ actor, uploadIds }) => {
         const all = directories.flatMap((directory) => directory.list()).filter((status) => actor === undefined || status.actor === actor);
         const counts = [...Map.groupBy(all, (status) => status.actor)].map(([name, { length: count }]) => ({ actor: name, count }));
         const nowMs = clock.nowMs();
+        const told = uploadIds === undefined ? undefined : new Set(uploadIds.map((uploadId) => actorSubject(upload, { uploadId })));
         const actors = all
+          .filter(({ actor: name, subject }) => told === undefined || name !== upload.name || told.has(subject))
           .sort((a, b) => byUnrest(a, b) || (a.subject < b.subject ? -1 : 1))
           .slice(0, ACTORS_TOLD_MAX)
           .map((status) => inspected(status, nowMs));

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
 import { span, spanCount, standing, traceId } from "../../core/inspection.ts";
-import { ACTORS_TOLD_MAX, SPANS_TOLD_MAX, TRACES_FOLLOWED_MAX } from "../../core/limits.ts";
+import { ACTORS_TOLD_MAX, PAGE_ITEMS_MAX, SPANS_TOLD_MAX, TRACES_FOLLOWED_MAX } from "../../core/limits.ts";
 import { count, identity, wallMs } from "../../core/shapes.ts";
 
 /** Who answers: roles that one process plays. */
@@ -45,7 +45,11 @@ export const inspector = defineContract({
     }),
     actors: request({
       doc: "The actors a process hosts: those that crashed or have much to do first, and how many there are of each contract.",
-      input: z.object({ actor: identity.optional() }),
+      input: z.object({
+        actor: identity.optional(),
+        /** Of uploads, these alone are told of; all are counted. */
+        uploadIds: z.array(identity).max(PAGE_ITEMS_MAX).optional(),
+      }),
       output: z.object({
         ...processIdentity,
         version: z.string().max(32),

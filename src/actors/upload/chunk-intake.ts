@@ -15,7 +15,7 @@ import type { ChunkClaim } from "./chunk-ledger.ts";
 import { type DigestedChunk, receiveChunk } from "./chunk-writer.ts";
 import { ContinuedBodies } from "./continued-bodies.ts";
 import { COPIES, type IntakeSession, type OwnSession } from "./intake-session.ts";
-import { WriterDesk } from "./writer-desk.ts";
+import { type ArrivingBody, WriterDesk } from "./writer-desk.ts";
 
 interface Claimed {
   readonly claim: ChunkClaim;
@@ -90,6 +90,11 @@ export class ChunkIntake {
     return result;
   }
 
+  /** Bodies that are being written. */
+  get bodies(): ArrivingBody[] {
+    return this.#desk.bodies;
+  }
+
   /** Ends the bodies that go on within a chunk; resolves when what has come of them is durable. */
   settle(): Promise<void> {
     return this.#continued.settle();
@@ -136,7 +141,7 @@ export class ChunkIntake {
     return await this.#desk.write(index, claimed.maxBytes, async (writing) => {
       // I4
       await this.#desk.shortenTail(index, 0);
-      const target = { file: data, sync: () => this.#desk.sync(), ...claimed };
+      const target = { file: data, sync: () => this.#desk.sync(), body: writing.body, ...claimed };
       const { lengthBytes, leafDigests } = await receiveChunk(interruptible(chunk), target, ports.hasher);
       await turn("chunk.seal", () => ledger.seal(index, lengthBytes));
       await this.#desk.sync();

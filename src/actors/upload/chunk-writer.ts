@@ -28,6 +28,8 @@ export interface ChunkTarget {
   readonly maxBytes: number;
   /** Bytes from that offset on that are there already, less than a leaf (W3). */
   readonly head?: Uint8Array | undefined;
+  /** Where it is counted how much has come, for whoever looks meanwhile. */
+  readonly body?: { arrivedBytes: number } | undefined;
   /** A body that breaks off is one that ended. */
   readonly keepsBroken?: boolean | undefined;
 }
@@ -114,6 +116,7 @@ class ChunkWriter {
   async take(piece: Uint8Array): Promise<void> {
     const { minBytes, maxBytes } = this.#target;
     const arrived = this.#flushed + this.#filled + piece.length;
+    if (this.#target.body !== undefined) this.#target.body.arrivedBytes += piece.length;
     if (arrived > maxBytes) throw chunkLengthError(this.#chunk.index, minBytes, maxBytes, `at least ${arrived}`);
     for (let taken = 0; taken < piece.length; ) {
       const count = Math.min(piece.length - taken, WRITE_BLOCK_BYTES - this.#filled);

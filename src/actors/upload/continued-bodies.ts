@@ -107,6 +107,7 @@ export class ContinuedBodies {
         minBytes: head.length,
         maxBytes: ledger.lengthsOf(index).maxBytes - firstBytes,
         head,
+        body: writing.body,
         keepsBroken: chunk.digests.length === 0 && chunk.isAtomic !== true,
       },
       ports.hasher,

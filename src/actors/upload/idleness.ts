@@ -7,6 +7,7 @@
 import type { Log } from "../../core/log.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import { isEnded } from "../../core/shapes.ts";
+import { inTrace } from "../../core/trace.ts";
 import type { ChunkIntake } from "./chunk-intake.ts";
 import type { ChunkLedger } from "./chunk-ledger.ts";
 import { type IdleRecord, IdleWatch } from "./idle-watch.ts";
@@ -33,7 +34,10 @@ export class Idleness {
   /** @param recordedMs idle time from before a restart */
   constructor(session: IdleSession, expireAfterMs: number, recordedMs: number) {
     this.#session = session;
-    this.#watch = new IdleWatch(session.ports.clock, expireAfterMs, recordedMs, () => session.turns.post("idle", () => this.#look()));
+    this.#watch = new IdleWatch(session.ports.clock, expireAfterMs, recordedMs, () =>
+      // Nobody's: the timer was set by whatever came last.
+      inTrace(undefined, () => session.turns.post("idle", () => this.#look())),
+    );
   }
 
   /** Whole milliseconds, of an upload that could go on idling after a restart. */

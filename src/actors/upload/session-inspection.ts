@@ -9,21 +9,22 @@ import { initialSnapshot, pathOf, type SessionStep } from "./machine.ts";
 import type { InspectedSession } from "./ports.ts";
 import { StepLog } from "./step-log.ts";
 
-/** Work that was begun and has not come back. */
-interface RunningEffects {
-  list(): readonly { readonly name: string; readonly sinceMs: number }[];
+/** What was begun and has not come back. */
+interface UnderWay {
+  effects(): MachineInspection["effects"];
+  bodies(): MachineInspection["bodies"];
 }
 
 export class SessionInspection implements InspectedSession {
   readonly #clock: Pick<Clock, "nowMs" | "wallMs">;
   readonly #openedMs: number;
   readonly #log: StepLog;
-  #effects: RunningEffects;
+  #underWay: UnderWay;
   #endedMs: number | undefined;
 
-  constructor(clock: Pick<Clock, "nowMs" | "wallMs">, effects: RunningEffects) {
+  constructor(clock: Pick<Clock, "nowMs" | "wallMs">, underWay: UnderWay) {
     this.#clock = clock;
-    this.#effects = effects;
+    this.#underWay = underWay;
     this.#openedMs = clock.wallMs();
     const first = initialSnapshot();
     this.#log = new StepLog(clock, { state: pathOf(first), context: first.context });
@@ -36,7 +37,7 @@ export class SessionInspection implements InspectedSession {
   /** I1 */
   end(): void {
     this.#endedMs ??= this.#clock.wallMs();
-    this.#effects = NO_EFFECTS;
+    this.#underWay = NOTHING;
     this.#log.close();
   }
 
@@ -57,14 +58,14 @@ export class SessionInspection implements InspectedSession {
       transitions: this.#log.transitions(),
       steps: this.#log.told(),
       isCut,
-      effects: [...this.#effects.list()],
+      effects: this.#underWay.effects(),
+      bodies: this.#underWay.bodies(),
     };
   }
 
   /** @param after steps of a higher number */
   news(uploadId: string, after: number): MachineFeed {
     const { state, sinceMs, context } = this.#log;
-    const effects = [...this.#effects.list()];
     return {
       uploadId,
       atMs: this.#clock.wallMs(),
@@ -72,10 +73,11 @@ export class SessionInspection implements InspectedSession {
       sinceMs,
       openedMs: this.#openedMs,
       context: { ...context },
-      effects,
+      effects: this.#underWay.effects(),
+      bodies: this.#underWay.bodies(),
       steps: this.#log.told(after),
     };
   }
 }
 
-const NO_EFFECTS: RunningEffects = { list: () => [] };
+const NOTHING: UnderWay = { effects: () => [], bodies: () => [] };

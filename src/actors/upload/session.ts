@@ -83,7 +83,7 @@ export class Session {
     this.#journal = journal;
     const turns = new Turns(self);
     const effects = new Effects(ports.clock);
-    const inspection = new SessionInspection(ports.clock, effects);
+    const inspection = new SessionInspection(ports.clock, { effects: () => [...effects.list()], bodies: () => intake.bodies });
     const meter = new SessionMeter(ports);
     const state = new SessionState({
       entered: (entered, before) => {

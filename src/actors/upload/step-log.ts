@@ -19,6 +19,8 @@ interface Entry {
   last: number;
   readonly fromMs: number;
   atMs: number;
+  /** Monotonic, of its first step. */
+  readonly begunMs: number;
   readonly from: string;
   readonly to: string;
   readonly counts: Map<SessionEvent["type"], number>;
@@ -87,8 +89,9 @@ export class StepLog {
     const isIgnored = from === to && before.context === after.context;
     if (!isIgnored) this.#count(from, event.type, to);
     const wallMs = this.#clock.wallMs();
+    const nowMs = this.#clock.nowMs();
     const run = this.#entries.at(-1);
-    if (from === to && !isIgnored && run !== undefined && isRun(run) && run.to === to && wallMs - run.fromMs < STEP_RUN_MS) {
+    if (from === to && !isIgnored && run !== undefined && isRun(run) && run.to === to && nowMs - run.begunMs < STEP_RUN_MS) {
       run.last = this.#steps;
       run.atMs = wallMs;
       run.after = after.context;
@@ -101,6 +104,7 @@ export class StepLog {
       last: this.#steps,
       fromMs: wallMs,
       atMs: wallMs,
+      begunMs: nowMs,
       from,
       to,
       counts: new Map([[event.type, 1]]),

@@ -14,7 +14,16 @@ import type { ChunkClaim } from "./chunk-ledger.ts";
 import type { DigestedChunk } from "./chunk-writer.ts";
 import type { IntakeSession } from "./intake-session.ts";
 
+/** A body on its way to the disk. */
+export interface ArrivingBody {
+  readonly index: number;
+  /** Wall time at which it began. */
+  readonly sinceMs: number;
+  arrivedBytes: number;
+}
+
 export interface ChunkWriting {
+  readonly body: ArrivingBody;
   /** What became of the chunk, as one turn. Before it, an error gives the index up; after it, nothing does. */
   count(change: () => void): Promise<void>;
   /** Nothing became of it: the index is given up. */
@@ -26,7 +35,7 @@ export interface ChunkWriting {
 export class WriterDesk {
   readonly #session: IntakeSession;
   /** What the writer of an index digested, or `undefined` when it gave up. */
-  readonly #writers = new Map<number, Promise<DigestedChunk | undefined>>();
+  readonly #writers = new Map<number, { readonly outcome: Promise<DigestedChunk | undefined>; readonly body: ArrivingBody }>();
   /** D2: why the open data file is not to be used again. */
   #spoilt: TroupeError | undefined;
 
@@ -48,14 +57,19 @@ export class WriterDesk {
   }
 
   writerOf(index: number): Promise<DigestedChunk | undefined> | undefined {
-    return this.#writers.get(index);
+    return this.#writers.get(index)?.outcome;
+  }
+
+  get bodies(): ArrivingBody[] {
+    return [...this.#writers.values()].map(({ body }) => ({ ...body }));
   }
 
   /** Runs the writer of an index that was claimed. @param roomBytes how many bytes it may write */
   async write<T>(index: number, roomBytes: number, work: (writing: ChunkWriting) => Promise<T>): Promise<T> {
     const { ledger, reservation, ports } = this.#session;
     const outcome = Promise.withResolvers<DigestedChunk | undefined>();
-    this.#writers.set(index, outcome.promise);
+    const body: ArrivingBody = { index, sinceMs: ports.clock.wallMs(), arrivedBytes: 0 };
+    this.#writers.set(index, { outcome: outcome.promise, body });
     let reservedBytes = 0;
     let isSettled = false;
     const count = (change: () => void): Promise<void> =>
@@ -75,7 +89,7 @@ export class WriterDesk {
         await reservation.grow(roomBytes);
         reservedBytes = roomBytes;
       }
-      return await work({ count, giveUp, digested: outcome.resolve });
+      return await work({ body, count, giveUp, digested: outcome.resolve });
     } catch (error) {
       if (isDiskLost(error)) ports.node.suspect(error);
       if (!isSettled) await this.#giveUp(index, reservedBytes, error);

@@ -116,7 +116,7 @@ async function followLines({ client, context }: Session, uploadId: string): Prom
       } else lines?.take(event);
       const chunkCount = last?.upload?.chunkCount;
       if (!terminal.isTerminal || chunkCount === undefined) continue;
-      bar ??= terminal.openBar(last?.upload?.name ?? uploadId, chunkCount);
+      bar ??= terminal.openBar(printable(last?.upload?.name ?? uploadId), chunkCount);
       bar.update(receivedOf(event), stateOf(event));
     }
   } finally {

@@ -1,7 +1,7 @@
 /**
  * Spans as a tree: each below the one it was done for, in the order they began; what was done again and again is one line.
  *
- * F1: no span is lost, unless strangers' IDs nest it without end: one whose parent nobody remembers stands at the top.
+ * F1: no span is lost: one whose parent nobody remembers stands at the top, and so does the first of those that have each other as parents.
  * F2: spans that are alike, siblings of one name in one process, are folded where there are more than {@link ALIKE_SHOWN}, and so is all that
  *     lies below them. Where a process counted more than it kept, its numbers are the line's that has all of them.
  */
@@ -16,7 +16,7 @@ export interface SpanLine {
 }
 
 export const ALIKE_SHOWN = 3;
-/** Nothing we send is nested as deep; what a stranger's IDs pretend is cut. */
+/** Nothing we do is nested as deep; what a stranger's IDs pretend is moved no further in. */
 const DEPTH_MAX = 32;
 
 export function linesOf({ spans, counts }: Pick<TraceReport, "spans" | "counts">): SpanLine[] {
@@ -29,11 +29,15 @@ export function linesOf({ spans, counts }: Pick<TraceReport, "spans" | "counts">
   const kept = Map.groupBy(spans, keyOf);
   // F1
   const tops = spans.filter(({ parentId }) => parentId === undefined || !known.has(parentId));
-  return level(tops, 0);
+  const reached = new Set<TracedSpan>();
+  const tree = level(tops, 0);
+  for (const span of spans) if (!reached.has(span)) tree.push(...level([span], 0));
+  return tree;
 
   function level(siblings: readonly TracedSpan[], depth: number): SpanLine[] {
-    if (depth > DEPTH_MAX) return [];
-    const groups = [...Map.groupBy(siblings, keyOf)].flatMap(([key, alike]) => folds(key, alike));
+    const fresh = siblings.filter((span) => !reached.has(span));
+    for (const span of fresh) reached.add(span);
+    const groups = [...Map.groupBy(fresh, keyOf)].flatMap(([key, alike]) => folds(key, alike));
     return groups.sort(([a], [b]) => (a?.startMs ?? 0) - (b?.startMs ?? 0)).flatMap((group) => lines(group, depth));
   }
 
@@ -47,7 +51,7 @@ export function linesOf({ spans, counts }: Pick<TraceReport, "spans" | "counts">
     if (first === undefined) return [];
     const children = level(
       group.flatMap(({ spanId }) => below.get(spanId) ?? []),
-      depth + 1,
+      Math.min(depth + 1, DEPTH_MAX),
     );
     if (others.length === 0) return [{ depth, spans: [first] }, ...children];
     const key = keyOf(first);

@@ -3,6 +3,7 @@
  *
  * T1: an answer that does not come in time leaves a gap, which is said: how many processes answered is told with the spans.
  * T2: whatever is found, as much is asked; what of it is shown, the owners of its requests decide (shown-spans.ts).
+ * T3: each process goes through all that it keeps: so nobody may ask often (`Gateway.lookups`).
  */
 import { catalog } from "../../actors/catalog/contract.ts";
 import { inspector } from "../../actors/inspector/contract.ts";

@@ -1,13 +1,12 @@
 /** `/inspect`, the page, and what it and the command line ask: an upload's machine, a trace across all processes, the actors there are. */
 import { catalog } from "../../actors/catalog/contract.ts";
-import { type InspectedActor, inspector } from "../../actors/inspector/contract.ts";
-import { upload } from "../../actors/upload/contract.ts";
+import { inspector } from "../../actors/inspector/contract.ts";
 import { type CallOptions, client } from "../../bus/client.ts";
-import { actorSubject } from "../../bus/contract.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { isIdentity } from "../../core/identity.ts";
 import { INSPECT_ANSWERS_MS, PAGE_ITEMS_MAX } from "../../core/limits.ts";
 import type { HttpResponse } from "../../core/ports/http-exchange.ts";
+import { currentTrace, inTrace } from "../../core/trace.ts";
 import { callOptions, type Exchange, jsonResponse, param } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
 import { gatewayRoutes, LOOKS } from "../gateway-routes.ts";
@@ -57,12 +56,17 @@ async function uploadEvents(gateway: Gateway, exchange: Exchange): Promise<HttpR
   const uploadId = param(exchange, "uploadId");
   if (!isIdentity(uploadId)) throw new TroupeError("UPLOAD_NOT_FOUND");
   // It is looked into for longer than one exchange may take.
-  const body = await gateway.inspecting.open(uploadId, exchange.principal.owner, () => inspected(gateway, exchange, {}));
+  // And always by whoever looks, also when it is somebody else's step that gives occasion to it.
+  const trace = currentTrace();
+  const body = await gateway.inspecting.open(uploadId, exchange.principal.owner, () =>
+    inTrace(trace, () => inspected(gateway, exchange, {})),
+  );
   return { status: 200, headers, body };
 }
 
 async function trace(gateway: Gateway, exchange: Exchange): Promise<HttpResponse> {
   const { principal } = exchange;
+  gateway.lookups.take(principal.owner);
   const isAlone = gateway.options.tokens.length === 0;
   return jsonResponse(200, await findTrace(gateway.ports, param(exchange, "id"), { principal, isAlone }, callOptions(exchange)));
 }
@@ -71,22 +75,19 @@ async function actors(gateway: Gateway, exchange: Exchange): Promise<HttpRespons
   const actor = exchange.query.get("actor");
   if (actor !== undefined && !isIdentity(actor)) throw new TroupeError("BAD_REQUEST", "actor is the name of a contract, such as catalog.");
   const options = callOptions(exchange);
-  const [answers, shows] = await Promise.all([
-    client(gateway.ports.bus, inspector).actors({ actor }, { timeoutMs: INSPECT_ANSWERS_MS, signal: options.signal }),
-    actorsShown(gateway, options),
-  ]);
+  const uploadIds = await ownUploads(gateway, options);
+  const asked = { timeoutMs: INSPECT_ANSWERS_MS, signal: options.signal };
+  const answers = await client(gateway.ports.bus, inspector).actors({ actor, uploadIds }, asked);
   const processes = answers
     .flatMap((answer) => (answer.ok ? [answer.output] : []))
     .filter(({ actors: found }) => actor === undefined || found.length > 0)
-    .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1))
-    .map((answered) => ({ ...answered, actors: answered.actors.filter(shows) }));
+    .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
   return jsonResponse(200, { processes });
 }
 
-/** Of somebody else's uploads it is told how many there are, and no more. */
-async function actorsShown(gateway: Gateway, options: CallOptions): Promise<(status: InspectedActor) => boolean> {
-  if (gateway.options.tokens.length === 0) return () => true;
+/** Of somebody else's uploads it is told how many there are, and no more. @returns `undefined`: there is nobody else */
+async function ownUploads(gateway: Gateway, options: CallOptions): Promise<string[] | undefined> {
+  if (gateway.options.tokens.length === 0) return undefined;
   const { uploads } = await client(gateway.ports.bus, catalog).uploads({ state: "receiving", limit: PAGE_ITEMS_MAX }, options);
-  const own = new Set(uploads.map(({ uploadId }) => actorSubject(upload, { uploadId })));
-  return ({ actor, subject }) => actor !== upload.name || own.has(subject);
+  return uploads.map(({ uploadId }) => uploadId);
 }

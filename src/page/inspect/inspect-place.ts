@@ -9,12 +9,15 @@ export type InspectPlace =
   | { readonly view: "machine"; readonly name: MachineName }
   | { readonly view: "actors" };
 
+const UPLOAD_ID = /^[\w-]{1,64}$/;
+
 export function inspectPlaceOf(hash: string): InspectPlace {
   const [first, second] = hash
     .replace(/^#\/?/, "")
     .split("/")
     .filter((part) => part !== "");
-  if (first === "uploads" && second !== undefined) return { view: "upload", uploadId: second };
+  // Anything else would be an address of its own in what is asked of the server.
+  if (first === "uploads" && second !== undefined && UPLOAD_ID.test(second)) return { view: "upload", uploadId: second };
   if (first === "actors") return { view: "actors" };
   if (first === "machines") return { view: "machine", name: MACHINE_NAMES.find((name) => name === second) ?? "upload" };
   return { view: "uploads" };

@@ -172,7 +172,8 @@ export class UploadWatch extends Watched {
       this.#isTraceWhole = isOver;
       this.sequenceMessage = undefined;
     } catch (error) {
-      if (signal.aborted) return;
+      // Too often, by several pages together: it is asked again by itself.
+      if (signal.aborted || (error instanceof Refusal && error.status === 429)) return;
       const isNothing = error instanceof Refusal && error.status === 404;
       this.#isTraceWhole = isOver && isNothing;
       this.sequenceMessage = isNothing ? "No process remembers a message about it: it is too long ago." : errorText(error);

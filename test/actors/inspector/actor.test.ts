@@ -2,12 +2,13 @@ import { expect, it } from "vitest";
 import { z } from "zod";
 import { startInspector } from "../../../src/actors/inspector/actor.ts";
 import { inspector } from "../../../src/actors/inspector/contract.ts";
+import type { HostStatistics } from "../../../src/bus/actor.ts";
 import { ActorDirectory } from "../../../src/bus/actor-directory.ts";
 import { client } from "../../../src/bus/client.ts";
 import { defineContract, request } from "../../../src/bus/contract.ts";
 import { host } from "../../../src/bus/host.ts";
 import { LoopbackMedium } from "../../../src/bus/loopback.ts";
-import { INSPECT_ANSWERS_MS, SPANS_TOLD_MAX } from "../../../src/core/limits.ts";
+import { ACTORS_TOLD_MAX, INSPECT_ANSWERS_MS, SPANS_TOLD_MAX } from "../../../src/core/limits.ts";
 import { SILENT_LOG } from "../../../src/core/log.ts";
 import { SpanBook } from "../../../src/core/span-book.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
@@ -29,6 +30,7 @@ async function rig(...nodeIds: readonly string[]) {
   const medium = new LoopbackMedium({ clock, random });
   const bus = medium.connect();
   const books = new Map<string, SpanBook>();
+  const directories = new Map<string, ActorDirectory>();
   for (const nodeId of nodeIds) {
     const spans = new SpanBook(clock, nodeId);
     const actors = new ActorDirectory();
@@ -44,6 +46,7 @@ async function rig(...nodeIds: readonly string[]) {
     const process = { clock, nodeId, roles: ["storage"], version: "1.2.3", spans, directories: [actors] };
     await host(medium.connect(), inspector, {}, { clock, random, log: SILENT_LOG }, startInspector(process));
     books.set(nodeId, spans);
+    directories.set(nodeId, actors);
   }
   const ask = async <Answer>(asking: (options: { timeoutMs: number }) => Promise<Answer>): Promise<Answer> => {
     const answer = asking({ timeoutMs: INSPECT_ANSWERS_MS });
@@ -55,8 +58,10 @@ async function rig(...nodeIds: readonly string[]) {
     clock,
     books,
     open: async (doorId: string, isBroken = false) => await client(bus, door, { doorId }).open({ isBroken }),
-    actors: async (actor?: string) => {
-      const answers = await ask((options) => all.actors({ actor }, options));
+    medium,
+    directories,
+    actors: async (actor?: string, uploadIds?: string[]) => {
+      const answers = await ask((options) => all.actors({ actor, uploadIds }, options));
       return answers.flatMap((answer) => (answer.ok ? [answer.output] : []));
     },
     spans: async (input: { id?: string; traceIds?: string[] }) => {
@@ -102,4 +107,15 @@ it("spans are told of each process, the newest of too many, and that there are m
   expect([answers.get("n1")?.spans.length, answers.get("n2")?.spans.length]).toEqual([SPANS_TOLD_MAX, 0]);
   expect(answers.get("n1")?.spans.at(-1)?.name).toBe(`door.${SPANS_TOLD_MAX - 1}`);
   expect((await spans({ traceIds: [parent.traceId] })).map(({ spans: found }) => found.length).sort()).toEqual([0, SPANS_TOLD_MAX].sort());
+});
+
+it("of uploads those are told that are asked for, however many others there are; all are counted", async () => {
+  const { directories, actors } = await rig("n1");
+  const lifecycle = { state: "idle", sinceMs: 0, recent: [] };
+  const statistics = { turns: 0, crashes: 0, waiting: 0, deferred: 0, deadLetters: 0, lifecycle } as unknown as HostStatistics;
+  for (let index = 0; index < 2 * ACTORS_TOLD_MAX; index += 1)
+    directories.get("n1")?.add({ status: { actor: "upload", subject: `troupe.v1.upload.u${index}`, ...statistics } });
+  const [process] = await actors("upload", ["u399", "u1"]);
+  expect(process?.actors.map(({ subject }) => subject)).toEqual(["troupe.v1.upload.u1", "troupe.v1.upload.u399"]);
+  expect(process?.counts).toEqual([{ actor: "upload", count: 2 * ACTORS_TOLD_MAX }]);
 });

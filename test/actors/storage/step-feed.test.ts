@@ -32,6 +32,7 @@ class Session implements InspectedSession {
       openedMs: 1,
       context: {},
       effects: [],
+      bodies: [],
       steps: numbers.map((number) => ({ first: number, last: number, fromMs: 1, atMs: 1, from: "a", to: "a", events: [], changes: [] })),
     };
   }
@@ -138,6 +139,16 @@ describe.each(KINDS)("the steps of a session, on the bus %s", (kind) => {
     await pass(FEED_MS);
     expect(heard.flatMap(({ steps }) => steps.map(({ last }) => last))).toEqual([1, 2, 3, 4, 5]);
     expect(heard.every(({ uploadId }) => uploadId === "u1")).toBe(true);
+  });
+
+  it("are told from the first again of a session that was started anew", async () => {
+    const heard = await listen(feedSubject("upload", "u1"));
+    step(3);
+    await pass(2 * FEED_MS);
+    session = new Session();
+    step(2);
+    await pass(FEED_MS);
+    expect(heard.at(-1)?.steps.map(({ last }) => last)).toEqual([1, 2]);
   });
 
   it("F2: that happen within a moment are one message", async () => {

@@ -47,6 +47,19 @@ function chunks(count: number): SessionEvent[] {
 }
 
 describe("a log of steps", () => {
+  it("L1: a run lasts a second by the clock that nobody sets, whatever becomes of the other", async () => {
+    const written = new Written();
+    written.hear(OPENED, ...chunks(1));
+    written.clock.jumpWall(-3_600_000);
+    await written.clock.advance(STEP_RUN_MS);
+    written.hear(...chunks(1));
+    expect(written.log.told().map(({ first, last }) => [first, last])).toEqual([
+      [1, 1],
+      [2, 3],
+      [4, 5],
+    ]);
+  });
+
   it("L1: makes one run of what stays in a state within a moment, with exact counts and what it changed in all", async () => {
     const written = new Written();
     written.hear(OPENED, ...chunks(3));

@@ -1,0 +1,15 @@
+/** The address bar of /inspect, which people send to each other. */
+import { expect, it } from "vitest";
+import { inspectHashOf, inspectPlaceOf } from "../../src/page/inspect/inspect-place.ts";
+
+it("an upload is found again from its hash", () => {
+  const place = { view: "upload", uploadId: "V1StGXR8_Z5jdHi6B-myT0" } as const;
+  expect(inspectPlaceOf(inspectHashOf(place))).toEqual(place);
+});
+
+it.each(["..\\..\\..\\files\\f1\\n.json?signature=x", "a?b", "a%2fb", "a#b", "é", "x".repeat(65)])(
+  "what is no identity leads to the list, and never into an address that is asked: %j",
+  (text) => {
+    expect(inspectPlaceOf(`#/uploads/${text}`)).toEqual({ view: "uploads" });
+  },
+);
