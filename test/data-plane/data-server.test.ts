@@ -1,9 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { blobPath } from "../../src/core/blob-path.ts";
-import type { TroupeError } from "../../src/core/errors.ts";
+import { TroupeError } from "../../src/core/errors.ts";
 import { READ_TOKEN_MS } from "../../src/core/limits.ts";
-import { SILENT_LOG } from "../../src/core/log.ts";
+import { type Log, SILENT_LOG } from "../../src/core/log.ts";
 import type { HttpResponse } from "../../src/core/ports/http-exchange.ts";
+import { SpanBook } from "../../src/core/span-book.ts";
+import { currentTrace, REQUEST_ID_FIELD } from "../../src/core/trace.ts";
+import type { ByteService } from "../../src/data-plane/byte-service.ts";
 import { createDataServer } from "../../src/data-plane/data-server.ts";
 import { TokenMint } from "../../src/data-plane/token.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
@@ -139,4 +142,34 @@ describe("a node's data server", () => {
       expect((await ask(troupe, "GET", target, { token })).status).toBe(404);
     expect((await ask(troupe, "POST", "/blobs/1", { token })).status).toBe(405);
   });
+});
+
+test("what a node's disk could not do is in its log under the request's ID; what somebody asked wrongly is not at that level", async () => {
+  const lines: { level: string; facts: Readonly<Record<string, unknown>> }[] = [];
+  const write = (level: string) => (facts: Readonly<Record<string, unknown>>) =>
+    void lines.push({ level, facts: { ...facts, ...currentTrace() } });
+  const log: Log = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error"), child: () => log };
+  const clock = new VirtualClock();
+  const tokens = new TokenMint(clock, new SeededRandom(1));
+  const broken = { storeChunk: () => Promise.reject(new TroupeError("DISK_FAILED")) } as unknown as ByteService;
+  const answer = createDataServer(broken, tokens, { log, spans: new SpanBook(clock, "node1") });
+  const request = (token: string) => ({
+    method: "PUT",
+    target: "/chunks/u1/0",
+    headers: {
+      authorization: `Bearer ${token}`,
+      traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+      [REQUEST_ID_FIELD]: "request-1",
+    },
+    body: piecesOf(new Uint8Array(), 1),
+    remoteAddress: "127.0.0.1",
+    secure: false,
+    signal: new AbortController().signal,
+  });
+  expect((await answer(request(tokens.mint({ kind: "write", uploadId: "u1" })))).status).toBe(500);
+  expect((await answer(request("nobodys"))).status).toBe(403);
+  expect(lines).toEqual([
+    { level: "info", facts: expect.objectContaining({ code: "DISK_FAILED", path: "/chunks/u1/0", requestId: "request-1" }) },
+    { level: "debug", facts: expect.objectContaining({ code: "FORBIDDEN", requestId: "request-1" }) },
+  ]);
 });

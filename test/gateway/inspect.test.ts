@@ -1,9 +1,11 @@
 /** What a gateway tells of the machines, traces and actors behind it. The whole cast is real; only the socket is missing. */
 import { expect, it } from "vitest";
 import type { Inspected } from "../../src/bin/cast.ts";
+import { TroupeError } from "../../src/core/errors.ts";
 import { machineInspection } from "../../src/core/inspection.ts";
-import { SPANS_PER_NAME_KEPT } from "../../src/core/limits.ts";
+import { INSPECT_HOST_MS, LOOKUPS_PER_WINDOW_MAX, SPANS_PER_NAME_KEPT } from "../../src/core/limits.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
+import type { Bus } from "../../src/core/ports/bus.ts";
 import type { HttpResponse } from "../../src/core/ports/http-exchange.ts";
 import { SpanBook } from "../../src/core/span-book.ts";
 import { LocalDataPlane } from "../../src/data-plane/local-data-plane.ts";
@@ -22,9 +24,10 @@ async function house(options: Partial<GatewayOptions> = {}) {
   const clock = new SystemClock();
   const inspected: Inspected = { spans: new SpanBook(clock, "house"), directories: [] };
   const troupe = await startTroupe({ root: directory.path, clock, inspected });
+  const host = { isDeaf: false, waitedMs: [] as number[] };
   const gateway = createGateway(
     {
-      bus: troupe.bus,
+      bus: deafenable(troupe.bus, host),
       clock,
       random: new SeededRandom(5),
       log: SILENT_LOG,
@@ -56,12 +59,32 @@ async function house(options: Partial<GatewayOptions> = {}) {
   };
   return {
     gateway,
+    host,
     send,
     ask,
     async [Symbol.asyncDispose]() {
       await gateway.stop();
       await troupe.stop();
       await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The host of uploads takes requests while it is deaf, and answers none. */
+function deafenable(bus: Bus, host: { readonly isDeaf: boolean; readonly waitedMs: number[] }): Bus {
+  return {
+    payloadBytesMax: bus.payloadBytesMax,
+    nowMs: () => bus.nowMs(),
+    publish: (...said) => bus.publish(...said),
+    subscribe: (...said) => bus.subscribe(...said),
+    requestMany: (...said) => bus.requestMany(...said),
+    inbox: () => bus.inbox(),
+    flush: () => bus.flush(),
+    drain: () => bus.drain(),
+    request: async (subject, payload, options) => {
+      if (!host.isDeaf || !/^troupe\.v1\.(upload|storage)\./.test(subject)) return await bus.request(subject, payload, options);
+      host.waitedMs.push(options.timeoutMs);
+      throw new TroupeError("DEADLINE_EXCEEDED");
     },
   };
 }
@@ -107,6 +130,30 @@ it("an upload is told with its machine, why it waits, and after its end what it 
   expect(after.machine.endedMs).toBeDefined();
   expect(after.machine.steps.map(({ to }) => to)).toEqual(expect.arrayContaining(["merge.verifying", "merge.committing", "merged"]));
   expect((await rig.ask("GET", "/api/v1/inspect/uploads/nobodysnobodysnobodysn")).json).toMatchObject({ code: "UPLOAD_NOT_FOUND" });
+});
+
+it("an upload whose host hangs is told as far as the catalog knows it, and that it waits for that node; a stream of it stands", async () => {
+  await using rig = await house();
+  const { uploadId } = (await rig.ask("POST", "/api/v1/uploads", UPLOAD)).json as unknown as { uploadId: string };
+  rig.host.isDeaf = true;
+  const { status, json } = await rig.ask("GET", `/api/v1/inspect/uploads/${uploadId}`);
+  expect([status, json["why"], json["missing"]]).toEqual([
+    200,
+    expect.stringMatching(/^It waits for the node \S+, which hosts it and does not answer\./),
+    expect.stringMatching(/does not answer\.$/),
+  ]);
+  expect(json["upload"]).toMatchObject({ uploadId, name: UPLOAD.name, size: UPLOAD.size, state: "receiving" });
+  expect(Math.max(...rig.host.waitedMs)).toBeLessThanOrEqual(INSPECT_HOST_MS);
+  const stream = await rig.send("GET", `/api/v1/inspect/uploads/${uploadId}/events`);
+  expect(stream.status).toBe(200);
+  await rig.gateway.stop();
+  expect(eventsOf(await textOf(stream))[0]).toMatchObject({ name: "inspection", facts: { why: json["why"] } });
+});
+
+it("traces are looked for so often and no more by one owner", async () => {
+  await using rig = await house();
+  const answers = Array.from({ length: LOOKUPS_PER_WINDOW_MAX + 1 }, () => rig.ask("GET", "/api/v1/inspect/traces/nobodysnobodysnobodysn"));
+  expect((await Promise.all(answers)).map(({ status }) => status).sort()).toEqual([...Array(LOOKUPS_PER_WINDOW_MAX).fill(404), 429]);
 });
 
 it("a stream begins with the whole, brings each step as it happens, and ends with the upload: no step is missing", async () => {

@@ -2,9 +2,16 @@
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { TroupeError } from "../../src/core/errors.ts";
-import { BODY_BUFFER_BYTES_MAX, LINGER_MS, SLOW_BODY_WINDOW_MS, SLOW_READER_TIMEOUT_MS } from "../../src/core/limits.ts";
+import {
+  BODY_BUFFER_BYTES_MAX,
+  LINGER_MS,
+  SILENT_CONNECTION_MS_MAX,
+  SLOW_BODY_WINDOW_MS,
+  SLOW_READER_TIMEOUT_MS,
+} from "../../src/core/limits.ts";
 import type { HttpHandler, HttpListener, HttpRequest } from "../../src/core/ports/http-exchange.ts";
 import { NodeHttpServer, type NodeHttpServerOptions } from "../../src/gateway/node-http.ts";
+import { TestLoad } from "../support/load.ts";
 import { settle, VirtualClock } from "../support/virtual-clock.ts";
 import { recordingLog } from "./rig.ts";
 
@@ -498,4 +505,32 @@ describe("answers", () => {
     const other = new NodeHttpServer({ clock: new VirtualClock(), log: recordingLog([]) });
     await expect(other.listen({ host: "127.0.0.1", port: listener.port }, counting)).rejects.toMatchObject({ code: "SETTING_INVALID" });
   });
+});
+
+test("H6: when descriptors run short, connections without a request are closed, and no others", async () => {
+  const load = new TestLoad();
+  const clock = new VirtualClock();
+  const answered = Promise.withResolvers<void>();
+  const handler: HttpHandler = async (request) => {
+    if (request.target === "/slow") await answered.promise;
+    return { status: 200, headers: {}, body: "done" };
+  };
+  const listener = await new NodeHttpServer({ clock, log: recordingLog([]), load: load.watch }).listen(
+    { host: "127.0.0.1", port: 0 },
+    handler,
+  );
+  const clients = { silent: new RawClient(listener.port), dripping: new RawClient(listener.port), idle: new RawClient(listener.port) };
+  const slow = new RawClient(listener.port).send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  clients.dripping.send("GET / HTTP/1.1\r\nHost: a\r\nX-A: b");
+  await clients.idle.answer("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  await settle(5);
+  await clock.advance(SILENT_CONNECTION_MS_MAX + 1);
+  await load.begin();
+  for (const client of Object.values(clients)) await client.closed();
+  answered.resolve();
+  expect(await slow.answer("")).toMatch(/^HTTP\/1\.1 200 /);
+  await load.end();
+  const closed = listener.close(0);
+  await clock.advance(1);
+  await closed;
 });

@@ -15,7 +15,7 @@ import type { Principal } from "../../core/principal.ts";
 import { isEnded } from "../../core/shapes.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
-import { outcomeView } from "../views.ts";
+import { outcomeView, recordView } from "../views.ts";
 import { whyWaiting } from "./why-waiting.ts";
 
 type Asker = CallOptions & { readonly principal: Principal };
@@ -43,8 +43,10 @@ export async function inspectUpload(
     machineOf(gateway, host, uploadId, asked),
     ended === undefined ? statusView(gateway, exchange, uploadId, asked) : outcomeView(record, exchange.baseUrl),
   ]);
+  // U2: what the catalog knows is known, too.
+  const upload = view ?? recordView(record);
   const why = whyWaiting({ view, machine, isHostAway: isAway === true, host, ended, nowMs: clock.wallMs() });
-  return { upload: view, host, group, epoch, machine, missing, why };
+  return { upload, host, group, epoch, machine, missing, why };
 }
 
 interface Found {

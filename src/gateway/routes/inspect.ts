@@ -80,7 +80,7 @@ async function actors(gateway: Gateway, exchange: Exchange): Promise<HttpRespons
   const answers = await client(gateway.ports.bus, inspector).actors({ actor, uploadIds }, asked);
   const processes = answers
     .flatMap((answer) => (answer.ok ? [answer.output] : []))
-    .filter(({ actors: found }) => actor === undefined || found.length > 0)
+    .filter(({ counts }) => actor === undefined || counts.length > 0)
     .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
   return jsonResponse(200, { processes });
 }
