@@ -49,11 +49,11 @@ function adviceOf(error: TroupeError, gateway: string): string {
   if (facts["unreachable"] === true) return "Is the server started ('npm start')? Name another one with --gateway URL.";
   if (facts["stranger"] === true) return "Name another one with --gateway URL.";
   if (facts["userNeeded"] !== undefined)
-    return "A local cluster ('npm run cluster') keeps its password in cluster.json in its data directory.";
+    return "A local cluster ('npm run cluster') has the address in cluster.json in its data directory, 'npm start -- --nats local' in nats/client.url.";
   if (code === "UNAUTHORIZED") return "Give --token owner:secret, or set TROUPE_TOKEN.";
   if (code === "FORBIDDEN" && !/^(nats|tls):/.test(gateway)) return "Another --token may.";
   if (code === "FILE_NOT_FOUND") return `(Asked ${gateway}; 'troupe ls' lists the files there.)`;
-  if (code === "UPLOAD_NOT_FOUND") return `(Asked ${gateway}; 'troupe uploads' lists the uploads there.)`;
+  if (code === "UPLOAD_NOT_FOUND") return `(Asked ${gateway}; 'troupe uploads --all' lists the uploads there.)`;
   if (typeof facts["taken"] === "string") return "Use --force to replace it, or -o FILE to write elsewhere.";
   if (code === "DISK_FULL") return "Free some space, then try again.";
   if (code === "INTERNAL" && typeof facts["requestId"] === "string") return `(Request ${facts["requestId"]}.)`;

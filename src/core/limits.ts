@@ -340,6 +340,8 @@ export const HTTP_CONNECTIONS_MAX = 10_000;
 /** When descriptors run short, for a connection that has no request (yet). */
 export const SILENT_CONNECTION_MS_MAX = 1_000;
 export const EVENT_STREAMS_MAX = 1_000;
+/** How often whoever looks into an upload is told the whole, also where nothing happens: that may be that its host is away. */
+export const INSPECT_WHOLE_MS = 5_000;
 /** Of those that look into an upload. */
 export const INSPECT_STREAMS_MAX = 100;
 /** Series of one metric in one process: combinations of its labels' values. */

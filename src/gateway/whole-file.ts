@@ -8,7 +8,7 @@
 import type { MergedFile } from "../actors/upload/contract.ts";
 import { upload } from "../actors/upload/contract.ts";
 import { client } from "../bus/client.ts";
-import { type ErrorCode, TroupeError } from "../core/errors.ts";
+import { type ErrorCode, TroupeError, toTroupeError } from "../core/errors.ts";
 import { MERGE_TIMEOUT_MS } from "../core/limits.ts";
 import { storeBody } from "./body-chunks.ts";
 import { callOptions, type Exchange } from "./exchange.ts";
@@ -46,7 +46,7 @@ export async function storeWholeFile(
     return await mergedWhole(gateway, exchange, uploadId);
   } catch (error) {
     const isDefinite = !isMerging || (error instanceof TroupeError && DEFINITE.has(error.code));
-    if (isDefinite && wish.idempotencyKey === undefined) await cancelQuietly(gateway, exchange, created);
+    if (isDefinite && wish.idempotencyKey === undefined) await cancelQuietly(gateway, exchange, created, error);
     throw error;
   }
 }
@@ -80,11 +80,13 @@ async function mergedWhole(gateway: Gateway, exchange: Exchange, uploadId: strin
 }
 
 /** W1. The client has its own error already; and a session nobody cancels expires. */
-async function cancelQuietly(gateway: Gateway, exchange: Exchange, created: CreatedUpload): Promise<void> {
+async function cancelQuietly(gateway: Gateway, exchange: Exchange, created: CreatedUpload, why: unknown): Promise<void> {
   const { uploadId, epoch } = created;
+  const { code, detail } = toTroupeError(why);
+  const because = { code, detail, retryable: false };
   try {
     // Not on the request's signal: that the client has gone is the usual reason.
-    await client(gateway.ports.bus, upload, { uploadId }).cancel({ epoch }, { principal: exchange.principal });
+    await client(gateway.ports.bus, upload, { uploadId }).cancel({ epoch, because }, { principal: exchange.principal });
   } catch (error) {
     gateway.ports.log.warn(
       { err: error, uploadId, requestId: exchange.requestId },

@@ -37,9 +37,11 @@ export interface Inspected {
   readonly steps: readonly InspectedStep[];
   readonly isCut: boolean;
   readonly effects: readonly { readonly name: string; readonly sinceMs: number }[];
+  /** Of chunks, on their way to the disk. */
+  readonly bodies: readonly { readonly index: number; readonly sinceMs: number; readonly arrivedBytes: number }[];
 }
 
 /** What is told while somebody listens. */
-export interface InspectedNews extends Pick<Inspected, "state" | "sinceMs" | "openedMs" | "context" | "steps" | "effects"> {
+export interface InspectedNews extends Pick<Inspected, "state" | "sinceMs" | "openedMs" | "context" | "steps" | "effects" | "bodies"> {
   readonly atMs: number;
 }

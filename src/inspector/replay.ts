@@ -56,6 +56,7 @@ export function followed(machine: Inspected, news: InspectedNews): Inspected {
     sinceMs: news.sinceMs,
     context: news.context,
     effects: news.effects,
+    bodies: news.bodies,
     steps: [...kept, ...news.steps],
     visits: visitsAfter(machine.visits, toldMs, entered, news.atMs, machine.state),
     transitions: transitionsAfter(machine.transitions, news.steps, replaced),

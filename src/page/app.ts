@@ -50,6 +50,7 @@ function Header({ page }: { readonly page: Page }): VNode {
   return html`<header class="top">
     <a class="mark" href=${hashOf({ user: page.place.user || "default", folder: "" })}>Troupe</a>
     ${account.state === "in" && html`<p class="space" role="status">${spaceText(page)}</p>`}
+    ${account.state === "in" && html`<a class="hint" href="/inspect" title="What every upload is doing, and why it waits">Inspect</a>`}
     ${
       account.state === "in" &&
       account.hasTokens &&

@@ -10,11 +10,13 @@ interface ConfirmProps {
   readonly text: string;
   readonly no: string;
   readonly yes: string;
+  /** Nothing is lost by it. */
+  readonly isHarmless?: boolean;
   readonly work: () => Promise<void>;
   readonly close: () => void;
 }
 
-export function Confirm({ title, text, no, yes, work, close }: ConfirmProps): VNode {
+export function Confirm({ title, text, no, yes, isHarmless, work, close }: ConfirmProps): VNode {
   const { isBusy, fault, run } = useWork(work, close);
   return html`<${Dialog} label=${title} kind="question" onClose=${close}>
     <h2>${title}</h2>
@@ -22,7 +24,7 @@ export function Confirm({ title, text, no, yes, work, close }: ConfirmProps): VN
     ${fault && html`<p class="fault" role="alert">${fault}</p>`}
     <div class="buttons">
       <button type="button" autofocus onClick=${close}>${no}</button>
-      <button type="button" class="dangerous" disabled=${isBusy} onClick=${run}>${yes}</button>
+      <button type="button" class=${isHarmless === true ? "primary" : "dangerous"} disabled=${isBusy} onClick=${run}>${yes}</button>
     </div>
   <//>`;
 }

@@ -15,13 +15,23 @@ import { SystemClock } from "../../src/store/system-clock.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { startTroupe } from "../support/troupe.ts";
+import { until } from "../support/until.ts";
 import { once } from "./rig.ts";
 
 type Facts = Record<string, never> & { [name: string]: unknown };
 
-async function house(options: Partial<GatewayOptions> = {}) {
+/** A clock that a test sets ahead. */
+class WaitingClock extends SystemClock {
+  aheadMs = 0;
+  override wallMs(): number {
+    return super.wallMs() + this.aheadMs;
+  }
+}
+
+const PLAIN = { headers: { host: "localhost" }, remoteAddress: "127.0.0.1", secure: false, signal: new AbortController().signal };
+
+async function house(options: Partial<GatewayOptions> = {}, clock = new SystemClock()) {
   const directory = await temporaryDirectory();
-  const clock = new SystemClock();
   const inspected: Inspected = { spans: new SpanBook(clock, "house"), directories: [] };
   const troupe = await startTroupe({ root: directory.path, clock, inspected });
   const host = { isDeaf: false, waitedMs: [] as number[] };
@@ -240,4 +250,31 @@ it("actors are told with the process they are in; of uploads, the asker's own an
   expect([subjects(anns), subjects(bobs)]).toEqual([[`troupe.v1.upload.${uploadId}`], []]);
   expect([counts(anns), counts(bobs)]).toEqual([[{ actor: "upload", count: 1 }], [{ actor: "upload", count: 1 }]]);
   expect((await rig.ask("GET", "/api/v1/inspect/actors?actor=*", "", as("ann"))).json).toMatchObject({ code: "BAD_REQUEST" });
+});
+
+it("a chunk that stands still on its way says for how long and how much of it is there; one that broke off is told as why it was cancelled", async () => {
+  const clock = new WaitingClock();
+  await using rig = await house({}, clock);
+  const { uploadId } = (await rig.ask("POST", "/api/v1/uploads", UPLOAD)).json as unknown as { uploadId: string };
+  const halfway = Promise.withResolvers<void>();
+  const body = async function* () {
+    yield Buffer.from("a");
+    await halfway.promise;
+    throw new TroupeError("REQUEST_TIMEOUT");
+  };
+  const sending = rig.gateway.handler({ ...PLAIN, method: "PUT", target: `/api/v1/uploads/${uploadId}/chunks/0`, body: body() });
+  const asked = async () => (await rig.ask("GET", `/api/v1/inspect/uploads/${uploadId}`)).json;
+  const arrived = async () => (await asked()) as unknown as { machine: { bodies: { arrivedBytes: number }[] } };
+  await until(arrived, ({ machine }) => machine.bodies[0]?.arrivedBytes === 1);
+  clock.aheadMs = 25_000;
+  expect((await asked())["why"]).toBe("1 chunk is arriving (chunk 0, for 25 s now: 1 B of it are there).");
+  halfway.resolve();
+  expect((await sending).status).toBe(408);
+  clock.aheadMs = 250_000;
+  expect((await asked())["why"]).toMatch(/^It waits for its client, for 4 min now: 1 chunk is missing, and none is arriving\. It expires in \d+ [hd] if nothing comes\.$/);
+  const whole = { ...PLAIN, method: "PUT", target: "/put/film", headers: { ...PLAIN.headers, "content-length": "3" }, body: body() };
+  expect((await rig.gateway.handler(whole)).status).toBe(408);
+  const { uploads } = (await rig.ask("GET", "/api/v1/uploads?state=cancelled")).json as unknown as { uploads: { uploadId: string }[] };
+  const told = (await rig.ask("GET", `/api/v1/inspect/uploads/${uploads[0]?.uploadId}`)).json;
+  expect(told["why"]).toMatch(/^It was cancelled, and what had come was removed\. What went wrong before: REQUEST_TIMEOUT: /);
 });

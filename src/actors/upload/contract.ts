@@ -158,8 +158,8 @@ export const upload = defineContract({
       errors: ["UPLOAD_NOT_FOUND", "UPLOAD_BUSY", "UPLOAD_CANCELLED", "UPLOAD_EXPIRED", "UPLOAD_FAILED", "EPOCH_STALE"],
     }),
     cancel: request({
-      doc: "End the upload and remove what was received. The same again is fine; a commit under way is never cancelled.",
-      input: z.object({ epoch }),
+      doc: "End the upload and remove what was received. The same again is fine; a commit under way is never cancelled. `because` is told as its last error, where its client did not ask for it.",
+      input: z.object({ epoch, because: lastError.optional() }),
       output: z.object({ state: uploadState }),
       errors: ["UPLOAD_NOT_FOUND", "UPLOAD_COMMITTING", "UPLOAD_MERGED", "UPLOAD_EXPIRED", "UPLOAD_FAILED", "EPOCH_STALE"],
       lane: "priority",

@@ -48,7 +48,8 @@ export type SessionEvent =
   | { readonly type: "merge.interrupted"; readonly error: LastError }
   /** The session cannot go on: a lost disk, a refused commit. */
   | { readonly type: "session.broken"; readonly error: LastError }
-  | { readonly type: "cancel.requested" }
+  /** With why, where something else than a person's wish was the cause. */
+  | { readonly type: "cancel.requested"; readonly error?: LastError | undefined }
   | { readonly type: "idle.expired" };
 
 export type SessionEventType = SessionEvent["type"];
@@ -68,7 +69,7 @@ export const sessionMachine = setup({
     stopWriters: () => {},
     endUpload: () => {},
     endMerged: () => {},
-    rememberError: assign({ lastError: ({ event }) => ("error" in event ? event.error : undefined) }),
+    rememberError: assign({ lastError: ({ context, event }) => ("error" in event ? event.error : undefined) ?? context.lastError }),
     forgetError: assign({ lastError: undefined }),
     countClaim: assign({ inFlightCount: ({ context }) => context.inFlightCount + 1 }),
     countRelease: assign({ inFlightCount: ({ context }) => context.inFlightCount - 1 }),
@@ -112,7 +113,7 @@ export const sessionMachine = setup({
             "chunk.received": { actions: "countReceived" },
             "merge.requested": { target: "#upload.merge", guard: "isComplete", actions: "forgetError" },
             "possession.proven": { target: "#upload.instant", guard: "isNotCommitting", actions: ["takeKnown", "forgetError"] },
-            "cancel.requested": { target: "#upload.cancelled", guard: "isNotCommitting" },
+            "cancel.requested": { target: "#upload.cancelled", guard: "isNotCommitting", actions: "rememberError" },
             "idle.expired": { target: "#upload.expired", guard: "isNotCommitting" },
             "session.broken": { target: "#upload.failed", actions: "rememberError" },
           },
@@ -129,7 +130,7 @@ export const sessionMachine = setup({
             "digest.mismatched": { target: "#upload.failed", actions: "rememberError" },
             "merge.interrupted": { target: "#upload.chunks", actions: "rememberError" },
             // U1: verifying again after an uncertain commit is still committing, as far as cancelling goes.
-            "cancel.requested": { target: "#upload.cancelled", guard: "isNotCommitting" },
+            "cancel.requested": { target: "#upload.cancelled", guard: "isNotCommitting", actions: "rememberError" },
             "session.broken": { target: "#upload.failed", actions: "rememberError" },
           },
         },

@@ -1,5 +1,6 @@
 /** What a session is asked: its contract's requests, and the bytes that come and go past the bus. */
 import type { Handlers, Later, Turn } from "../../bus/actor.ts";
+import type { InputOf } from "../../bus/contract.ts";
 import { TroupeError } from "../../core/errors.ts";
 import type { MachineInspection } from "../../core/inspection.ts";
 import type { ByteStream } from "../../core/ports/byte-stream.ts";
@@ -139,11 +140,11 @@ export class SessionRequests {
     return answer instanceof Promise ? turn.later(answer) : answer;
   }
 
-  #cancel({ epoch }: { epoch: number }, turn: Turn) {
+  #cancel({ epoch, because }: InputOf<typeof upload, "cancel">, turn: Turn) {
     const { audience, state } = this.#session;
     this.#checkEpoch(epoch);
     audience.refuse("cancel");
-    state.apply({ type: "cancel.requested" });
+    state.apply({ type: "cancel.requested", error: because });
     const answer = audience.untilEnded();
     return answer instanceof Promise ? turn.later(answer) : answer;
   }

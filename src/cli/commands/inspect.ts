@@ -32,7 +32,7 @@ export const inspectCommand: Definition = (program, act) => {
     .command("inspect")
     .description("look into an upload: its state, since when, and why it waits")
     .argument("[id]", "an upload's ID, from 'troupe uploads'; one that has ended, too")
-    .option("--follow", "go on telling what happens until it ends; with --json one object a line")
+    .option("--follow", "go on telling what happens until it ends, with 0 however that is; with --json one object a line")
     .addOption(
       new Option("--svg <file>", "its statechart as a picture, with its state, times and counts; - for stdout").conflicts("follow"),
     )
@@ -101,6 +101,7 @@ async function followJson({ client, context }: Session, uploadId: string): Promi
 async function followLines({ client, context }: Session, uploadId: string): Promise<UploadInspection | undefined> {
   const { terminal, clock } = context;
   let last: UploadInspection | undefined;
+  let missing: string | undefined;
   let lines: LiveSteps | undefined;
   let bar: ReturnType<typeof terminal.openBar> | undefined;
   const say = (line: string): void => {
@@ -113,7 +114,15 @@ async function followLines({ client, context }: Session, uploadId: string): Prom
       if (lines === undefined && event.kind === "inspection") {
         say(inspectionText(uploadId, event.inspection, clock.wallMs()));
         lines = new LiveSteps(clock, event.inspection, (line) => say(`  ${line}`));
-      } else lines?.take(event);
+      } else {
+        // That its node has gone, or is back, is none of its steps.
+        if (event.kind === "inspection" && event.inspection.missing !== missing && !hasEnded(event.inspection)) {
+          lines?.flush();
+          say(printable(`${event.inspection.why}\n`.trimEnd()) + "\n");
+        }
+        lines?.take(event);
+      }
+      if (event.kind === "inspection") missing = event.inspection.missing;
       const chunkCount = last?.upload?.chunkCount;
       if (!terminal.isTerminal || chunkCount === undefined) continue;
       bar ??= terminal.openBar(printable(last?.upload?.name ?? uploadId), chunkCount);

@@ -7,7 +7,7 @@
  * I3: it ends with the upload: the whole that says so is the last event.
  */
 import { feedSubject, type MachineFeed, machineFeed } from "../../core/inspection.ts";
-import { EVENT_HEARTBEAT_MS, EVENTS_WAITING_MAX, INSPECT_STREAMS_MAX, REPLY_BYTES_MAX } from "../../core/limits.ts";
+import { EVENTS_WAITING_MAX, INSPECT_STREAMS_MAX, INSPECT_WHOLE_MS, REPLY_BYTES_MAX } from "../../core/limits.ts";
 import type { BusMessage, Subscription } from "../../core/ports/bus.ts";
 import type { Timer } from "../../core/ports/clock.ts";
 import { isEnded, type UploadState } from "../../core/shapes.ts";
@@ -84,7 +84,7 @@ class InspectStream {
   }
 
   #setHeartbeat(): void {
-    this.#heartbeat = this.#ports.clock.setTimer(EVENT_HEARTBEAT_MS, () => {
+    this.#heartbeat = this.#ports.clock.setTimer(INSPECT_WHOLE_MS, () => {
       this.body.push(SIGN_OF_LIFE);
       // I2
       this.#tellWhole()

@@ -43,8 +43,9 @@ export async function inspectUpload(
     machineOf(gateway, host, uploadId, asked),
     ended === undefined ? statusView(gateway, exchange, uploadId, asked) : outcomeView(record, exchange.baseUrl),
   ]);
-  // U2: what the catalog knows is known, too.
-  const upload = view ?? recordView(record);
+  // U2: what the catalog knows is known, too; how much had come of what has ended without a file, only the machine does.
+  const receivedCount = ended === undefined || ended.state === "merged" ? undefined : machine?.context["receivedCount"];
+  const upload = { ...(view ?? recordView(record)), ...(receivedCount === undefined ? {} : { receivedCount, receivedBytes: undefined }) };
   const why = whyWaiting({ view, machine, isHostAway: isAway === true, host, ended, nowMs: clock.wallMs() });
   return { upload, host, group, epoch, machine, missing, why };
 }

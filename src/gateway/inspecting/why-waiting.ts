@@ -1,4 +1,5 @@
 /** Why an upload is not a file yet, or will never be one: one or two sentences for whoever waits. */
+import { approximateSize } from "../../config/size.ts";
 import type { MachineInspection } from "../../core/inspection.ts";
 import type { EndedState, LastError } from "../../core/shapes.ts";
 
@@ -23,15 +24,17 @@ export function whyWaiting(waiting: Waiting): string {
 
 function whyEnded({ state, lastError }: NonNullable<Waiting["ended"]>): string {
   const reason = lastError === undefined ? "" : ` ${lastError.code}: ${lastError.detail}`;
+  const then =
+    lastError === undefined ? ", and what had come was removed." : `, and what had come was removed. What went wrong before:${reason}`;
   switch (state) {
     case "merged":
       return "It waits for nothing: it has become a file.";
     case "cancelled":
-      return "It was cancelled, and what had come was removed.";
+      return `It was cancelled${then}`;
     case "expired":
       return "Nothing came for too long: it has expired, and what had come was removed.";
     case "failed":
-      return `It has failed for good.${reason} Upload it again.`;
+      return `It has failed for good.${reason} ${lastError?.code === "DIGEST_MISMATCH" ? "Either these bytes or the digest that was claimed for them are wrong: look which, and upload it again." : "Upload it again."}`;
   }
 }
 
@@ -46,12 +49,15 @@ function stateWords({ machine, nowMs }: Waiting, view: Readonly<Record<string, u
       const reason = isError(lastError) ? `The last merge did not come about: ${lastError.code}: ${lastError.detail} ` : "";
       const left = typeof chunkCount === "number" && typeof receivedCount === "number" ? chunkCount - receivedCount : undefined;
       if (typeof inFlightCount === "number" && inFlightCount > 0) {
-        const rest = left === undefined ? "" : `, and ${Math.max(0, left - inFlightCount)} more are missing`;
-        return `${reason}${chunksText(inFlightCount)} arriving${rest}.${uncertain}`;
+        const more = left === undefined ? 0 : Math.max(0, left - inFlightCount);
+        const rest = more === 0 ? "" : `, and ${more} more ${more === 1 ? "is" : "are"} missing`;
+        return `${reason}${chunksText(inFlightCount)} arriving${slowestWords(machine, nowMs)}${rest}.${uncertain}`;
       }
-      if (left === undefined) return `${reason}It waits for its client: its size is not known yet.${expiresWords(expires)}`;
-      if (left > 0) return `${reason}It waits for its client: ${chunksText(left)} missing, and none is arriving.${expiresWords(expires)}`;
-      return `${reason}All of it is there. It waits for somebody to ask for the merge.${uncertain}${expiresWords(expires)}`;
+      const quiet = quietWords(machine, nowMs);
+      const ends = expiresWords(expires, nowMs);
+      if (left === undefined) return `${reason}It waits for its client${quiet}: its size is not known yet.${ends}`;
+      if (left > 0) return `${reason}It waits for its client${quiet}: ${chunksText(left)} missing, and none is arriving.${ends}`;
+      return `${reason}All of it is there. It waits for somebody to ask for the merge${quiet}.${uncertain}${ends}`;
     }
     case "verifying": {
       const { followedBytes, size } = view;
@@ -78,14 +84,41 @@ function effectWords({ machine, nowMs }: Waiting): string {
 }
 
 const SLOW_MS = 1_000;
+/** A body that takes longer is worth a word. */
+const SLOW_BODY_MS = 5_000;
+
+/** Of the body that has been on its way longest. */
+function slowestWords(machine: MachineInspection | undefined, nowMs: number): string {
+  const oldest = (machine?.bodies ?? []).toSorted((a, b) => a.sinceMs - b.sinceMs)[0];
+  if (oldest === undefined || nowMs - oldest.sinceMs < SLOW_BODY_MS) return "";
+  return ` (chunk ${oldest.index}${sinceWords(oldest.sinceMs, nowMs)}: ${approximateSize(oldest.arrivedBytes)} of it are there)`;
+}
+
+/** Since something came, or happened to it. */
+function quietWords(machine: MachineInspection | undefined, nowMs: number): string {
+  return sinceWords(machine?.steps.at(-1)?.atMs, nowMs);
+}
 
 function sinceWords(sinceMs: number | undefined, nowMs: number): string {
   if (sinceMs === undefined || nowMs - sinceMs < SLOW_MS) return "";
-  return `, for ${Math.round((nowMs - sinceMs) / 1_000)} s now`;
+  return `, for ${spanText(nowMs - sinceMs)} now`;
 }
 
-function expiresWords(expires: unknown): string {
-  return typeof expires === "string" ? ` It expires at ${expires} if nothing comes.` : "";
+function expiresWords(expires: unknown, nowMs: number): string {
+  if (typeof expires !== "string") return "";
+  return ` It expires in ${spanText(Math.max(0, Date.parse(expires) - nowMs))} if nothing comes.`;
+}
+
+/** `25 s`, `4 min`, `23 h`, `6 d` */
+function spanText(ms: number): string {
+  const [unit, length] = (
+    [
+      ["d", 86_400_000],
+      ["h", 3_600_000],
+      ["min", 60_000],
+    ] as const
+  ).find(([, one]) => ms >= 2 * one) ?? ["s", 1_000];
+  return `${Math.round(ms / length)} ${unit}`;
 }
 
 function chunksText(count: number): string {

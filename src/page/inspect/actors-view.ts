@@ -33,10 +33,10 @@ export function ActorsView({ actors }: { readonly actors: ActorList }): VNode {
     ${message && html`<p class="fault" role="status">${message}</p>`}
     <div class="actors">
       <div class="processes">
-        ${processes.map((process) => html`<${ProcessCard} key=${process.nodeId} process=${process} chosen=${shown?.key} choose=${setChosen} />`)}
         <${NodesCard} nodes=${nodes} chosen=${chosen} choose=${setChosen} />
+        ${processes.map((process) => html`<${ProcessCard} key=${process.nodeId} process=${process} chosen=${shown?.key} choose=${setChosen} />`)}
       </div>
-      <section class="card chart-card" aria-label="Machine of what is chosen">
+      <section class=${`card chart-card ${chosen === undefined ? "unchosen" : ""}`} aria-label="Machine of what is chosen">
         <header><h2>${chart.title}</h2>
           ${chart.state && html`<${StateMark} state=${chart.state} />`}
           ${uploadId !== undefined && html`<a class="hint" href=${inspectHashOf({ view: "upload", uploadId })}>Look into this upload</a>`}

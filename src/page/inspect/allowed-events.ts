@@ -11,7 +11,7 @@ export interface AllowedEvents {
 }
 
 export function allowedEvents({ upload, machine }: Inspection): AllowedEvents {
-  if (upload === undefined) return both("Its host does not answer.");
+  if (upload === undefined || (machine === undefined && !isOver(upload.state))) return both("Its node does not answer.");
   const state = machine === undefined ? upload.state : stateName(machine.state);
   if (isOver(upload.state)) return both(upload.state === "merged" ? "It is a file already." : `It has ended: ${upload.state}.`);
   if (machine?.context["isCommitUncertain"] === true)
@@ -23,7 +23,8 @@ export function allowedEvents({ upload, machine }: Inspection): AllowedEvents {
 function mergeRefusal(state: string, { chunkCount, receivedCount }: NonNullable<Inspection["upload"]>): string | undefined {
   if (state !== "receiving") return state === "init" ? "It is being opened." : "A merge is under way already.";
   if (chunkCount === undefined) return "Its size is not known yet.";
-  return receivedCount === chunkCount ? undefined : `${chunkCount - (receivedCount ?? 0)} of its chunks are missing.`;
+  const missing = chunkCount - (receivedCount ?? 0);
+  return missing === 0 ? undefined : missing === 1 ? "1 of its chunks is missing." : `${missing} of its chunks are missing.`;
 }
 
 const both = (reason: string): AllowedEvents => ({ cancel: reason, merge: reason });

@@ -61,6 +61,7 @@ function Question({ page, question }: { readonly page: InspectPage; readonly que
     text=${question.text}
     no=${isCancel ? "Keep it" : "Not now"}
     yes=${isCancel ? "Cancel the upload" : "Merge it"}
+    isHarmless=${!isCancel}
     work=${() => page.answer(question)}
     close=${() => page.ask(undefined)}
   />`;

@@ -79,10 +79,15 @@ function MachinePart({ watch, machine }: { readonly watch: UploadWatch; readonly
       />
     </section>
     <div class="beside">
-      <${ContextTable} moment=${moment} isNow=${isNow} effects=${isNow ? machine.effects : []} />
+      <${ContextTable} moment=${moment} isNow=${isNow} effects=${isNow ? underWay(machine) : []} />
       <${EventLog} machine=${machine} position=${position} go=${go} />
     </div>
   </div>`;
+}
+
+function underWay({ effects, bodies }: Inspected): Inspected["effects"] {
+  const arriving = bodies.map(({ index, sinceMs, arrivedBytes }) => ({ name: `chunk ${index}, ${bytesText(arrivedBytes)} there`, sinceMs }));
+  return [...effects, ...arriving];
 }
 
 /** The time in the present state goes on between two tellings. */
@@ -99,6 +104,8 @@ function marks(chart: LaidOutChart, moment: Moment): Marks {
 
 function EventButtons(props: { readonly page: InspectPage; readonly inspection: Inspection; readonly uploadId: string }): VNode | null {
   const { page, inspection, uploadId } = props;
+  /** Why the button that was pressed does nothing. */
+  const [told, setTold] = useState<string | undefined>(undefined);
   const { upload } = inspection;
   if (upload === undefined) return null;
   const { cancel, merge } = allowedEvents(inspection);
@@ -113,8 +120,9 @@ function EventButtons(props: { readonly page: InspectPage; readonly inspection: 
   };
   const ask = (kind: "cancel" | "merge"): void => page.ask({ kind, uploadId, name, text: questions[kind] });
   return html`<div class="buttons events">
-    <${EventButton} label=${upload.lastError === undefined ? "Merge" : "Merge again"} reason=${merge} kind="" onClick=${() => ask("merge")} />
-    <${EventButton} label="Cancel" reason=${cancel} kind="dangerous" onClick=${() => ask("cancel")} />
+    ${told !== undefined && html`<p class="hint" role="status">Not now: ${told}</p>`}
+    <${EventButton} tell=${setTold} label=${upload.lastError === undefined || isOver(upload.state) ? "Merge" : "Merge again"} reason=${merge} kind="" onClick=${() => ask("merge")} />
+    <${EventButton} tell=${setTold} label="Cancel" reason=${cancel} kind="dangerous" onClick=${() => ask("cancel")} />
   </div>`;
 }
 
@@ -123,16 +131,20 @@ interface EventButtonProps {
   readonly reason: string | undefined;
   readonly kind: string;
   readonly onClick: () => void;
+  readonly tell: (reason: string | undefined) => void;
 }
 
-/** One that cannot be pressed says why, to those who point at it and to those who hear it. */
-function EventButton({ label, reason, kind, onClick }: EventButtonProps): VNode {
+/** One that does nothing now says why, to those who point at it, those who press it and those who hear it. */
+function EventButton({ label, reason, kind, onClick, tell }: EventButtonProps): VNode {
   return html`<button
     type="button"
     class=${kind}
     aria-disabled=${reason !== undefined}
     title=${reason}
-    onClick=${() => reason === undefined && onClick()}
+    onClick=${() => {
+      tell(reason);
+      if (reason === undefined) onClick();
+    }}
   >${label}${reason && html`<span class="unseen"> (not now: ${reason})</span>`}</button>`;
 }
 
@@ -141,21 +153,24 @@ function Facts({ inspection, watch }: { readonly inspection: Inspection; readonl
   const chunks =
     upload?.chunkCount === undefined
       ? "—"
-      : `${upload.receivedCount ?? 0} of ${upload.chunkCount}, each ${bytesText(upload.chunkBytes ?? 0)}`;
-  const share = upload?.size === undefined || upload.size === 0 ? undefined : Math.min(1, (upload.receivedBytes ?? 0) / upload.size);
+      : `${upload.receivedCount ?? "?"} of ${upload.chunkCount}, each ${bytesText(upload.chunkBytes ?? 0)}`;
+  const share =
+    upload?.size === undefined || upload.receivedBytes === undefined || upload.size === 0
+      ? undefined
+      : Math.min(1, upload.receivedBytes / upload.size);
   const rows: readonly (readonly [string, unknown])[] = [
     ["Name", html`<bdi>${upload?.name ?? "—"}</bdi>`],
     ["ID", html`<code>${watch.uploadId}</code>`],
     [
       "Received",
-      upload === undefined
+      upload?.receivedBytes === undefined
         ? "—"
-        : html`${bytesText(upload.receivedBytes ?? 0)} of ${upload.size === undefined ? "an unknown size" : bytesText(upload.size)}`,
+        : html`${bytesText(upload.receivedBytes)} of ${upload.size === undefined ? "an unknown size" : bytesText(upload.size)}`,
     ],
     ["Chunks", chunks],
     ["In this state since", machine === undefined ? (upload === undefined ? "—" : dayText(upload.since)) : clockText(machine.sinceMs)],
     ["Opened here", machine === undefined ? "—" : clockText(machine.openedMs)],
-    ["Host", html`<code>${host}</code> in ${group}, epoch ${epoch}`],
+    ["Node", html`<code>${host}</code> in ${group}, epoch ${epoch}`],
     ...(upload?.expires === undefined ? [] : [["Expires, if nothing comes", dayText(upload.expires)] as const]),
     ...(upload?.fileId === undefined
       ? []
