@@ -54,7 +54,7 @@ export const machineInspection = z.object({
   /** The log lacks older steps. */
   isCut: z.boolean(),
   effects: z.array(effectUnderWay),
-  bodies: z.array(arrivingBody),
+  bodies: z.array(arrivingBody).default([]),
 });
 export type MachineInspection = z.output<typeof machineInspection>;
 

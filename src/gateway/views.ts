@@ -22,6 +22,7 @@ export function statusView(status: UploadStatus, baseUrl: string): Record<string
     missing,
     followedBytes,
     expiresMs,
+    lastMs,
     lastError,
     file,
   } = status;
@@ -40,6 +41,7 @@ export function statusView(status: UploadStatus, baseUrl: string): Record<string
     missing,
     ...(status.missingTruncated ? { missingTruncated: true } : {}),
     ...(expiresMs === undefined ? {} : { expires: isoTime(expiresMs) }),
+    ...(lastMs === undefined ? {} : { last: isoTime(lastMs) }),
     ...(lastError === undefined ? {} : { lastError: toldError(lastError) }),
     ...(state === "merged" ? { fileId: status.fileId } : {}),
     ...(file === undefined ? {} : { file: mergedView(file, baseUrl) }),

@@ -171,7 +171,7 @@ describe("no words of a server are commands to the terminal", () => {
 
   it.each([[[]], [["--json"]]])("nor those of a stream of events, followed with %j", async (flags) => {
     await using rig = await hostileRig();
-    const steps = { uploadId: "u1", atMs: 1, state: COMMANDS, sinceMs: 1, context: {}, effects: [], steps: machine.steps };
+    const steps = { uploadId: "u1", atMs: 1, state: COMMANDS, sinceMs: 1, openedMs: 1, context: {}, effects: [], steps: machine.steps };
     const ended = { ...inspection, upload: { ...inspection.upload, state: "failed" } };
     const events = [
       ["inspection", inspection],

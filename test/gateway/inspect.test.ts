@@ -23,6 +23,9 @@ type Facts = Record<string, never> & { [name: string]: unknown };
 /** A clock that a test sets ahead. */
 class WaitingClock extends SystemClock {
   aheadMs = 0;
+  override nowMs(): number {
+    return super.nowMs() + this.aheadMs;
+  }
   override wallMs(): number {
     return super.wallMs() + this.aheadMs;
   }
@@ -267,11 +270,13 @@ it("a chunk that stands still on its way says for how long and how much of it is
   const arrived = async () => (await asked()) as unknown as { machine: { bodies: { arrivedBytes: number }[] } };
   await until(arrived, ({ machine }) => machine.bodies[0]?.arrivedBytes === 1);
   clock.aheadMs = 25_000;
-  expect((await asked())["why"]).toBe("1 chunk is arriving (chunk 0, for 25 s now: 1 B of it are there).");
+  expect((await asked())["why"]).toBe("1 chunk is arriving (chunk 0, for 25 s now: 1 bytes of it are there).");
   halfway.resolve();
   expect((await sending).status).toBe(408);
   clock.aheadMs = 250_000;
-  expect((await asked())["why"]).toMatch(/^It waits for its client, for 4 min now: 1 chunk is missing, and none is arriving\. It expires in \d+ [hd] if nothing comes\.$/);
+  expect((await asked())["why"]).toMatch(
+    /^It waits for its client, for 4 min now: 1 chunk is missing, and none is arriving\. It expires in \d+ [hd] if nothing comes\.$/,
+  );
   const whole = { ...PLAIN, method: "PUT", target: "/put/film", headers: { ...PLAIN.headers, "content-length": "3" }, body: body() };
   expect((await rig.gateway.handler(whole)).status).toBe(408);
   const { uploads } = (await rig.ask("GET", "/api/v1/uploads?state=cancelled")).json as unknown as { uploads: { uploadId: string }[] };

@@ -66,6 +66,11 @@ export class IdleWatch {
     return this.#shownMs;
   }
 
+  /** Wall time at which something came last. */
+  get lastMs(): number {
+    return this.expiresMs - this.#expireAfterMs;
+  }
+
   /**
    * What the journal should be told (W1): a restart now would count too much, for something came that left no trace in it; or too little.
    * @param isQuiet nothing is coming at the moment

@@ -51,6 +51,11 @@ export class Idleness {
     return state.word === "receiving" && !promise.holds ? this.#watch.expiresMs : undefined;
   }
 
+  /** Wall time at which something came last, also in another life of the node; `undefined` where nothing is to come any more. */
+  get lastMs(): number | undefined {
+    return this.#session.state.word === "receiving" ? this.#watch.lastMs : undefined;
+  }
+
   /** Something has come. @param trace whether the journal says so by itself */
   touch(trace?: "recorded"): void {
     this.#watch.touch(trace);

@@ -18,11 +18,12 @@ export interface ToldSession {
   readonly ledger: ChunkLedger;
   readonly followedBytes: number;
   readonly expiresMs: number | undefined;
+  readonly lastMs: number | undefined;
   readonly lastError: LastError | undefined;
   readonly file: MergedFile | undefined;
 }
 
-export function statusOf({ plan, ledger, expiresMs, lastError, file, ...told }: ToldSession): UploadStatus {
+export function statusOf({ plan, ledger, expiresMs, lastMs, lastError, file, ...told }: ToldSession): UploadStatus {
   const { ranges, isTruncated } = ledger.missing(MISSING_RANGES_MAX);
   const { uploadId, fileId, name, chunkBytes, tus } = plan;
   const { sizeBytes, chunkCount, receivedCount, receivedBytes, inFlightCount, offsetBytes } = ledger;
@@ -41,6 +42,7 @@ export function statusOf({ plan, ledger, expiresMs, lastError, file, ...told }: 
     missingTruncated: isTruncated,
     offsetBytes,
     ...(expiresMs === undefined ? {} : { expiresMs }),
+    ...(lastMs === undefined ? {} : { lastMs }),
     ...(lastError === undefined ? {} : { lastError }),
     ...(file === undefined ? {} : { file }),
     ...(tus === undefined ? {} : { tus }),

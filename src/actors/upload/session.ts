@@ -392,6 +392,7 @@ export class Session {
       ledger: this.#ledger,
       followedBytes: this.#merge.followedBytes,
       expiresMs: this.#idleness.expiresMs,
+      lastMs: this.#idleness.lastMs,
       lastError: this.#state.context.lastError,
       file: merged?.file,
     });

@@ -27,7 +27,10 @@ export function inspectionText(uploadId: string, inspection: UploadInspection, n
   }
   for (const { name, sinceMs } of machine.effects) lines.push(["under way", `${name} for ${shortDuration(Math.max(0, nowMs - sinceMs))}`]);
   for (const { index, sinceMs, arrivedBytes } of machine.bodies)
-    lines.push(["arriving", `chunk ${index} for ${shortDuration(Math.max(0, nowMs - sinceMs))}, ${approximateSize(arrivedBytes)} of it are there`]);
+    lines.push([
+      "arriving",
+      `chunk ${index} for ${shortDuration(Math.max(0, nowMs - sinceMs))}, ${approximateSize(arrivedBytes)} of it are there`,
+    ]);
   lines.push(["times", timesText(machine)]);
   return `${facts(lines)}${eventsText(machine)}`;
 }

@@ -1,5 +1,4 @@
 /** Why an upload is not a file yet, or will never be one: one or two sentences for whoever waits. */
-import { approximateSize } from "../../config/size.ts";
 import type { MachineInspection } from "../../core/inspection.ts";
 import type { EndedState, LastError } from "../../core/shapes.ts";
 
@@ -39,7 +38,7 @@ function whyEnded({ state, lastError }: NonNullable<Waiting["ended"]>): string {
 }
 
 function stateWords({ machine, nowMs }: Waiting, view: Readonly<Record<string, unknown>>): string {
-  const { state, chunkCount, receivedCount, inFlightCount, lastError, expires } = view;
+  const { state, chunkCount, receivedCount, inFlightCount, lastError, expires, last } = view;
   const uncertain =
     machine?.context["isCommitUncertain"] === true ? " A commit was sent and its answer did not come, so it cannot be cancelled." : "";
   switch (state) {
@@ -53,7 +52,7 @@ function stateWords({ machine, nowMs }: Waiting, view: Readonly<Record<string, u
         const rest = more === 0 ? "" : `, and ${more} more ${more === 1 ? "is" : "are"} missing`;
         return `${reason}${chunksText(inFlightCount)} arriving${slowestWords(machine, nowMs)}${rest}.${uncertain}`;
       }
-      const quiet = quietWords(machine, nowMs);
+      const quiet = typeof last === "string" ? sinceWords(Date.parse(last), nowMs) : "";
       const ends = expiresWords(expires, nowMs);
       if (left === undefined) return `${reason}It waits for its client${quiet}: its size is not known yet.${ends}`;
       if (left > 0) return `${reason}It waits for its client${quiet}: ${chunksText(left)} missing, and none is arriving.${ends}`;
@@ -91,12 +90,7 @@ const SLOW_BODY_MS = 5_000;
 function slowestWords(machine: MachineInspection | undefined, nowMs: number): string {
   const oldest = (machine?.bodies ?? []).toSorted((a, b) => a.sinceMs - b.sinceMs)[0];
   if (oldest === undefined || nowMs - oldest.sinceMs < SLOW_BODY_MS) return "";
-  return ` (chunk ${oldest.index}${sinceWords(oldest.sinceMs, nowMs)}: ${approximateSize(oldest.arrivedBytes)} of it are there)`;
-}
-
-/** Since something came, or happened to it. */
-function quietWords(machine: MachineInspection | undefined, nowMs: number): string {
-  return sinceWords(machine?.steps.at(-1)?.atMs, nowMs);
+  return ` (chunk ${oldest.index}${sinceWords(oldest.sinceMs, nowMs)}: ${oldest.arrivedBytes.toLocaleString("en")} bytes of it are there)`;
 }
 
 function sinceWords(sinceMs: number | undefined, nowMs: number): string {

@@ -34,6 +34,8 @@ export interface SessionStatus {
   readonly inFlightCount?: number;
   readonly followedBytes?: number;
   readonly expires?: string;
+  /** When something came last. */
+  readonly last?: string;
   readonly lastError?: { readonly code: string; readonly detail: string };
   readonly fileId?: string;
 }

@@ -12,7 +12,7 @@ import { useWatched } from "../store.ts";
 import { bytesText, countText } from "../words.ts";
 import type { ListedSession, SessionStatus } from "./inspect-answers.ts";
 import { inspectHashOf } from "./inspect-place.ts";
-import { dayText } from "./inspect-words.ts";
+import { dayText, durationText } from "./inspect-words.ts";
 import { SESSIONS_MAX, type SessionList } from "./session-list.ts";
 import { StateMark } from "./state-mark.ts";
 
@@ -168,6 +168,9 @@ function Filters({ sessions }: { readonly sessions: SessionList }): VNode {
   </div>`;
 }
 
+/** Nothing has come for longer than a client takes to think. */
+const QUIET_MS = 60_000;
+
 interface RowProps {
   readonly row: ListedSession;
   /** What it is in at this moment, where that was asked. */
@@ -184,7 +187,9 @@ function SessionRow({ row, live, index, count, isCurrent, onFocus }: RowProps): 
   const state = live?.state ?? row.state;
   const error = live?.lastError ?? row.lastError;
   const share = live?.receivedBytes !== undefined && size !== undefined && size > 0 ? live.receivedBytes / size : undefined;
-  const said = error?.code ?? (share === undefined || state === "merged" ? "" : `${Math.floor(share * 100)} %`);
+  const percent = share === undefined || state === "merged" ? "" : `${Math.floor(share * 100)} %`;
+  const quietMs = live?.last === undefined || (live.inFlightCount ?? 0) > 0 ? 0 : Date.now() - Date.parse(live.last);
+  const said = error?.code ?? (quietMs < QUIET_MS ? percent : `${percent} · quiet ${durationText(quietMs)}`);
   return html`<div class="session" role="listitem" aria-posinset=${index + 1} aria-setsize=${count}>
     <a href=${inspectHashOf({ view: "upload", uploadId })} data-index=${index} tabindex=${isCurrent ? 0 : -1} onFocus=${onFocus}>
       <${StateMark} state=${state} />

@@ -86,7 +86,10 @@ function MachinePart({ watch, machine }: { readonly watch: UploadWatch; readonly
 }
 
 function underWay({ effects, bodies }: Inspected): Inspected["effects"] {
-  const arriving = bodies.map(({ index, sinceMs, arrivedBytes }) => ({ name: `chunk ${index}, ${bytesText(arrivedBytes)} there`, sinceMs }));
+  const arriving = bodies.map(({ index, sinceMs, arrivedBytes }) => ({
+    name: `chunk ${index}, ${bytesText(arrivedBytes)} there`,
+    sinceMs,
+  }));
   return [...effects, ...arriving];
 }
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { checkFormat } from "../../../src/actors/catalog/format.ts";
 import { jsonBytes } from "../../../src/actors/catalog/json-column.ts";
-import { OutboxClaim } from "../../../src/actors/catalog/outbox-claim.ts";
+import { OutboxClaim, type OutboxPorts } from "../../../src/actors/catalog/outbox-claim.ts";
+import { OutboxSweep } from "../../../src/actors/catalog/outbox-sweep.ts";
 import type { CatalogDatabase, CatalogTables } from "../../../src/actors/catalog/tables.ts";
 import { textOf } from "../../../src/core/byte-text.ts";
 import { TroupeError } from "../../../src/core/errors.ts";
@@ -13,6 +14,7 @@ import {
   REQUEST_TIMEOUT_DEFAULT_MS,
 } from "../../../src/core/limits.ts";
 import { SILENT_LOG } from "../../../src/core/log.ts";
+import { currentTrace, inTrace, type Trace } from "../../../src/core/trace.ts";
 import { openTestDatabase } from "../../support/database.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
@@ -48,6 +50,23 @@ describe("the outbox", () => {
       subject: `troupe.v1.evt.file.${file.fileId}.created`,
       body: { fileId: file.fileId, owner: "ann", app: "default", user: "default", name: "a.mp4", atMs: file.createdMs },
     });
+  });
+
+  test("what is delivered, which may be many requests', is in the trace of none, also when one of them wakes it", async () => {
+    await using rig = await CatalogRig.open();
+    await rig.clock.advance(OUTBOX_SWEEP_MS);
+    const nowMs = rig.clock.wallMs();
+    const row = { kind: "alone" as OutboxPorts["kind"], payload: jsonBytes({}), attempt_count: 0, due_time: nowMs, create_time: nowMs };
+    await rig.database.transact(({ query }) => query.insertInto("t_outbox").values(row).execute());
+    const traces: (Trace | undefined)[] = [];
+    const deliver = async (): Promise<void> => void traces.push(currentTrace());
+    const { database, clock } = rig;
+    const sweep = new OutboxSweep({ kind: row.kind, database, clock, random: new SeededRandom(1), log: SILENT_LOG, deliver });
+    const trace: Trace = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", isSampled: true, requestId: "r" };
+    inTrace(trace, () => sweep.wake());
+    await clock.advance(OUTBOX_SWEEP_MS);
+    await sweep.stop();
+    expect([...new Set(traces)]).toEqual([undefined]);
   });
 
   test("F12: a row whose wake-up was lost is found by the sweep", async () => {
