@@ -3,6 +3,7 @@
  *
  * W1: whatever goes wrong for certain before the file is there cancels the upload; with an idempotency key it stays, because a retry
  *     with the same key goes on with it. A merge whose outcome is unknown is left alone: it may still become the file.
+ * W2: its client knows of no chunks: where one that was there is not any more, the disk has lost it, and all is to be sent again.
  */
 
 import type { MergedFile } from "../actors/upload/contract.ts";
@@ -67,7 +68,9 @@ async function sendChunks(
 }
 
 async function mergedWhole(gateway: Gateway, exchange: Exchange, uploadId: string): Promise<MergedFile> {
-  const merged = await mergeUpload(gateway, exchange, uploadId, MERGE_TIMEOUT_MS);
+  const merged = await mergeUpload(gateway, exchange, uploadId, MERGE_TIMEOUT_MS).catch((error: unknown) => {
+    throw asOneBody(error);
+  });
   if (merged.kind === "begun")
     throw new TroupeError("DEADLINE_EXCEEDED", `The upload is ${merged.state}; ask for its state.`, { facts: { uploadId } });
   // Only a repeated key comes here: whoever sends a body wants its bytes to be there afterwards.
@@ -77,6 +80,14 @@ async function mergedWhole(gateway: Gateway, exchange: Exchange, uploadId: strin
       "What was sent with this idempotency key became a file that was deleted since; take a new key.",
     );
   return merged.file;
+}
+
+/** W2 */
+function asOneBody(error: unknown): unknown {
+  if (!(error instanceof TroupeError) || error.code !== "UPLOAD_INCOMPLETE") return error;
+  return new TroupeError("DISK_FAILED", "The disk did not keep all that was sent, which was noticed in time; send the file again.", {
+    cause: error,
+  });
 }
 
 /** W1. The client has its own error already; and a session nobody cancels expires. */

@@ -59,7 +59,6 @@ export class GroupedSyncDisk implements Disk {
     metrics.read("troupe_disk_syncs_waiting", () => [{ labels: {}, value: this.#waiting.size }]);
   }
 
-  /** The first sync that failed for another reason than a full disk: from then on the device is suspect. */
   get suspect(): TroupeError | undefined {
     return this.#suspect;
   }

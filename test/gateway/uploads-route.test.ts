@@ -489,6 +489,15 @@ describe("a whole file as one body", () => {
     expect([...rig.uploads.values()].map(({ record }) => record.state)).toEqual(["cancelled"]);
   });
 
+  test("a whole file of which the disk lost a part is to be sent again: its client knows of no chunks", async () => {
+    await using rig = await Rig.start();
+    rig.mergeFault = "UPLOAD_INCOMPLETE";
+    const lost = await rig.ask("PUT", "/put/a", { body: "x" });
+    expect([lost.status, lost.json["code"], lost.json["missing"]]).toEqual([500, "DISK_FAILED", undefined]);
+    rig.mergeFault = undefined;
+    expect((await rig.ask("PUT", "/put/a", { body: "x" })).status).toBe(201);
+  });
+
   test.each<[ErrorCode, boolean]>([
     ["DEADLINE_EXCEEDED", false],
     ["INTERNAL", false],

@@ -130,7 +130,6 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
     await playIds(stage, { database: databases.ids });
     await playCatalog(stage, { database: databases.storage, databaseKind: "sqlite", cache });
     const node = await playStorage(stage, {
-      disk,
       hasher,
       tokens,
       http: NO_HTTP,
@@ -144,6 +143,7 @@ export async function startTroupe(options: TroupeOptions): Promise<Troupe> {
       idleExpiryMs: 86_400_000,
       onNameLost: () => undefined,
       ...options,
+      disk,
       heartbeatMs,
     });
     if (options.inspected !== undefined) await playInspector(stage, options.inspected, ["storage"]);

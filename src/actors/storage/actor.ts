@@ -197,7 +197,7 @@ class Node implements StorageNode {
         sessions: this.#sessions,
         blobs: this.#blobs,
         reader: this.#reader,
-        isSuspect: () => this.#suspect !== undefined,
+        isSuspect: () => this.#suspicion !== undefined,
       });
   }
 
@@ -252,7 +252,8 @@ class Node implements StorageNode {
 
   readonly #handlers: Handlers<typeof storage> = {
     createUpload: (input, turn) => {
-      if (this.#suspect !== undefined) throw new TroupeError("DISK_FAILED", `Node ${this.nodeId} takes no uploads: ${this.#suspect}`);
+      const suspicion = this.#suspicion;
+      if (suspicion !== undefined) throw new TroupeError("DISK_FAILED", `Node ${this.nodeId} takes no uploads: ${suspicion}`);
       if (this.#isStopping) throw new TroupeError("STOPPING");
       this.#ports.load?.mustTakeNew();
       return turn.later(this.#sessions.create(input, turn.principal));
@@ -299,6 +300,7 @@ class Node implements StorageNode {
 
   async #status() {
     const space = await this.#capacity.space();
+    const suspect = this.#suspicion;
     return {
       nodeId: this.nodeId,
       group: this.#options.group,
@@ -308,7 +310,7 @@ class Node implements StorageNode {
       uploadCount: this.#sessions.count,
       retiredCount: this.#blobs.retiredCount,
       openBlobCount: this.#reader.openBlobCount,
-      ...(this.#suspect === undefined ? {} : { suspect: this.#suspect }),
+      ...(suspect === undefined ? {} : { suspect }),
       ...(this.#options.dataUrl === undefined ? {} : { dataUrl: this.#options.dataUrl }),
     };
   }
@@ -326,7 +328,7 @@ class Node implements StorageNode {
       directoryMadeMs: this.#options.directory.madeMs,
       totalBytes,
       freeBytes,
-      closedToUploads: this.#isStopping || this.#suspect !== undefined || freeBytes === 0,
+      closedToUploads: this.#isStopping || this.#suspicion !== undefined || freeBytes === 0,
       ...(dataUrl === undefined ? {} : { dataUrl }),
       ...(highestBlobId === undefined ? {} : { highestBlobId }),
     };
@@ -392,6 +394,13 @@ class Node implements StorageNode {
         { highestBlobId },
         "The catalog does not know the newest blob on this disk. Was the database lost or replaced? No blob is removed; restore the database from a backup.",
       );
+  }
+
+  /** Why this disk is not to be trusted: what a session met, or any other sync, also one that nobody waited for. */
+  get #suspicion(): string | undefined {
+    const { suspect } = this.#ports.disk;
+    if (suspect !== undefined) this.#becomeSuspect(suspect);
+    return this.#suspect;
   }
 
   #becomeSuspect(error: unknown): void {

@@ -118,7 +118,7 @@ async function followLines({ client, context }: Session, uploadId: string): Prom
         // That its node has gone, or is back, is none of its steps.
         if (event.kind === "inspection" && event.inspection.missing !== missing && !hasEnded(event.inspection)) {
           lines?.flush();
-          say(printable(`${event.inspection.why}\n`.trimEnd()) + "\n");
+          say(`${printable(event.inspection.why)}\n`);
         }
         lines?.take(event);
       }

@@ -7,6 +7,7 @@
  * file system), otherwise `DISK_FAILED`; with
  * `facts.syscall`, `facts.errno` (`ENOENT`, `EEXIST`, `EIO`, …).
  */
+import type { TroupeError } from "../errors.ts";
 
 export interface DiskFile {
   readonly path: string;
@@ -63,6 +64,8 @@ export interface Disk {
   remove(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
   space(path: string): Promise<DiskSpace>;
+  /** The first sync that failed for another reason than a full disk: from then on the device is suspect. Absent where nobody watches. */
+  readonly suspect?: TroupeError | undefined;
   /**
    * Takes the directory for this process alone, until released or the process ends however it ends.
    * @throws {TroupeError} `DIRECTORY_IN_USE`

@@ -310,6 +310,19 @@ describe("an upload session", () => {
     expect((await readFile(troupe, file.fileId)).equals(bytes)).toBe(true);
   });
 
+  it("F5: a directory that could not be synced makes the disk suspect, too: no tracker sends another upload there", async () => {
+    await using directory = await temporaryDirectory();
+    const disk = new FaultyDisk(new NodeDisk());
+    await using troupe = await startTroupe({ root: directory.path, disk });
+    disk.intercept = (call, path) => {
+      if (call === "syncDirectory" && path.endsWith("/uploads")) throw diskFailed(path);
+    };
+    await expect(createUpload(troupe, { sizeBytes: 1 })).rejects.toMatchObject({ code: "DISK_FAILED" });
+    disk.intercept = () => {};
+    expect((await troupe.storage.status({})).suspect).toContain("EIO");
+    await expect(createUpload(troupe, { sizeBytes: 1 })).rejects.toMatchObject({ detail: expect.stringContaining("takes no uploads") });
+  });
+
   it("F5: a sync that failed is not tried again: the upload fails and the node takes no more uploads, but serves what it has", async () => {
     await using directory = await temporaryDirectory();
     const disk = new FaultyDisk(new NodeDisk());

@@ -40,6 +40,8 @@ const EXPLAINED_BY = {
   UPLOAD_FAILED: { kinds: [...DESTROYED, ...REFUSED, ...SYNC_FAILED], hits: "disk" },
 } as const satisfies Readonly<Record<string, Explanation>>;
 
+const WHOLE_FILE = /^\/(?:put\/.+|api\/v1\/files)$/;
+
 type Wrong = keyof typeof EXPLAINED_BY;
 
 /** Whether what disks did to this upload, or where it is, explains it. */
@@ -63,6 +65,8 @@ export function isRefusalExplained(asked: Asking, code: "BLOB_DAMAGED" | "DISK_F
   const concerned = uploadsConcerned(asked);
   if (concerned !== undefined) return concerned.some((upload) => isExplained(asked, code, upload));
   const { kinds, hits } = EXPLAINED_BY[code];
+  // Whoever sends a file as one body has no other word for bytes that were not kept until it became a file.
+  if (code === "DISK_FAILED" && WHOLE_FILE.test(asked.path) && hasStruck(disks, DESTROYED, () => 0)) return true;
   return hasStruck(disks, kinds, (strikes) => (hits === "disk" ? strikes.lifeSinceMs(sentMs) : 0));
 }
 
