@@ -5,6 +5,8 @@
  * A browser without storage (a private window may refuse it) forgets; then name and size decide, and the first bytes are compared.
  */
 
+import type { Creation } from "./possession.ts";
+
 const KEY = "troupe.unfinished";
 const QUESTIONS_KEY = "troupe.questions";
 const ENTRIES_MAX = 500;
@@ -32,20 +34,20 @@ export function forgetAll(): void {
   write([]);
 }
 
-/** Uploads that only asked whether the server has some content. One that a reload interrupted is nobody's: it is cancelled. */
-export function rememberQuestion(uploadId: string): void {
-  store(QUESTIONS_KEY, [...read<string>(QUESTIONS_KEY), uploadId].slice(-ENTRIES_MAX));
+/** Uploads that only ask whether the server has some content, from before they are begun. One that a reload interrupted is nobody's: it is cancelled. */
+export function rememberQuestion(question: Creation): void {
+  store(QUESTIONS_KEY, [...read<Creation>(QUESTIONS_KEY), question].slice(-ENTRIES_MAX));
 }
 
-export function forgetQuestion(uploadId: string): void {
+export function forgetQuestion({ idempotencyKey }: Creation): void {
   store(
     QUESTIONS_KEY,
-    read<string>(QUESTIONS_KEY).filter((other) => other !== uploadId),
+    read<Creation>(QUESTIONS_KEY).filter((other) => other.idempotencyKey !== idempotencyKey),
   );
 }
 
-export function openQuestions(): readonly string[] {
-  return read<string>(QUESTIONS_KEY);
+export function openQuestions(): readonly Creation[] {
+  return read<Creation>(QUESTIONS_KEY);
 }
 
 /** All that this browser knows. */

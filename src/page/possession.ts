@@ -27,15 +27,17 @@ let quietUntilMs = 0;
 
 /** A file when the content was this owner's already. Throws what {@link ask} throws. */
 export async function createUpload({ digest, ...creation }: Creation, signal: AbortSignal): Promise<OpenUpload | StoredFile> {
-  const begin = async (json: Creation): Promise<OpenUpload | StoredFile> =>
-    (await ask<OpenUpload | StoredFile>("POST", "/api/v1/uploads", { json, signal })).value;
-  if (digest === undefined || !mayAsk()) return await begin(creation);
+  if (digest === undefined || !mayAsk()) return await begin(creation, signal);
   try {
-    return await begin({ ...creation, digest });
+    return await begin({ ...creation, digest }, signal);
   } catch (error) {
     if (!isAskedTooOften(error)) throw error;
-    return await begin({ ...creation, idempotencyKey: newKey() });
+    return await begin({ ...creation, idempotencyKey: newKey() }, signal);
   }
+}
+
+async function begin(json: Creation, signal?: AbortSignal): Promise<OpenUpload | StoredFile> {
+  return (await ask<OpenUpload | StoredFile>("POST", "/api/v1/uploads", { json, ...(signal === undefined ? {} : { signal }) })).value;
 }
 
 const mayAsk = (): boolean => performance.now() >= quietUntilMs;
@@ -60,31 +62,46 @@ export async function prove(uploadId: string, file: Blob, challenge: Challenge, 
 /** Asks by an upload of its own, while another one of the same file goes on; nothing of it stays unless it became the file. */
 export async function contentAtServer(creation: Creation, file: Blob, signal: AbortSignal): Promise<StoredFile | undefined> {
   if (!mayAsk()) return undefined;
+  rememberQuestion(creation);
   let opened: OpenUpload | StoredFile;
   try {
-    opened = (await ask<OpenUpload | StoredFile>("POST", "/api/v1/uploads", { json: creation, signal })).value;
+    opened = await begin(creation, signal);
   } catch (error) {
     isAskedTooOften(error);
+    if (isDefinite(error)) forgetQuestion(creation);
     return undefined;
   }
-  if ("fileId" in opened) return { ...opened, instant: true };
+  if ("fileId" in opened) {
+    forgetQuestion(creation);
+    return { ...opened, instant: true };
+  }
   const { uploadId, challenge } = opened;
-  rememberQuestion(uploadId);
   const stored = challenge === undefined ? undefined : await prove(uploadId, file, challenge, signal);
-  if (stored === undefined) await cancelQuestion(uploadId).catch(() => undefined);
-  else forgetQuestion(uploadId);
+  try {
+    if (stored === undefined) await cancelUpload(uploadId);
+    forgetQuestion(creation);
+  } catch {
+    // It is cancelled when the page is opened next.
+  }
   return stored;
 }
 
 /** What asked when the page was left. */
 export async function cancelOldQuestions(): Promise<void> {
-  for (const uploadId of openQuestions()) await cancelQuestion(uploadId);
+  for (const question of openQuestions()) {
+    try {
+      // The same key again is the same upload, also where its answer never came.
+      const opened = await begin(question);
+      if (!("fileId" in opened)) await cancelUpload(opened.uploadId);
+    } catch (error) {
+      if (!isDefinite(error)) throw error;
+    }
+    forgetQuestion(question);
+  }
 }
 
-async function cancelQuestion(uploadId: string): Promise<void> {
-  await cancelUpload(uploadId);
-  forgetQuestion(uploadId);
-}
+/** Nothing came of it. */
+const isDefinite = (error: unknown): boolean => error instanceof Refusal && error.status < 500;
 
 /** The same again is fine, and so is one that has ended. */
 export async function cancelUpload(uploadId: string): Promise<void> {
