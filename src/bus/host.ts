@@ -9,10 +9,10 @@
  * H6: a turn runs in the trace of the message it is for, or of what posted it; the host itself, which serves many, in none.
  */
 import { TroupeError } from "../core/errors.ts";
-import type { SpanKind } from "../core/inspection.ts";
 import { DEFERRED_REPLIES_MAX, DRAIN_MS_MAX, MAILBOX_PRIORITY_MESSAGES_MAX, STOP_GRACE_MS } from "../core/limits.ts";
 import type { Bus, BusMessage, Subscription } from "../core/ports/bus.ts";
 import type { Timer } from "../core/ports/clock.ts";
+import type { SpanKind } from "../core/span.ts";
 import type { OpenSpan } from "../core/span-book.ts";
 import { currentTrace, inTrace, readTrace, type Trace } from "../core/trace.ts";
 import {

@@ -1,8 +1,9 @@
 /** What the client reads of a gateway's answers about what goes on behind it. Fields it does not know are kept as they are. */
 import { z } from "zod";
 import { actorStatus } from "../actors/inspector/contract.ts";
-import { machineFeed, machineInspection, span, spanCount } from "../core/inspection.ts";
+import { machineFeed, machineInspection } from "../core/inspection.ts";
 import { count, identity, wallMs } from "../core/shapes.ts";
+import { span, spanCount } from "../core/span.ts";
 
 /** An upload as its owner sees it, as far as it is shown here. */
 const inspectedView = z.looseObject({

@@ -12,9 +12,9 @@
  */
 import { createHash } from "node:crypto";
 import { type ErrorCode, toTroupeError } from "./errors.ts";
-import { SPAN_OK, type Span, type SpanCount, type SpanKind } from "./inspection.ts";
 import { SPAN_UPLOADS_KEPT, SPANS_FAILED_KEPT, SPANS_KEPT, SPANS_PER_NAME_KEPT } from "./limits.ts";
 import type { Clock } from "./ports/clock.ts";
+import { SPAN_OK, type Span, type SpanCount, type SpanKind } from "./span.ts";
 import { inTrace, type Trace } from "./trace.ts";
 
 export interface SpanStart {

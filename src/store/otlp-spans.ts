@@ -9,9 +9,9 @@ import { SpanKind as OtlpKind, type SpanContext, SpanStatusCode, TraceFlags } fr
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from "@opentelemetry/sdk-trace";
-import { SPAN_OK, type Span } from "../core/inspection.ts";
 import type { Log } from "../core/log.ts";
 import type { Clock } from "../core/ports/clock.ts";
+import { SPAN_OK, type Span } from "../core/span.ts";
 import type { SpanBook } from "../core/span-book.ts";
 
 export interface OtlpPorts {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { TroupeError } from "../../src/core/errors.ts";
-import type { Span } from "../../src/core/inspection.ts";
 import { SPAN_UPLOADS_KEPT, SPANS_FAILED_KEPT, SPANS_KEPT, SPANS_PER_NAME_KEPT } from "../../src/core/limits.ts";
+import type { Span } from "../../src/core/span.ts";
 import { SpanBook, type SpanStart } from "../../src/core/span-book.ts";
 import { currentTrace, type Trace } from "../../src/core/trace.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Span } from "../../src/core/inspection.ts";
+import type { Span } from "../../src/core/span.ts";
 import { shownTo } from "../../src/gateway/inspecting/shown-spans.ts";
 
 const TRACES = { one: "1".repeat(32), two: "2".repeat(32) };

@@ -1,9 +1,10 @@
 /** What a process can tell of itself to somebody who looks into it: what it did for whom, and which actors it hosts. Every process answers. */
 import { z } from "zod";
 import { defineContract, request } from "../../bus/contract.ts";
-import { span, spanCount, standing, traceId } from "../../core/inspection.ts";
+import { standing } from "../../core/inspection.ts";
 import { ACTORS_TOLD_MAX, PAGE_ITEMS_MAX, SPANS_TOLD_MAX, TRACES_FOLLOWED_MAX } from "../../core/limits.ts";
 import { count, identity, wallMs } from "../../core/shapes.ts";
+import { span, spanCount, traceId } from "../../core/span.ts";
 
 /** Who answers: roles that one process plays. */
 const processIdentity = { nodeId: identity, roles: z.array(identity).max(8) };

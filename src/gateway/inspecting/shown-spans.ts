@@ -4,7 +4,7 @@
  * S1: nobody sees what somebody else's request did, also where both say that they belong to one trace.
  * S2: what no request is known of is seen by the owner of the upload it was found by, and of the only requests in its trace.
  */
-import type { Span } from "../../core/inspection.ts";
+import type { Span } from "../../core/span.ts";
 
 export interface Looking {
   readonly owner: string;

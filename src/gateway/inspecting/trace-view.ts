@@ -11,9 +11,9 @@ import { type CallOptions, client } from "../../bus/client.ts";
 import type { InputOf } from "../../bus/contract.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { isIdentity } from "../../core/identity.ts";
-import type { Span, SpanCount } from "../../core/inspection.ts";
 import { INSPECT_ANSWERS_MS, INSPECT_KNOWN_ANSWERS_MS, TRACES_FOLLOWED_MAX } from "../../core/limits.ts";
 import type { Principal } from "../../core/principal.ts";
+import type { Span, SpanCount } from "../../core/span.ts";
 import type { GatewayPorts } from "../ports.ts";
 import { shownTo } from "./shown-spans.ts";
 
