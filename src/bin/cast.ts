@@ -53,7 +53,6 @@ import { HttpDataPlane } from "../data-plane/http-data-plane.ts";
 import { LocalDataPlane } from "../data-plane/local-data-plane.ts";
 import { RoutedDataPlane } from "../data-plane/routed-data-plane.ts";
 import type { TokenMint } from "../data-plane/token.ts";
-import { clusterQuestions } from "../gateway/cluster-readiness.ts";
 import { type StartedGateway, startGateway } from "../gateway/gateway.ts";
 import type { GatewayOptions } from "../gateway/ports.ts";
 import type { Readiness } from "../gateway/readiness.ts";
@@ -187,9 +186,12 @@ export async function playStorage(stage: Stage, role: StorageRole): Promise<Stor
 export async function playGateway(stage: Stage, role: GatewayRole): Promise<StartedGateway> {
   const scene = await enter(stage, "gateway");
   const dataPlane = dataPlaneOf(scene, role.nodes, role.http, role.ranges);
-  const gateway = await startGateway({ ...scene, dataPlane, httpServer: role.httpServer }, { ...role, nodeId: stage.nodeId }, role);
+  const gateway = await startGateway(
+    { ...scene, dataPlane, httpServer: role.httpServer, readiness: stage.readiness },
+    { ...role, nodeId: stage.nodeId },
+    role,
+  );
   stage.undo.push(() => gateway.stop(GATEWAY_DRAIN_MS));
-  stage.readiness?.add(clusterQuestions(scene));
   const url = role.publicUrl ?? gateway.url;
   await tell({ ...scene, metadata: { url } }, { contract: gatewayContract, identity: { nodeId: stage.nodeId } });
   return gateway;

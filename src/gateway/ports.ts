@@ -9,6 +9,7 @@ import type { Exposition, Metrics } from "../core/ports/metrics.ts";
 import type { Random } from "../core/ports/random.ts";
 import type { SpanBook } from "../core/span-book.ts";
 import type { Token } from "./owner-keys.ts";
+import type { Readiness } from "./readiness.ts";
 import type { PageFile } from "./routes/page.ts";
 
 export interface GatewayPorts {
@@ -25,6 +26,8 @@ export interface GatewayPorts {
   readonly spans?: SpanBook | undefined;
   /** Absent: there is never too much to do. */
   readonly load?: LoadWatch | undefined;
+  /** Of the process, which may have more to ask; absent: what is behind the gateway is all. */
+  readonly readiness?: Readiness | undefined;
 }
 
 export interface GatewayOptions {

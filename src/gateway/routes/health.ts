@@ -6,7 +6,7 @@ import { Readiness } from "../readiness.ts";
 import type { Route } from "../router.ts";
 
 export function healthRoutes({ ports }: Gateway): Route[] {
-  const readiness = new Readiness(ports.clock);
+  const { clock, readiness = new Readiness(clock) } = ports;
   readiness.add(clusterQuestions(ports));
   return healthRoutesOf(readiness);
 }
