@@ -60,17 +60,17 @@ const rewind: FaultKind = {
     const snapshot = SNAPSHOTS.get(fault);
     if (snapshot === undefined) return;
     for (const server of serversOf(cluster, fault)) {
-      for (const name of usersOf(cluster.topology, server.part)) cluster.kill(name, "killed");
+      for (const name of usersOf(cluster, server.part)) cluster.kill(name, "killed");
       server.rewind(snapshot);
       server.faults.count(fault.kind);
     }
   },
 };
 
-/** Those who keep in memory what the database says; after a rewind of IDs nodes have to say anew what they have. */
-function usersOf(topology: Topology, part: DatabasePart): readonly string[] {
+/** Those who keep in memory what the database says; after a rewind of IDs nodes, those that joined later too, have to say anew what they have. */
+function usersOf({ topology, disks }: Pick<Cluster, "topology" | "disks">, part: DatabasePart): readonly string[] {
   if (part === "tracker") return topology.trackers;
-  if (part === "ids") return [...topology.allocators, ...topology.storages];
+  if (part === "ids") return [...topology.allocators, ...new Set([...topology.storages, ...disks.keys()])];
   return topology.catalogs;
 }
 
