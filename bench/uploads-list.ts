@@ -8,8 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
-import { findProgram } from "../src/bin/engines/engine-process.ts";
+import { launchChromium } from "../test/support/chromium.ts";
 import { addEndedUploads } from "../test/support/ended-uploads.ts";
 import { startServer } from "../test/support/server-process.ts";
 
@@ -21,9 +20,7 @@ const first = await startServer(data);
 await first.terminate();
 addEndedUploads(data, count);
 const server = await startServer(data);
-const executablePath = findProgram(["chromium", "chromium-browser", "google-chrome"]);
-if (executablePath === undefined) throw new Error("Chromium is not installed: 'npm run setup' installs it.");
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+const browser = await launchChromium();
 try {
   const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
   await page.addInitScript(`

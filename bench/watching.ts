@@ -13,8 +13,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
-import { findProgram } from "../src/bin/engines/engine-process.ts";
+import { launchChromium } from "../test/support/chromium.ts";
 import type { BodyRequest, UploadTask } from "./load.ts";
 
 const MIB = 1024 * 1024;
@@ -145,9 +144,7 @@ const ours = here("..");
 const { baseline } = options;
 if (baseline !== "") await compare("nobody looks, beside a checkout without it", { ours, theirs: baseline }, (server) => upload(server));
 if (options.page) {
-  const executablePath = findProgram(["chromium", "chromium-browser", "google-chrome"]);
-  if (executablePath === undefined) throw new Error("Chromium is not installed: 'npm run setup' installs it.");
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  const browser = await launchChromium();
   try {
     await compare("one page looks, beside nobody", { ours, theirs: ours }, async (server, side) => {
       if (side === "theirs") return await upload(server);

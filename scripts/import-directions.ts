@@ -41,6 +41,14 @@ const ZONES: readonly Zone[] = [
   // Machines without context, for whoever has one.
   { zone: "state table", files: /^src\/core\/state-table\.ts$/, own: [], packages: [...PLAIN, "xstate"], pure: true },
   { zone: "lifecycle", files: /^src\/bus\/lifecycle\.ts$/, own: [], packages: ["xstate"], pure: true },
+  // System calls that Node has no interface of its own for, for the adapters that need one.
+  {
+    zone: "system calls",
+    files: /^src\/core\/system-calls\.ts$/,
+    own: ["src/core/without-warnings\\.ts"],
+    packages: ["node:module"],
+    pure: true,
+  },
   // The ambient trace decides nothing, and brings nothing in.
   { zone: "core", files: /^src\/core\//, own: [], packages: [...PLAIN, "node:async_hooks", "zod", "kysely"], pure: true },
   { zone: "contract", files: /^src\/actors\/[^/]+\/contract\.ts$/, own: ["src/bus/contract\\.ts"], packages: ["zod"], pure: true },
@@ -116,7 +124,6 @@ const DRIVERS: readonly { readonly packages: RegExp; readonly places: readonly s
     places: [
       "src/store/node-disk\\.ts",
       "src/store/directory-lock\\.ts",
-      "src/store/process-metrics\\.ts",
       "src/store/hash-worker\\.ts",
       "src/store/sql/migrations?\\.ts",
       "src/client/node-.+",
@@ -133,12 +140,7 @@ const DRIVERS: readonly { readonly packages: RegExp; readonly places: readonly s
   // The roots take types out of what browsers run.
   {
     packages: /^node:(module|ffi)$/,
-    places: [
-      "src/gateway/node-http-send-file\\.ts",
-      "src/data-plane/node-splice\\.ts",
-      "src/bin/service-notify\\.ts",
-      "src/bin/page-files\\.ts",
-    ],
+    places: ["src/core/system-calls\\.ts", "src/bin/page-files\\.ts"],
   },
   { packages: /^(preact|htm)($|\/)/, places: ["src/page/.+"] },
   { packages: /^(find-my-way|@fastify\/busboy)$/, places: ["src/gateway/.+"] },

@@ -7,11 +7,10 @@
  * N2: nothing waits for systemd: what its socket does not take at once is said again a moment later, some times.
  * N3: children do not inherit the address: nobody else speaks for this process.
  */
-import { createRequire } from "node:module";
 import { endianness } from "node:os";
 import type { Log } from "../core/log.ts";
 import type { Clock, Timer } from "../core/ports/clock.ts";
-import { withoutWarnings } from "../core/without-warnings.ts";
+import { systemCalls } from "../core/system-calls.ts";
 
 export interface ServiceNotify {
   /** It serves. @param status one line for `systemctl status` */
@@ -111,12 +110,6 @@ interface Functions {
   readonly sendto: (descriptor: number, bytes: Uint8Array, count: bigint, flags: number, to: Uint8Array, toBytes: number) => bigint;
   readonly close: (descriptor: number) => number;
 }
-interface ForeignFunctions {
-  dlopen(
-    library: null,
-    signatures: Record<string, { readonly return: string; readonly arguments: readonly string[] }>,
-  ): { readonly functions: Functions };
-}
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -133,12 +126,11 @@ function openSocket(address: string): NotifySocket | string {
   if (process.platform !== "linux") return "that is known only on Linux";
   let native: Functions;
   try {
-    const { dlopen } = withoutWarnings(() => createRequire(import.meta.url)("node:ffi") as ForeignFunctions);
-    native = dlopen(null, {
+    native = systemCalls<Functions>({
       socket: { return: "i32", arguments: ["i32", "i32", "i32"] },
       sendto: { return: "i64", arguments: ["i32", "buffer", "u64", "i32", "buffer", "u32"] },
       close: { return: "i32", arguments: ["i32"] },
-    }).functions;
+    });
   } catch (error) {
     return `this Node has no foreign function interface (${error instanceof Error ? error.message : String(error)})`;
   }

@@ -1,4 +1,5 @@
 /** Rows of text in aligned columns, and text from elsewhere made harmless for a terminal. */
+import { HARMFUL } from "../core/harmful-text.ts";
 
 export interface Column {
   readonly title: string;
@@ -6,9 +7,6 @@ export interface Column {
   /** At least this wide, so that a table printed page by page stays aligned. */
   readonly widthMin?: number;
 }
-
-/** Control characters, and the marks that turn the direction of writing around: a name must not move the cursor or hide what follows. */
-const HARMFUL = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 export function printable(text: string): string {
   return text.replace(HARMFUL, "\ufffd");

@@ -6,8 +6,7 @@
  * S1: one pipe lies between, and nothing is left in it: what the other socket does not take at once is read from it and handed back.
  * S2: an error, and nothing to move, are both "nothing": the caller goes on by reading and writing, which waits and tells what is wrong.
  */
-import { createRequire } from "node:module";
-import { withoutWarnings } from "../core/without-warnings.ts";
+import { systemCalls } from "../core/system-calls.ts";
 
 export interface Spliced {
   /** Bytes the other socket has taken. */
@@ -25,12 +24,6 @@ interface Functions {
   readonly read: (descriptor: number, into: Uint8Array, count: bigint) => bigint;
   /** Offsets are null pointers: a socket and a pipe have none. */
   readonly splice: (from: number, fromOffset: bigint, to: number, toOffset: bigint, count: bigint, flags: number) => bigint;
-}
-interface ForeignFunctions {
-  dlopen(
-    library: null,
-    signatures: Record<string, { readonly return: string; readonly arguments: readonly string[] }>,
-  ): { readonly functions: Functions };
 }
 
 const SPLICE_BYTES_MAX = 256 * 1024;
@@ -54,13 +47,12 @@ function load(): Splice | undefined {
   const ends = new Int32Array(2);
   let native: Functions;
   try {
-    const { dlopen } = withoutWarnings(() => createRequire(import.meta.url)("node:ffi") as ForeignFunctions);
-    native = dlopen(null, {
+    native = systemCalls<Functions>({
       pipe2: { return: "i32", arguments: ["buffer", "i32"] },
       fcntl: { return: "i32", arguments: ["i32", "i32", "i32"] },
       read: { return: "i64", arguments: ["i32", "buffer", "u64"] },
       splice: { return: "i64", arguments: ["i32", "u64", "i32", "u64", "u64", "u32"] },
-    }).functions;
+    });
     if (native.pipe2(ends, O_NONBLOCK | O_CLOEXEC) !== 0) return undefined;
   } catch {
     return undefined;

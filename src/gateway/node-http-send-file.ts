@@ -6,21 +6,14 @@
  * F1: a socket that takes nothing, and any error, is 0: the caller goes on by reading and writing, which waits for the socket and tells
  *     what is wrong with the file.
  */
-import { createRequire } from "node:module";
 import type { Socket } from "node:net";
 import type { FileRegion } from "../core/ports/byte-stream.ts";
-import { withoutWarnings } from "../core/without-warnings.ts";
+import { systemCalls } from "../core/system-calls.ts";
 
 /** @returns how many bytes the socket took at once, 0 for none */
 export type SendFile = (socket: Socket, region: FileRegion) => number;
 
 type NativeSendFile = (socket: number, file: number, offset: BigInt64Array, count: bigint) => bigint;
-interface ForeignFunctions {
-  dlopen(
-    library: null,
-    signatures: Record<string, { readonly return: string; readonly arguments: readonly string[] }>,
-  ): { readonly functions: { readonly sendfile: NativeSendFile } };
-}
 
 export const sendFile: SendFile | undefined = load();
 
@@ -28,8 +21,10 @@ function load(): SendFile | undefined {
   if (process.platform !== "linux") return undefined;
   let native: NativeSendFile;
   try {
-    const { dlopen } = withoutWarnings(() => createRequire(import.meta.url)("node:ffi") as ForeignFunctions);
-    native = dlopen(null, { sendfile: { return: "i64", arguments: ["i32", "i32", "buffer", "u64"] } }).functions.sendfile;
+    const calls = systemCalls<{ readonly sendfile: NativeSendFile }>({
+      sendfile: { return: "i64", arguments: ["i32", "i32", "buffer", "u64"] },
+    });
+    native = calls.sendfile;
     // A call that must fail and do nothing: the interface has the form that is expected.
     if (native(-1, -1, new BigInt64Array(1), 1n) !== -1n) return undefined;
   } catch {

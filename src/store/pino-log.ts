@@ -3,6 +3,7 @@
  * form can show one.
  */
 import { pino } from "pino";
+import { HARMFUL } from "../core/harmful-text.ts";
 import type { Log } from "../core/log.ts";
 import { currentTrace } from "../core/trace.ts";
 import { redactedFacts, redactedText } from "./log-redaction.ts";
@@ -82,9 +83,9 @@ function inWords(value: unknown, stacks: string[]): string {
   return JSON.stringify(value);
 }
 
-/** Names come from anywhere; control characters in them would rule the terminal, and marks that turn writing around hide what follows. */
+/** Names come from anywhere. */
 function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+  return text.replace(HARMFUL, (character) => {
     const code = character.charCodeAt(0);
     return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
   });

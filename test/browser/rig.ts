@@ -1,8 +1,8 @@
 /** A real Chromium before a real server. Whatever the page complains of, or asks elsewhere than at its server, fails the test. */
 import { join } from "node:path";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { expect } from "vitest";
-import { findProgram } from "../../src/bin/engines/engine-process.ts";
+import { launchChromium } from "../support/chromium.ts";
 import { run } from "../support/program.ts";
 
 /** Long, for a machine that is busy; nothing waits once it has come. */
@@ -14,12 +14,7 @@ export const FILM_CHUNKS = 20;
 
 /** `store.example` is this machine too, by a name a browser does not trust as it trusts loopback. */
 export async function startBrowser(): Promise<Browser> {
-  const executablePath = findProgram(["chromium", "chromium-browser", "google-chrome"]);
-  if (executablePath === undefined) throw new Error("Chromium is not installed: 'npm run setup' installs it.");
-  return await chromium.launch({
-    executablePath,
-    args: ["--no-sandbox", "--host-resolver-rules=MAP store.example 127.0.0.1", "--autoplay-policy=no-user-gesture-required"],
-  });
+  return await launchChromium(["--host-resolver-rules=MAP store.example 127.0.0.1", "--autoplay-policy=no-user-gesture-required"]);
 }
 
 /** A film Chromium plays, small to make and large to send: its beginning has a hole that is kept for an index. */

@@ -1,18 +1,12 @@
 /** A Unix datagram socket that listens as systemd's does: what a service says to `NOTIFY_SOCKET`. Linux only. */
-import { createRequire } from "node:module";
 import { socketAddress } from "../../src/bin/service-notify.ts";
+import { systemCalls } from "../../src/core/system-calls.ts";
 
 interface Functions {
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly bind: (descriptor: number, address: Uint8Array, addressBytes: number) => number;
   readonly recv: (descriptor: number, into: Uint8Array, count: bigint, flags: number) => bigint;
   readonly close: (descriptor: number) => number;
-}
-interface ForeignFunctions {
-  dlopen(
-    library: null,
-    signatures: Record<string, { readonly return: string; readonly arguments: readonly string[] }>,
-  ): { readonly functions: Functions };
 }
 
 const AF_UNIX = 1;
@@ -28,13 +22,12 @@ export class ListeningNotifySocket implements Disposable {
 
   /** @param address a path, or `@` and a name that is in no file system */
   constructor(address: string) {
-    const { dlopen } = createRequire(import.meta.url)("node:ffi") as ForeignFunctions;
-    this.#native = dlopen(null, {
+    this.#native = systemCalls<Functions>({
       socket: { return: "i32", arguments: ["i32", "i32", "i32"] },
       bind: { return: "i32", arguments: ["i32", "buffer", "u32"] },
       recv: { return: "i64", arguments: ["i32", "buffer", "u64", "i32"] },
       close: { return: "i32", arguments: ["i32"] },
-    }).functions;
+    });
     this.#descriptor = this.#native.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     const to = socketAddress(address);
     if (to === undefined || this.#native.bind(this.#descriptor, to, to.length) !== 0) throw new Error(`cannot listen on ${address}`);
