@@ -31,7 +31,8 @@ export interface LoadPorts {
 interface Shedding {
   readonly sinceMs: number;
   readonly reason: string;
-  refusedCount: number;
+  /** How much had been refused before. */
+  readonly refusedBefore: number;
   /** Since when nothing spoke against new work. */
   calmSinceMs: number | undefined;
 }
@@ -82,9 +83,7 @@ export class LoadWatch {
 
   /** Asked by what begins something, before it does. @throws {TroupeError} `OVERLOADED` */
   mustTakeNew(): void {
-    const shedding = this.#shedding;
-    if (shedding === undefined) return;
-    shedding.refusedCount += 1;
+    if (this.#shedding === undefined) return;
     this.#refusedCount += 1;
     throw new TroupeError("OVERLOADED", undefined, { facts: { retryAfterMs: LOAD_CALM_MS } });
   }
@@ -102,7 +101,10 @@ export class LoadWatch {
     return this.#supply === undefined || this.#supply.freeCount >= supply.few / 2;
   }
 
-  /** Told at every look at which few descriptors are left: whoever holds some that nobody uses lets go of them. @returns ends the telling */
+  /**
+   * Told at every look while nothing new is begun for want of descriptors, until there are enough again: whoever holds some that nobody uses
+   * lets go of them. @returns ends the telling
+   */
   onShortage(listener: () => void): () => void {
     this.#onShortage.add(listener);
     return () => void this.#onShortage.delete(listener);
@@ -122,13 +124,13 @@ export class LoadWatch {
     const stallMs = nowMs - this.#dueMs;
     if (stallMs > LOOP_STALL_MS_MAX) this.#shed(`the event loop stood still for ${Math.round(stallMs)} ms`);
     const known = this.#supply;
-    const supply = known !== undefined && (isShort(known) || nowMs - known.countedMs >= DESCRIPTORS_COUNTED_MS) ? this.#count() : known;
+    const isScarce = known !== undefined && this.#shedding !== undefined && !isAmple(known);
+    const supply = known !== undefined && (isScarce || nowMs - known.countedMs >= DESCRIPTORS_COUNTED_MS) ? this.#count() : known;
     this.#supply = supply;
-    if (supply !== undefined && isShort(supply)) {
-      this.#shed(shortageOf(supply));
-      for (const listener of this.#onShortage) listener();
-    }
-    this.#recover(nowMs, stallMs <= LOOP_CALM_MS_MAX && (supply === undefined || supply.freeCount >= 2 * supply.few));
+    if (supply !== undefined && isShort(supply)) this.#shed(shortageOf(supply));
+    // Also between few and ample: nobody else would give back what is missing there.
+    if (this.#shedding !== undefined && !isAmple(supply)) for (const listener of this.#onShortage) listener();
+    this.#recover(nowMs, stallMs <= LOOP_CALM_MS_MAX && isAmple(supply));
   }
 
   #count(): Supply | undefined {
@@ -141,7 +143,7 @@ export class LoadWatch {
 
   #shed(reason: string): void {
     if (this.#shedding !== undefined) return;
-    this.#shedding = { sinceMs: this.#ports.clock.nowMs(), reason, refusedCount: 0, calmSinceMs: undefined };
+    this.#shedding = { sinceMs: this.#ports.clock.nowMs(), reason, refusedBefore: this.#refusedCount, calmSinceMs: undefined };
     this.#ports.log.warn({ reason }, "This process has more to do than it can: it begins nothing new for now; what was begun goes on.");
   }
 
@@ -152,7 +154,8 @@ export class LoadWatch {
     if (!isCalm) shedding.calmSinceMs = undefined;
     else shedding.calmSinceMs ??= nowMs;
     if (shedding.calmSinceMs === undefined || nowMs - shedding.calmSinceMs < LOAD_CALM_MS) return;
-    const { reason, refusedCount, sinceMs } = shedding;
+    const { reason, refusedBefore, sinceMs } = shedding;
+    const refusedCount = this.#refusedCount - refusedBefore;
     this.#shedding = undefined;
     this.#ports.log.info({ reason, refusedCount, forMs: Math.round(nowMs - sinceMs) }, "This process begins new work again.");
   }
@@ -160,6 +163,11 @@ export class LoadWatch {
 
 function isShort({ freeCount, few }: Supply): boolean {
   return freeCount < few;
+}
+
+/** Enough for new work again; so are those of a system that does not tell. */
+function isAmple(supply: Supply | undefined): boolean {
+  return supply === undefined || supply.freeCount >= 2 * supply.few;
 }
 
 function shortageOf({ freeCount }: Supply): string {

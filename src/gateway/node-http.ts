@@ -8,8 +8,8 @@
  * H4: pipelined requests are answered one after the other, in their order: one that waits for its turn holds nothing but itself, and
  *     at most `PIPELINED_REQUESTS_MAX` do.
  * H5: whoever speaks plain HTTP where https is spoken is told so, and a renewed certificate is used from the next connection on.
- * H6: where few descriptors are left, connections without a request are closed, idle ones and those that never sent a whole one; and one too
- *     many is closed without an answer.
+ * H6: where few descriptors are left, and until there is room for new work again, connections without a request are closed, idle ones and
+ *     those that never sent a whole one; and one too many is closed without an answer.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";

@@ -142,20 +142,24 @@ describe("F28: few descriptors", () => {
     expect([stayed.every(Boolean), takesNew()]).toEqual([true, true]);
   });
 
-  test("are given back at every look by whoever holds some for nothing, as long as they are few", async () => {
-    const { clock, process, load } = rig();
+  test("are given back at every look by whoever holds some for nothing, until there are enough for new work again", async () => {
+    const { clock, process, load, takesNew } = rig();
     let told = 0;
     const end = load.onShortage(() => {
       told += 1;
-      process.openCount -= 10;
+      process.openCount -= FEW / 5;
     });
-    process.openCount = OPEN_MAX - FEW + 15;
-    await clock.advance(DESCRIPTORS_COUNTED_MS + 5 * LOAD_CHECK_MS);
-    expect(told).toBe(2);
-    process.openCount = OPEN_MAX;
-    end();
+    process.openCount = OPEN_MAX - FEW + 1;
     await clock.advance(DESCRIPTORS_COUNTED_MS);
-    expect(told).toBe(2);
+    expect([told, takesNew()]).toEqual([1, false]);
+    await clock.advance(LOAD_CALM_MS);
+    expect([told, takesNew()]).toEqual([6, false]);
+    await clock.advance(LOAD_CALM_MS);
+    expect([told, takesNew()]).toEqual([6, true]);
+    end();
+    process.openCount = OPEN_MAX;
+    await clock.advance(DESCRIPTORS_COUNTED_MS);
+    expect(told).toBe(6);
   });
 
   test("are counted rarely while there are many", async () => {
