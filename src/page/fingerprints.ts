@@ -32,6 +32,7 @@ export function forget(uploadId: string): void {
 
 export function forgetAll(): void {
   write([]);
+  store(QUESTIONS_KEY, []);
 }
 
 /** Uploads that only ask whether the server has some content, from before they are begun. One that a reload interrupted is nobody's: it is cancelled. */

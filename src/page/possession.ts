@@ -94,11 +94,14 @@ export async function cancelOldQuestions(): Promise<void> {
       const opened = await begin(question);
       if (!("fileId" in opened)) await cancelUpload(opened.uploadId);
     } catch (error) {
-      if (!isDefinite(error)) throw error;
+      // Nor does it say what came of it before, that it may not be asked now.
+      if (!isDefinite(error) || isNotNow(error)) throw error;
     }
     forgetQuestion(question);
   }
 }
+
+const isNotNow = (error: unknown): boolean => error instanceof Refusal && (error.status === 401 || error.status === 429);
 
 /** Nothing came of it. */
 const isDefinite = (error: unknown): boolean => error instanceof Refusal && error.status < 500;
