@@ -188,12 +188,16 @@ class HttpGateway implements RunningGateway {
     this.#meter = new RequestMeter(metrics);
     this.#endReading = [
       metrics.read("troupe_http_requests_in_flight", () => [{ labels: {}, value: this.#inFlightCount }]),
-      metrics.read("troupe_event_streams", () => [{ labels: {}, value: this.#parts.events.count + this.#parts.inspecting.count }]),
+      metrics.read("troupe_event_streams", () => [{ labels: {}, value: this.#streamCount }]),
     ];
   }
 
   listening(at: { readonly url: string; readonly host: string }): void {
     this.#listening = at;
+  }
+
+  get #streamCount(): number {
+    return this.#parts.events.count + this.#parts.inspecting.count;
   }
 
   status(): GatewayStatus {
@@ -204,7 +208,7 @@ class HttpGateway implements RunningGateway {
       requestCount: this.#requestCount,
       inFlightCount: this.#inFlightCount,
       errorCount: this.#errorCount,
-      eventStreamCount: this.#parts.events.count,
+      eventStreamCount: this.#streamCount,
     };
   }
 

@@ -26,7 +26,7 @@ export interface Route {
   readonly path: string;
   readonly access: Access;
   readonly endpoint: Endpoint;
-  /** New work, which is refused while there is too much to do. What goes on with something, and what asks how things are, is not. */
+  /** New work, listings included, which is refused while there is too much to do. What goes on with something, and what asks after it or how the server is, is not. */
   readonly beginsWork?: boolean;
   /** It looks into what others do, and is no part of that. */
   readonly isLook?: boolean;

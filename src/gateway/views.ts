@@ -22,7 +22,7 @@ export function statusView(status: UploadStatus, baseUrl: string): Record<string
     missing,
     followedBytes,
     expiresMs,
-    lastMs,
+    lastActivityMs,
     lastError,
     file,
   } = status;
@@ -41,7 +41,7 @@ export function statusView(status: UploadStatus, baseUrl: string): Record<string
     missing,
     ...(status.missingTruncated ? { missingTruncated: true } : {}),
     ...(expiresMs === undefined ? {} : { expires: isoTime(expiresMs) }),
-    ...(lastMs === undefined ? {} : { last: isoTime(lastMs) }),
+    ...(lastActivityMs === undefined ? {} : { lastActivity: isoTime(lastActivityMs) }),
     ...(lastError === undefined ? {} : { lastError: toldError(lastError) }),
     ...(state === "merged" ? { fileId: status.fileId } : {}),
     ...(file === undefined ? {} : { file: mergedView(file, baseUrl) }),

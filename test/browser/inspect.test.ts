@@ -158,7 +158,7 @@ describe("an upload that is looked into", { timeout: TEST_MS }, () => {
     await made.send(0, 1, 2);
     await using visitor = await visit(browser, addressOf(made.uploadId));
     const { page } = visitor;
-    await soon(() => why(page).textContent()).toContain("It waits for somebody to ask for the merge.");
+    await soon(() => why(page).textContent()).toContain("It waits for somebody to ask for the merge");
     await page.getByRole("button", { name: /^Merge/ }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Merge it" }).click();
     await soon(() => litState(page)).toBe("merged");

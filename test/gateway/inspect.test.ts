@@ -120,6 +120,15 @@ function eventsOf(text: string): { name: string; facts: Facts }[] {
 
 const UPLOAD = { name: "film", size: 3 };
 
+/** An upload from its creation to its file, under the eyes of somebody who began to watch before anything came. */
+async function watchedToItsEnd(rig: Awaited<ReturnType<typeof house>>) {
+  const { uploadId } = (await rig.ask("POST", "/api/v1/uploads", UPLOAD)).json as unknown as { uploadId: string };
+  const stream = textOf(await rig.send("GET", `/api/v1/inspect/uploads/${uploadId}/events`));
+  await rig.ask("PUT", `/api/v1/uploads/${uploadId}/chunks/0`, "abc");
+  await rig.ask("POST", `/api/v1/uploads/${uploadId}/merge`);
+  return { uploadId, events: eventsOf(await stream) };
+}
+
 it("an upload is told with its machine, why it waits, and after its end what it went through", async () => {
   await using rig = await house();
   const { uploadId } = (await rig.ask("POST", "/api/v1/uploads", UPLOAD)).json as unknown as { uploadId: string };
@@ -171,16 +180,21 @@ it("traces are looked for so often and no more by one owner", async () => {
 
 it("a stream begins with the whole, brings each step as it happens, and ends with the upload: no step is missing", async () => {
   await using rig = await house();
-  const { uploadId } = (await rig.ask("POST", "/api/v1/uploads", UPLOAD)).json as unknown as { uploadId: string };
-  const stream = textOf(await rig.send("GET", `/api/v1/inspect/uploads/${uploadId}/events`));
-  await rig.ask("PUT", `/api/v1/uploads/${uploadId}/chunks/0`, "abc");
-  await rig.ask("POST", `/api/v1/uploads/${uploadId}/merge`);
-  const events = eventsOf(await stream);
+  const { events } = await watchedToItsEnd(rig);
   expect([events[0]?.name, events.at(-1)?.name]).toEqual(["inspection", "inspection"]);
   expect(events.at(-1)?.facts).toMatchObject({ upload: { state: "merged" } });
   const steps = (facts: Facts) => (facts["steps"] ?? (facts["machine"] as Facts | undefined)?.["steps"]) as unknown as { last: number }[];
   const seen = new Set(events.slice(0, -1).flatMap(({ facts }) => steps(facts).map(({ last }) => last)));
   expect([...(steps(events.at(-1)?.facts as Facts) ?? [])].every(({ last }) => seen.has(last))).toBe(true);
+});
+
+it("what ends an upload while somebody watches is in its trace, and what whoever watches was told for it is not", async () => {
+  await using rig = await house();
+  const { uploadId } = await watchedToItsEnd(rig);
+  const { spans } = (await rig.ask("GET", `/api/v1/inspect/traces/${uploadId}`)).json as unknown as { spans: { name: string }[] };
+  const names = spans.map(({ name }) => name);
+  expect(names).toContain("POST /api/v1/uploads/:uploadId/merge");
+  expect(names.filter((name) => /inspect/i.test(name))).toEqual([]);
 });
 
 it("a stream of what is not there is refused before it begins", async () => {
@@ -270,7 +284,7 @@ it("a chunk that stands still on its way says for how long and how much of it is
   const arrived = async () => (await asked()) as unknown as { machine: { bodies: { arrivedBytes: number }[] } };
   await until(arrived, ({ machine }) => machine.bodies[0]?.arrivedBytes === 1);
   clock.aheadMs = 25_000;
-  expect((await asked())["why"]).toBe("1 chunk is arriving (chunk 0, for 25 s now: 1 bytes of it are there).");
+  expect((await asked())["why"]).toBe("1 chunk is arriving (chunk 0, for 25 s now: 1 byte of it is there).");
   halfway.resolve();
   expect((await sending).status).toBe(408);
   clock.aheadMs = 250_000;

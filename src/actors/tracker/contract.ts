@@ -39,7 +39,7 @@ export const nodeReport = nodeAnnouncement.extend({
 });
 export type NodeReport = z.output<typeof nodeReport>;
 
-/** With how it came to be in its state, as this tracker has seen it; one that has `left` is in that state. */
+/** With how it came to be in its state, as this tracker has seen it; one that has `left` is in that state. An earlier version does not tell. */
 export const nodeInspection = nodeReport.extend({ sinceMs: standing.shape.sinceMs.default(0), recent: standing.shape.recent.default([]) });
 
 /** A node that may be asked. */

@@ -59,7 +59,7 @@ export const uploadStatus = z.object({
   /** When it will have expired if nothing comes. Absent while it cannot expire: a merge is under way, or was promised. */
   expiresMs: wallMs.optional(),
   /** When something came last, to a second. Absent when nothing is to come any more. */
-  lastMs: wallMs.optional(),
+  lastActivityMs: wallMs.optional(),
   lastError: lastError.optional(),
   /** Once merged. */
   file: mergedFile.optional(),

@@ -67,7 +67,7 @@ export class IdleWatch {
   }
 
   /** Wall time at which something came last. */
-  get lastMs(): number {
+  get lastActivityMs(): number {
     return this.expiresMs - this.#expireAfterMs;
   }
 

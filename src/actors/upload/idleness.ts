@@ -52,8 +52,8 @@ export class Idleness {
   }
 
   /** Wall time at which something came last, also in another life of the node; `undefined` where nothing is to come any more. */
-  get lastMs(): number | undefined {
-    return this.#session.state.word === "receiving" ? this.#watch.lastMs : undefined;
+  get lastActivityMs(): number | undefined {
+    return this.#session.state.word === "receiving" ? this.#watch.lastActivityMs : undefined;
   }
 
   /** Something has come. @param trace whether the journal says so by itself */

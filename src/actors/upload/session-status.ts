@@ -18,12 +18,12 @@ export interface ToldSession {
   readonly ledger: ChunkLedger;
   readonly followedBytes: number;
   readonly expiresMs: number | undefined;
-  readonly lastMs: number | undefined;
+  readonly lastActivityMs: number | undefined;
   readonly lastError: LastError | undefined;
   readonly file: MergedFile | undefined;
 }
 
-export function statusOf({ plan, ledger, expiresMs, lastMs, lastError, file, ...told }: ToldSession): UploadStatus {
+export function statusOf({ plan, ledger, expiresMs, lastActivityMs, lastError, file, ...told }: ToldSession): UploadStatus {
   const { ranges, isTruncated } = ledger.missing(MISSING_RANGES_MAX);
   const { uploadId, fileId, name, chunkBytes, tus } = plan;
   const { sizeBytes, chunkCount, receivedCount, receivedBytes, inFlightCount, offsetBytes } = ledger;
@@ -42,7 +42,7 @@ export function statusOf({ plan, ledger, expiresMs, lastMs, lastError, file, ...
     missingTruncated: isTruncated,
     offsetBytes,
     ...(expiresMs === undefined ? {} : { expiresMs }),
-    ...(lastMs === undefined ? {} : { lastMs }),
+    ...(lastActivityMs === undefined ? {} : { lastActivityMs }),
     ...(lastError === undefined ? {} : { lastError }),
     ...(file === undefined ? {} : { file }),
     ...(tus === undefined ? {} : { tus }),

@@ -392,7 +392,7 @@ export class Session {
       ledger: this.#ledger,
       followedBytes: this.#merge.followedBytes,
       expiresMs: this.#idleness.expiresMs,
-      lastMs: this.#idleness.lastMs,
+      lastActivityMs: this.#idleness.lastActivityMs,
       lastError: this.#state.context.lastError,
       file: merged?.file,
     });

@@ -38,7 +38,7 @@ function whyEnded({ state, lastError }: NonNullable<Waiting["ended"]>): string {
 }
 
 function stateWords({ machine, nowMs }: Waiting, view: Readonly<Record<string, unknown>>): string {
-  const { state, chunkCount, receivedCount, inFlightCount, lastError, expires, last } = view;
+  const { state, chunkCount, receivedCount, inFlightCount, lastError, expires, lastActivity } = view;
   const uncertain =
     machine?.context["isCommitUncertain"] === true ? " A commit was sent and its answer did not come, so it cannot be cancelled." : "";
   switch (state) {
@@ -52,7 +52,7 @@ function stateWords({ machine, nowMs }: Waiting, view: Readonly<Record<string, u
         const rest = more === 0 ? "" : `, and ${more} more ${more === 1 ? "is" : "are"} missing`;
         return `${reason}${chunksText(inFlightCount)} arriving${slowestWords(machine, nowMs)}${rest}.${uncertain}`;
       }
-      const quiet = typeof last === "string" ? sinceWords(Date.parse(last), nowMs) : "";
+      const quiet = typeof lastActivity === "string" ? sinceWords(Date.parse(lastActivity), nowMs) : "";
       const ends = expiresWords(expires, nowMs);
       if (left === undefined) return `${reason}It waits for its client${quiet}: its size is not known yet.${ends}`;
       if (left > 0) return `${reason}It waits for its client${quiet}: ${chunksText(left)} missing, and none is arriving.${ends}`;
@@ -90,29 +90,29 @@ const SLOW_BODY_MS = 5_000;
 function slowestWords(machine: MachineInspection | undefined, nowMs: number): string {
   const oldest = (machine?.bodies ?? []).toSorted((a, b) => a.sinceMs - b.sinceMs)[0];
   if (oldest === undefined || nowMs - oldest.sinceMs < SLOW_BODY_MS) return "";
-  return ` (chunk ${oldest.index}${sinceWords(oldest.sinceMs, nowMs)}: ${oldest.arrivedBytes.toLocaleString("en")} bytes of it are there)`;
+  return ` (chunk ${oldest.index}${sinceWords(oldest.sinceMs, nowMs)}: ${bytesThere(oldest.arrivedBytes)})`;
 }
 
 function sinceWords(sinceMs: number | undefined, nowMs: number): string {
   if (sinceMs === undefined || nowMs - sinceMs < SLOW_MS) return "";
-  return `, for ${spanText(nowMs - sinceMs)} now`;
+  return `, for ${durationText(nowMs - sinceMs)} now`;
 }
 
 function expiresWords(expires: unknown, nowMs: number): string {
   if (typeof expires !== "string") return "";
-  return ` It expires in ${spanText(Math.max(0, Date.parse(expires) - nowMs))} if nothing comes.`;
+  return ` It expires in ${durationText(Math.max(0, Date.parse(expires) - nowMs))} if nothing comes.`;
 }
 
 /** `25 s`, `4 min`, `23 h`, `6 d` */
-function spanText(ms: number): string {
+function durationText(durationMs: number): string {
   const [unit, length] = (
     [
       ["d", 86_400_000],
       ["h", 3_600_000],
       ["min", 60_000],
     ] as const
-  ).find(([, one]) => ms >= 2 * one) ?? ["s", 1_000];
-  return `${Math.round(ms / length)} ${unit}`;
+  ).find(([, one]) => durationMs >= 2 * one) ?? ["s", 1_000];
+  return `${Math.round(durationMs / length)} ${unit}`;
 }
 
 function chunksText(count: number): string {
@@ -121,4 +121,8 @@ function chunksText(count: number): string {
 
 function isError(error: unknown): error is LastError {
   return typeof error === "object" && error !== null && "code" in error && "detail" in error;
+}
+
+function bytesThere(count: number): string {
+  return count === 1 ? "1 byte of it is there" : `${count.toLocaleString("en")} bytes of it are there`;
 }

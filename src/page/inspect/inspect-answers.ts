@@ -35,7 +35,7 @@ export interface SessionStatus {
   readonly followedBytes?: number;
   readonly expires?: string;
   /** When something came last. */
-  readonly last?: string;
+  readonly lastActivity?: string;
   readonly lastError?: { readonly code: string; readonly detail: string };
   readonly fileId?: string;
 }

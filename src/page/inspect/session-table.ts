@@ -188,7 +188,7 @@ function SessionRow({ row, live, index, count, isCurrent, onFocus }: RowProps): 
   const error = live?.lastError ?? row.lastError;
   const share = live?.receivedBytes !== undefined && size !== undefined && size > 0 ? live.receivedBytes / size : undefined;
   const percent = share === undefined || state === "merged" ? "" : `${Math.floor(share * 100)} %`;
-  const quietMs = live?.last === undefined || (live.inFlightCount ?? 0) > 0 ? 0 : Date.now() - Date.parse(live.last);
+  const quietMs = live?.lastActivity === undefined || (live.inFlightCount ?? 0) > 0 ? 0 : Date.now() - Date.parse(live.lastActivity);
   const said = error?.code ?? (quietMs < QUIET_MS ? percent : `${percent} · quiet ${durationText(quietMs)}`);
   return html`<div class="session" role="listitem" aria-posinset=${index + 1} aria-setsize=${count}>
     <a href=${inspectHashOf({ view: "upload", uploadId })} data-index=${index} tabindex=${isCurrent ? 0 : -1} onFocus=${onFocus}>
