@@ -49,7 +49,7 @@ function adviceOf(error: TroupeError, gateway: string): string {
   if (facts["unreachable"] === true) return "Is the server started ('npm start')? Name another one with --gateway URL.";
   if (facts["stranger"] === true) return "Name another one with --gateway URL.";
   if (facts["userNeeded"] !== undefined)
-    return "A local cluster ('npm run cluster') has the address in cluster.json in its data directory, 'npm start -- --nats local' in nats/client.url.";
+    return "A local cluster ('npm run cluster') keeps its passwords in cluster.json in its data directory; 'npm start -- --nats local' has the whole address in nats/client.url.";
   if (code === "UNAUTHORIZED") return "Give --token owner:secret, or set TROUPE_TOKEN.";
   if (code === "FORBIDDEN" && !/^(nats|tls):/.test(gateway)) return "Another --token may.";
   if (code === "FILE_NOT_FOUND") return `(Asked ${gateway}; 'troupe ls' lists the files there.)`;

@@ -175,6 +175,12 @@ describe("tokens", () => {
     expect(reportOf(fromFile, "token")).toMatchObject({ from: "TROUPE_TOKEN_FILE", value: "a:(secret) b:(secret)" });
   });
 
+  it.each(["otlp", "publicUrl"])("I24: a password in the address of --%s, which may have none, is not repeated", (flag) => {
+    const [problem] = problemsOf({ flags: { [flag]: "http://user:SECRETpassword@host:1" } });
+    expect(problem).toContain("http://user:(secret)@host:1");
+    expect(problem).not.toContain("SECRET");
+  });
+
   it("are wanted once only, and each secret for one owner", () => {
     expect(problemsOf({ environment: { TROUPE_TOKEN: "a:1", TROUPE_TOKEN_FILE: "/t" }, files: { "/t": "b:2" } }).join()).toMatch(
       /both set/,
