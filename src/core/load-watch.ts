@@ -85,7 +85,7 @@ export class LoadWatch {
   mustTakeNew(): void {
     if (this.#shedding === undefined) return;
     this.#refusedCount += 1;
-    throw new TroupeError("OVERLOADED", undefined, { facts: { retryAfterMs: LOAD_CALM_MS } });
+    throw new TroupeError("OVERLOADED", undefined, { facts: { retryAfterMs: this.#untilTakenMs(this.#shedding) } });
   }
 
   /** A connection has come and taken a descriptor. @returns false when it is to be closed without an answer (L3) */
@@ -148,6 +148,12 @@ export class LoadWatch {
   }
 
   /** L2 */
+  /** When new work is taken again, if nothing speaks against it from now on: at a look, and the next one is the first that can be calm. */
+  #untilTakenMs({ calmSinceMs }: Shedding): number {
+    const nowMs = this.#ports.clock.nowMs();
+    return (calmSinceMs ?? nowMs + LOAD_CHECK_MS) + LOAD_CALM_MS + LOAD_CHECK_MS - nowMs;
+  }
+
   #recover(nowMs: number, isCalm: boolean): void {
     const shedding = this.#shedding;
     if (shedding === undefined) return;

@@ -49,15 +49,41 @@ function rig(mostOpen: number = OPEN_MAX) {
       load.mustTakeNew();
       return true;
     } catch (error) {
-      expect(error).toMatchObject({ code: "OVERLOADED", facts: { retryAfterMs: LOAD_CALM_MS } });
-      expect((error as TroupeError).status).toBe(503);
+      expect(error).toMatchObject({ code: "OVERLOADED", status: 503, facts: { retryAfterMs: expect.any(Number) } });
       return false;
     }
   };
   return { clock, lines, process, load, takesNew };
 }
 
+/** For how long whoever is refused now is to wait. */
+function toldWaitMs(load: LoadWatch): number {
+  try {
+    load.mustTakeNew();
+  } catch (error) {
+    return (error as TroupeError).facts["retryAfterMs"] as number;
+  }
+  return 0;
+}
+
 describe("F28: an event loop that stands still", () => {
+  test.each([0, 30, LOAD_CHECK_MS, LOAD_CALM_MS / 2, LOAD_CALM_MS])(
+    "whoever is refused %i ms after it went on, and comes back when it was told to, is taken, and was not told to wait much longer than that",
+    async (afterMs) => {
+      const { clock, load, takesNew } = rig();
+      await clock.advance(LOAD_CHECK_MS);
+      clock.stall(LOOP_STALL_MS_MAX + 1);
+      await clock.advance(LOAD_CHECK_MS + afterMs);
+      const waitMs = toldWaitMs(load);
+      expect(waitMs).toBeGreaterThan(0);
+      const earlyMs = Math.min(waitMs, 2 * LOAD_CHECK_MS);
+      await clock.advance(waitMs - earlyMs);
+      expect(takesNew()).toBe(false);
+      await clock.advance(earlyMs);
+      expect(takesNew()).toBe(true);
+    },
+  );
+
   test("sheds new work from the first look on, and takes it again when it has been calm for a while", async () => {
     const { clock, takesNew, lines } = rig();
     await clock.advance(10 * LOAD_CHECK_MS);

@@ -111,7 +111,7 @@ onLinux(
       for (let held = 0; held < STEP; held += 1) await server.hold("GET /heal");
       answer = await server.put(`${count}.bin`);
     }
-    expect([answer.status, answer.headers["retry-after"], answer.headers.connection]).toEqual([503, "2", "close"]);
+    expect([answer.status, answer.headers["retry-after"], answer.headers.connection]).toEqual([503, "3", "close"]);
     expect(jsonOf(answer)).toMatchObject({ code: "OVERLOADED" });
     expect((await ask("GET", `${url}/healthz`)).status).toBe(200);
     expect((await ask("GET", `${url}/readyz`)).status).toBe(503);

@@ -22,7 +22,7 @@ test("F28: while there is too much to do, what would begin is refused with 503 a
   ];
   for (const ask of asks) {
     const answer = await ask();
-    expect(answer).toMatchObject({ status: 503, close: true, fields: { "retry-after": "2" }, json: { code: "OVERLOADED" } });
+    expect(answer).toMatchObject({ status: 503, close: true, fields: { "retry-after": "3" }, json: { code: "OVERLOADED" } });
   }
   // Whoever watches the load has said it once; a line for each request would be one more load.
   expect(rig.lines.filter((line) => line.includes("failed"))).toEqual([]);

@@ -9,7 +9,7 @@ import type { Clock, Timer } from "../../core/ports/clock.ts";
 
 /** Idle for this long, a session gives its descriptors back. */
 const REST_AFTER_MS = 30_000;
-/** Past its time, an upload may still be waiting for a body to end: it is looked at again, not at once. */
+/** Past its time, what is to be done may still wait for a body to end: it is looked at again, not at once. */
 const AGAIN_AFTER_MS = 1_000;
 const RECORDS_UNTIL_EXPIRY = 24;
 /** What is shown does not wander with the two clocks' last milliseconds. */
@@ -107,8 +107,9 @@ export class IdleWatch {
     const { idleMs } = this;
     const untilRestMs = idleMs < REST_AFTER_MS ? REST_AFTER_MS - idleMs : Number.POSITIVE_INFINITY;
     const untilRecordMs = this.#recordedMs + this.#recordEveryMs - idleMs;
-    const waitMs = Math.min(untilRestMs, untilRecordMs, this.#expireAfterMs - idleMs);
-    this.#timer = this.#clock.setTimer(Math.max(AGAIN_AFTER_MS, waitMs), this.#onIdle);
+    const untilExpiryMs = this.#expireAfterMs - idleMs;
+    const waitMs = Math.max(AGAIN_AFTER_MS, Math.min(untilRestMs, untilRecordMs));
+    this.#timer = this.#clock.setTimer(Math.min(waitMs, untilExpiryMs > 0 ? untilExpiryMs : AGAIN_AFTER_MS), this.#onIdle);
   }
 
   stop(): void {

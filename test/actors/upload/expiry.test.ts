@@ -222,6 +222,30 @@ describe("an idle upload", () => {
       await expectState(troupe, uploadId, "expired");
     }));
 
+  it("expires at its time although the disk was slow to record how long it was idle", () =>
+    staged(async ({ clock, disk, start }) => {
+      const troupe = await start();
+      const { uploadId } = await createUpload(troupe, { sizeBytes: CHUNK });
+      await clock.advance(EXPIRY_MS - 3 * RECORDED_MS);
+      const { expiresMs } = await troupe.upload(uploadId).status({}, AS_LOCAL);
+      const reached = Promise.withResolvers<void>();
+      const gate = Promise.withResolvers<void>();
+      disk.intercept = (call, path) => {
+        if (call !== "write" || !path.endsWith("/journal")) return;
+        reached.resolve();
+        return gate.promise;
+      };
+      await clock.advance(RECORDED_MS);
+      await reached.promise;
+      // The next look was due, and waits for the disk until half a second before the end.
+      await clock.advance(2 * RECORDED_MS - 500);
+      gate.resolve();
+      await troupe.upload(uploadId).status({}, AS_LOCAL);
+      await clock.advance(500);
+      await expectState(troupe, uploadId, "expired");
+      expect(clock.wallMs()).toBe(expiresMs);
+    }));
+
   it("expires although the disk refuses to record how long it was idle", () =>
     staged(async ({ clock, disk, start }) => {
       const troupe = await start();
