@@ -14,11 +14,12 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/mariadb-on-demand.ts"],
     pool: "threads",
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Long, for a machine that is busy; a test that hangs is told all the same.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     env: { LC_ALL: "C.UTF-8" },
     // Long, for a machine that is busy; nothing waits once it has come.
-    expect: { poll: { timeout: 15_000 } },
+    expect: { poll: { timeout: 30_000 } },
     // Tests wait for other processes more than they compute; left to itself, a machine of two cores runs one file at a time.
     maxWorkers: Math.max(2, availableParallelism()),
     coverage: { provider: "v8", include: ["src/**"], reportsDirectory: "coverage" },

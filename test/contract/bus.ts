@@ -303,9 +303,9 @@ export function describeBus(name: string, open: () => Promise<BusHarness>): void
       other.subscribe("test.roll", (message) => other.publish(message.reply ?? "", text("quick")));
       other.subscribe("test.roll", asked.hear);
       await other.flush();
-      const replies = outcome(bus.requestMany("test.roll", text(""), { timeoutMs: 200 }));
+      const replies = outcome(bus.requestMany("test.roll", text(""), { timeoutMs: 1_000 }));
       await asked.until(1);
-      await harness.pass(300);
+      await harness.pass(1_100);
       expect(await replies).toMatchObject({ value: [{ payload: text("quick") }] });
     });
 

@@ -62,7 +62,7 @@ class RawClient {
   }
 
   async until(condition: () => boolean): Promise<void> {
-    const giveUpMs = Date.now() + 4_000;
+    const giveUpMs = Date.now() + 30_000;
     while (!condition()) {
       if (Date.now() > giveUpMs) throw new Error(`it never came; received: ${this.received.slice(0, 500)}`);
       await settle(1);

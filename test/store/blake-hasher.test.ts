@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readdirSync, readlinkSync } from "node:fs";
+import { truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { BlakeHasher } from "../../src/store/blake-hasher.ts";
@@ -30,10 +30,6 @@ function openBelow(directory: string): string[] {
   });
 }
 
-/** This process's threads that hash, by what Linux calls them. */
-const hashingThreads = (): number =>
-  readdirSync("/proc/self/task").filter((task) => readFileSync(`/proc/self/task/${task}/comm`, "utf8").startsWith("troupe-hasher")).length;
-
 /** Runs a module's text in a process of its own. */
 async function runProgram(
   directory: string,
@@ -61,13 +57,14 @@ describe("BlakeHasher's workers", () => {
     const small = join(directory.path, "small");
     await writeFile(large, new Uint8Array(64 * MIB));
     const bytes = bytesOf(1, 2 * MIB);
+    const digest = await otherBlake3(bytes);
     await writeFile(small, bytes);
     const order: string[] = [];
     const first = hasher.follow(large, ["sha256", "md5"]);
     const largeDone = first.finish(64 * MIB).then(() => order.push("large"));
-    expect(await hasher.follow(small, []).finish(bytes.length)).toEqual({ blake3: await otherBlake3(bytes) });
-    order.push("small");
-    await largeDone;
+    const smallDone = hasher.follow(small, []).finish(bytes.length);
+    await Promise.all([largeDone, smallDone.then(() => order.push("small"))]);
+    expect(await smallDone).toEqual({ blake3: digest });
     expect(order).toEqual(["small", "large"]);
     await hasher.close();
   });
@@ -77,10 +74,14 @@ describe("BlakeHasher's workers", () => {
     const hasher = new BlakeHasher(1);
     const path = join(directory.path, "a");
     await writeFile(path, new Uint8Array(32 * MIB));
+    // A hole, which takes long enough to be seen open.
+    const long = join(directory.path, "long");
+    await writeFile(long, "");
+    await truncate(long, 4096 * MIB);
     const waiting = hasher.follow(path, []);
     waiting.advance(MIB);
-    const closed = hasher.follow(path, ["sha256"]);
-    closed.advance(32 * MIB);
+    const closed = hasher.follow(long, ["sha256"]);
+    closed.advance(4096 * MIB);
     await expect.poll(() => openBelow(directory.path).length, { interval: 1 }).toBeGreaterThan(0);
     await closed.close();
     await expect.poll(() => openBelow(directory.path)).toEqual([]);
@@ -106,21 +107,36 @@ describe("BlakeHasher's workers", () => {
     await hasher.close();
   });
 
+  // In a process of its own: other tests' hashers are threads of this one.
   it.runIf(process.platform === "linux")("start with the first file, as many as needed, and end with close", async () => {
-    const before = hashingThreads();
-    const hasher = new BlakeHasher(2);
-    hasher.stream("blake3").update(new Uint8Array(10));
-    expect(hashingThreads()).toBe(before);
-    const one = hasher.follow("/nowhere/one", []);
-    await one.close();
-    const ended = hasher.follow("/nowhere/two", []);
-    await ended.finish(0);
-    expect(hashingThreads()).toBe(before + 1);
-    const both = [hasher.follow("/nowhere/three", []), hasher.follow("/nowhere/four", [])];
-    await Promise.all(both.map((follower) => follower.finish(0)));
-    expect(hashingThreads()).toBe(before + 2);
-    await hasher.close();
-    await expect.poll(hashingThreads).toBe(before);
+    await using directory = await temporaryDirectory();
+    const program = `
+      import { readdirSync, readFileSync } from "node:fs";
+      const { BlakeHasher } = await import(${JSON.stringify(HASHER_URL)});
+      // Threads that hash, by what Linux calls them.
+      const nameOf = (task) => {
+        try {
+          return readFileSync("/proc/self/task/" + task + "/comm", "utf8");
+        } catch {
+          return "it has ended";
+        }
+      };
+      const count = () => readdirSync("/proc/self/task").filter((task) => nameOf(task).startsWith("troupe-hasher")).length;
+      const counts = [];
+      const hasher = new BlakeHasher(2);
+      hasher.stream("blake3").update(new Uint8Array(10));
+      counts.push(count());
+      await hasher.follow("/nowhere/one", []).close();
+      await hasher.follow("/nowhere/two", []).finish(0);
+      counts.push(count());
+      const both = [hasher.follow("/nowhere/three", []), hasher.follow("/nowhere/four", [])];
+      await Promise.all(both.map((follower) => follower.finish(0)));
+      counts.push(count());
+      await hasher.close();
+      while (count() > 0) await new Promise(setImmediate);
+      console.log(counts.join(" "));
+    `;
+    expect(await runProgram(directory.path, program)).toEqual({ exitCode: 0, output: "0 1 2\n" });
   });
 
   it("do not keep a process alive when nobody waits for them", async () => {

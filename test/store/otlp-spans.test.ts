@@ -16,7 +16,7 @@ const NOBODY = { url: "http://127.0.0.1:9", nodeId: "node1", roles: "catalog", v
 it("each span that ended is sent to the collector, with its parent, its times and its error", async () => {
   using collector = await Collector.start();
   const book = new SpanBook(new SystemClock(), "test");
-  const stop = exportSpans(book, { clock: new SystemClock(), log: SILENT_LOG }, { ...NOBODY, url: collector.url });
+  const stop = exportSpans(book, { clock: new VirtualClock(), log: SILENT_LOG }, { ...NOBODY, url: collector.url });
   const parent = book.begin({ kind: "http", actor: "gateway", name: "POST /api/v1/uploads" }, "request-1234567");
   const child = book.begin({ kind: "request", actor: "catalog", name: "catalog.registerUpload", parent, uploadId: "u1" });
   child.end("DATABASE_UNAVAILABLE");

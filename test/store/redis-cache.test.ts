@@ -268,8 +268,9 @@ describe("F17: Redis", () => {
   it("started again with what it held long ago: a value is not younger for it", async () => {
     await using own = await startTestRedis();
     await using cache = await openCache(own.url, { prefix: "old:" });
-    await keep(cache, "a", value, CACHE_LIFETIME_MS);
     const other = new Redis(own.url);
+    await other.ping();
+    await keep(cache, "a", value, CACHE_LIFETIME_MS);
     // As a server does whose clock has lost its way: the key would live on, with its value.
     await other.persist("old:a");
     await other.save();

@@ -202,7 +202,10 @@ describe("a blob's record", () => {
     expect(record).toMatchObject({ blobId: 0, group: "group001", sizeBytes: 100, leafBytes: LEAF, digests: file.digests });
     expect(record?.files).toEqual([expect.objectContaining({ fileId: file.fileId, name: "films/one.mp4", owner: "local" })]);
     await uploadFile(troupe, someBytes(100), { name: "again.mp4" });
-    expect((await readRecord(new NodeDisk(), path))?.files.map(({ name }) => name)).toEqual(["films/one.mp4", "again.mp4"]);
+    // It comes there after the answer.
+    await expect
+      .poll(async () => (await readRecord(new NodeDisk(), path))?.files.map(({ name }) => name))
+      .toEqual(["films/one.mp4", "again.mp4"]);
   });
 });
 
