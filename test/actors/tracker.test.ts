@@ -13,6 +13,7 @@ import type { Database } from "../../src/core/ports/database.ts";
 import { migrationsDirectory } from "../../src/store/sql/databases.ts";
 import { openSqlite } from "../../src/store/sql/sqlite-database.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
+import { StallingClock } from "../support/stalling-clock.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 type Tracker = typeof tracker;
@@ -160,6 +161,15 @@ describe("joining", () => {
     expect((await ask("nodes", {})).nodes).toMatchObject([{ state: "active", silentMs: HEARTBEAT_MS }]);
     await clock.advance(OFFLINE_AFTER_MS);
     expect((await ask("nodes", {})).nodes).toMatchObject([{ state: "offline" }]);
+  });
+
+  it("F8: a tracker that stood still for a minute before it had looked once holds it against nobody", async () => {
+    const clock = new StallingClock();
+    const { ask, bring } = await start({ clock });
+    await bring("a");
+    clock.stall(60_000);
+    await clock.advance(HEARTBEAT_MS);
+    expect(await ask("locate", { group: "group001" })).toEqual({ group: "group001", nodes: [{ nodeId: "a" }] });
   });
 
   it("I17: a join, heartbeat or leave on behalf of a person is refused", async () => {

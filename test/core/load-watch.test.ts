@@ -10,20 +10,7 @@ import {
 } from "../../src/core/limits.ts";
 import { LoadWatch } from "../../src/core/load-watch.ts";
 import { recordingLog } from "../gateway/rig.ts";
-import { VirtualClock } from "../support/virtual-clock.ts";
-
-/** Time goes on while nobody has a turn: timers that fall due meanwhile run late. */
-class StallingClock extends VirtualClock {
-  #stalledMs = 0;
-
-  override nowMs(): number {
-    return super.nowMs() + this.#stalledMs;
-  }
-
-  stall(byMs: number): void {
-    this.#stalledMs += byMs;
-  }
-}
+import { StallingClock } from "../support/stalling-clock.ts";
 
 const OPEN_MAX = 1_000;
 const FEW = OPEN_MAX / 8;

@@ -79,6 +79,8 @@ export class Sessions {
   readonly #committing = new Set<number>();
   /** Creations that failed and of which the catalog has not said that it knew: the newest. */
   readonly #forgotten = new Set<string>();
+  /** Uploads that are being created, until they are hosted or nothing is left of them. */
+  readonly #opening = new Map<string, Promise<void>>();
   /** Chunk bodies on their way in. */
   readonly #arriving = new Shares(CHUNKS_IN_FLIGHT_PER_NODE_MAX);
   readonly #endedLogs: EndedLogs;
@@ -265,6 +267,8 @@ export class Sessions {
       ...optional,
     };
     const folder = node.folderOf(uploadId);
+    const opened = Promise.withResolvers<void>();
+    this.#opening.set(uploadId, opened.promise);
     try {
       // N1
       await this.#options.createFolder(folder, plan, principal.owner);
@@ -291,6 +295,9 @@ export class Sessions {
     } catch (error) {
       await this.#forget(uploadId, folder, error);
       throw error;
+    } finally {
+      this.#opening.delete(uploadId);
+      opened.resolve();
     }
   }
 
@@ -315,6 +322,8 @@ export class Sessions {
 
   /** The operation's key was used before: that upload, wherever it is hosted and however far it is. */
   async #existing(uploadId: string, principal: Principal): Promise<Created> {
+    // The catalog knows it before it is hosted.
+    await this.#opening.get(uploadId);
     try {
       const session = client(this.#ports.bus, upload, { uploadId });
       const [status, granted] = await Promise.all([session.status({}, { principal }), session.access({}, { principal })]);

@@ -94,6 +94,8 @@ class Tracker {
       query.selectFrom("t_group_info").select(["group_name", "create_time"]).orderBy("group_name").limit(this.#groupsMax).execute(),
     );
     for (const row of rows) this.#addGroup(Buffer.from(row.group_name).toString(), safeInteger(row.create_time));
+    // From now on it is known how long it stood still.
+    this.#membership.check(this.#options.clock.nowMs(), this.#options.heartbeatMs);
     this.#checkLater();
     this.#getToKnow();
     const { metrics = SILENT_METRICS } = this.#options;
