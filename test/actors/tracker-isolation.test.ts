@@ -6,6 +6,7 @@ import type { TrackerTables } from "../../src/actors/tracker/tables.ts";
 import type { Database } from "../../src/core/ports/database.ts";
 import { SystemClock } from "../../src/store/system-clock.ts";
 import { privateMariadb } from "../support/mariadb.ts";
+import { PausingClock } from "../support/pausing-clock.ts";
 import { codes, inEveryOrder, values } from "../support/pausing-database.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 
@@ -13,8 +14,8 @@ test("F26: two trackers that place a new user at once record one group, and both
   await using server = await privateMariadb();
   const clock = new SystemClock();
   const handles = [
-    await server.databases.openPart<TrackerTables>("tracker"),
-    await server.databases.openPart<TrackerTables>("tracker"),
+    await server.databases.openPart<TrackerTables>("tracker", { clock: new PausingClock() }),
+    await server.databases.openPart<TrackerTables>("tracker", { clock: new PausingClock() }),
   ] as const;
   /** A tracker that knows of one group, which it therefore chooses. */
   const placeIn = (group: string, user: string) => (database: Database<TrackerTables>) => {

@@ -20,6 +20,7 @@ import { randomIdentity } from "../../../src/core/ports/random.ts";
 import { MemoryCache } from "../../../src/store/memory-cache.ts";
 import { SystemClock } from "../../../src/store/system-clock.ts";
 import { type PrivateMariadb, privateMariadb } from "../../support/mariadb.ts";
+import { PausingClock } from "../../support/pausing-clock.ts";
 import { codes, inEveryOrder, type Meeting, values } from "../../support/pausing-database.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { blobOf, contentOf } from "./rig.ts";
@@ -36,7 +37,10 @@ let contentCount = 0;
 
 beforeAll(async () => {
   server = await privateMariadb();
-  handles = [await server.databases.openPart<CatalogTables>("storage"), await server.databases.openPart<CatalogTables>("storage")];
+  handles = [
+    await server.databases.openPart<CatalogTables>("storage", { clock: new PausingClock() }),
+    await server.databases.openPart<CatalogTables>("storage", { clock: new PausingClock() }),
+  ];
 });
 
 afterAll(async () => {

@@ -20,6 +20,7 @@ import type { Principal } from "../../../src/core/principal.ts";
 import { MemoryCache } from "../../../src/store/memory-cache.ts";
 import { SystemClock } from "../../../src/store/system-clock.ts";
 import { type PrivateMariadb, privateMariadb } from "../../support/mariadb.ts";
+import { PausingClock } from "../../support/pausing-clock.ts";
 import { codes, inEveryOrder, type Meeting, values } from "../../support/pausing-database.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { blobOf, contentOf } from "./rig.ts";
@@ -38,7 +39,7 @@ let contentCount = 0;
 
 beforeAll(async () => {
   server = await privateMariadb();
-  const open = () => server.databases.openPart<CatalogTables>("storage");
+  const open = () => server.databases.openPart<CatalogTables>("storage", { clock: new PausingClock() });
   handles = [await open(), await open(), await open()];
 });
 

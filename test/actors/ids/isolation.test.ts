@@ -4,6 +4,7 @@ import { raiseCounter, stepCounter } from "../../../src/actors/ids/counter-row.t
 import type { IdsTables } from "../../../src/actors/ids/tables.ts";
 import type { Database } from "../../../src/core/ports/database.ts";
 import { type PrivateMariadb, privateMariadb } from "../../support/mariadb.ts";
+import { PausingClock } from "../../support/pausing-clock.ts";
 import { codes, inEveryOrder, values } from "../../support/pausing-database.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { TestAllocator } from "./rig.ts";
@@ -14,7 +15,10 @@ let keyCount = 0;
 
 beforeAll(async () => {
   server = await privateMariadb();
-  handles = [await server.databases.openPart<IdsTables>("ids"), await server.databases.openPart<IdsTables>("ids")];
+  handles = [
+    await server.databases.openPart<IdsTables>("ids", { clock: new PausingClock() }),
+    await server.databases.openPart<IdsTables>("ids", { clock: new PausingClock() }),
+  ];
 });
 
 afterAll(async () => {

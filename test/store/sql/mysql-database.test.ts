@@ -6,7 +6,6 @@ import { bytesOf } from "../../../src/core/byte-text.ts";
 import { TroupeError } from "../../../src/core/errors.ts";
 import {
   DATABASE_AWAY_MS_MAX,
-  DATABASE_AWAY_PAUSE_MS_MAX,
   DATABASE_BUSY_MS_MAX,
   DATABASE_LOCK_WAIT_MS_MAX,
   DATABASE_READERS_MAX,
@@ -17,7 +16,6 @@ import {
   TRANSACTION_ATTEMPTS_MAX,
 } from "../../../src/core/limits.ts";
 import { SILENT_LOG } from "../../../src/core/log.ts";
-import type { Timer } from "../../../src/core/ports/clock.ts";
 import type { Database } from "../../../src/core/ports/database.ts";
 import { migrationsDirectory } from "../../../src/store/sql/databases.ts";
 import { readMigrations } from "../../../src/store/sql/migrations.ts";
@@ -25,6 +23,7 @@ import { type MysqlOptions, openMysql } from "../../../src/store/sql/mysql-datab
 import { CONTRACT_MIGRATIONS, type ContractTables, databaseContract } from "../../contract/database.ts";
 import { CuttingProxy } from "../../support/cutting-proxy.ts";
 import { lockWaitOr, MariadbDatabases, privateMariadb } from "../../support/mariadb.ts";
+import { PausingClock } from "../../support/pausing-clock.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { settle, VirtualClock } from "../../support/virtual-clock.ts";
@@ -153,7 +152,7 @@ describe("transactions that meet", () => {
 
   test("F14: a lock that is never given up becomes a typed error after a bounded number of attempts", async () => {
     await using databases = await MariadbDatabases.open();
-    const database = await openRows(databases);
+    const database = await openRows(databases, { clock: new PausingClock() });
     await insert(database, "a");
     let runs = 0;
     await database.transact(async (holder) => {
@@ -244,24 +243,6 @@ describe("transactions that meet", () => {
   });
 });
 
-/** Time stands still but for the pauses between attempts, so that none of it passes while a real server answers. */
-class PausingClock extends VirtualClock {
-  /** Before it not even they pass. */
-  begins: Promise<void> = Promise.resolve();
-  #passed: Promise<void> = Promise.resolve();
-
-  override setTimer(delayMs: number, callback: () => void): Timer {
-    const timer = super.setTimer(delayMs, callback);
-    if (delayMs <= DATABASE_AWAY_PAUSE_MS_MAX) this.#passed = this.#pass(this.#passed, delayMs);
-    return timer;
-  }
-
-  async #pass(before: Promise<void>, delayMs: number): Promise<void> {
-    await Promise.all([before, this.begins]);
-    await this.advance(delayMs);
-  }
-}
-
 describe("a connection that is lost", () => {
   test("F15: during COMMIT the outcome is unknown, whether the server committed or not, and nothing is tried again", async () => {
     await using databases = await MariadbDatabases.open();
@@ -305,7 +286,7 @@ describe("a connection that is lost", () => {
     await using proxy = await CuttingProxy.before(databases.url);
     for (const cutsAnswer of [false, true]) {
       for (let command = 0; command < 8; command += 1) {
-        const database = await openRows(databases, { url: proxy.url });
+        const database = await openRows(databases, { url: proxy.url, clock: new PausingClock() });
         proxy.cutsAnswer = cutsAnswer;
         proxy.cutAfterCommands = command;
         const name = `${cutsAnswer} ${command}`;
