@@ -7,6 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { ProcessRecord } from "../../src/bin/cluster/process-record.ts";
+import { STOP_MS_MAX } from "../../src/core/limits.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const COMMAND = fileURLToPath(new URL("../../src/bin/cluster.js", import.meta.url));
@@ -140,7 +141,7 @@ describe("npm run cluster", { timeout: STARTED_WITHIN_MS }, () => {
       await first.until(() => first.stdout.includes("\n"));
       const [, url, observer] = READY.exec(first.stdout) ?? [];
       expect(url).toBeDefined();
-      expect((await fetch(`${url}/readyz`)).status).toBe(200);
+      await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(200);
       // macOS does not show Redis's folder.
       expect((await processesIn(data)).length).toBeGreaterThanOrEqual(PROCESSES - 1);
 
@@ -178,7 +179,8 @@ describe("npm run cluster", { timeout: STARTED_WITHIN_MS }, () => {
       // As a terminal and npm do: what comes right behind the first is no second wish.
       third.send("SIGTERM");
       expect(await third.ended).toBe(0);
-      expect(performance.now() - sinceMs).toBeLessThan(12_000);
+      // What has not ended by then is killed; as much again is for a slow machine.
+      expect(performance.now() - sinceMs).toBeLessThan(2 * STOP_MS_MAX);
       await Promise.all(again.map(hasEnded));
       expect(await processesIn(data)).toEqual([]);
     },

@@ -15,13 +15,14 @@ import { SILENT_LOG } from "../../src/core/log.ts";
 import { SystemClock } from "../../src/store/system-clock.ts";
 import type { TestCluster } from "../support/cluster.ts";
 import { MariadbDatabases } from "../support/mariadb.ts";
+import { patientFetch } from "../support/patient-fetch.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 import { UNTIL_MS_MAX, until } from "../support/until.ts";
 
 type Json = Record<string, unknown>;
-type Bytes = NonNullable<RequestInit["body"]>;
-type Ask = (method: string, path: string, body?: Bytes | Json, headers?: Record<string, string>) => Promise<Response>;
+type Bytes = Uint8Array<ArrayBuffer>;
+type Ask = (method: string, path: string, body?: Bytes | ReadableStream | Json, headers?: Record<string, string>) => Promise<Response>;
 
 const OWNERS = ["alice", "bob"] as const;
 const TUS = { "tus-resumable": "1.0.0" };
@@ -33,15 +34,18 @@ function askAt(gateway: string, owner?: string): Ask {
   return (method, path, body, headers = {}) => {
     const { pathname, search } = new URL(path, gateway);
     const isJson = body !== undefined && Object.getPrototypeOf(body) === Object.prototype;
-    return fetch(`${gateway}${pathname}${search}`, {
+    const url = `${gateway}${pathname}${search}`;
+    const init = {
       method,
-      ...(body === undefined ? {} : { body: isJson ? JSON.stringify(body) : (body as Bytes), duplex: "half" }),
       headers: {
         ...(owner === undefined ? {} : { authorization: `Bearer ${secretOf(owner)}` }),
         ...(isJson ? { "content-type": "application/json" } : {}),
         ...headers,
       },
-    });
+    };
+    // It can be sent once only.
+    if (body instanceof ReadableStream) return fetch(url, { ...init, body, duplex: "half" });
+    return patientFetch(url, body === undefined ? init : { ...init, body: isJson ? JSON.stringify(body) : (body as Bytes) });
   };
 }
 
@@ -242,7 +246,7 @@ export function describeGateways(clusterOf: () => TestCluster): void {
         Buffer.from(await (await nobody("GET", address)).arrayBuffer()).equals(bytes);
       expect((await nobody("GET", new URL(url).pathname)).status).toBe(401);
       expect(await read(url)).toBe(true);
-      const signedIn = await fetch(`${one}/api/v1/session`, {
+      const signedIn = await patientFetch(`${one}/api/v1/session`, {
         method: "POST",
         body: JSON.stringify({ token: `alice:${secretOf("alice")}` }),
         headers: { "content-type": "application/json", origin: one },

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { TraceReport } from "../../src/client/inspection-answers.ts";
 import type { TestCluster } from "../support/cluster.ts";
+import { patientFetch } from "../support/patient-fetch.ts";
 import { endOf, run, TROUPE } from "../support/program.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { until } from "../support/until.ts";
@@ -16,7 +17,7 @@ export function describeInspecting(started: () => TestCluster): void {
   const troupe = async (...argv: string[]): Promise<string> =>
     (await run(process.execPath, [TROUPE, "--gateway", started().gatewayUrl, ...argv])).toString();
   const ask = (method: string, path: string, body?: unknown): Promise<Response> =>
-    fetch(`${started().gatewayUrl}${path}`, {
+    patientFetch(`${started().gatewayUrl}${path}`, {
       method,
       ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
     });
@@ -28,7 +29,9 @@ export function describeInspecting(started: () => TestCluster): void {
   };
   const send = async (uploadId: string, index: number): Promise<void> => {
     const body = new Uint8Array(CHUNK_BYTES).fill(index);
-    expect((await fetch(`${started().gatewayUrl}/api/v1/uploads/${uploadId}/chunks/${index}`, { method: "PUT", body })).status).toBe(200);
+    expect((await patientFetch(`${started().gatewayUrl}/api/v1/uploads/${uploadId}/chunks/${index}`, { method: "PUT", body })).status).toBe(
+      200,
+    );
   };
   const observer = (): RawNats => {
     const url = new URL(started().natsUrl("observer"));
@@ -39,7 +42,8 @@ export function describeInspecting(started: () => TestCluster): void {
     await using directory = await temporaryDirectory();
     const path = join(directory.path, "traced.bin");
     await writeFile(path, Buffer.alloc(20 * CHUNK_BYTES, "traced "));
-    await troupe("upload", path, "--chunk", "64KiB");
+    // One after the other: of many, each process keeps those that ended last, and only so are these the same.
+    await troupe("upload", path, "--chunk", "64KiB", "--parallel", "1");
     const { uploads } = JSON.parse(await troupe("--json", "uploads", "--all")) as { uploads: { uploadId: string; name: string }[] };
     const uploadId = uploads.find(({ name }) => name === "traced.bin")?.uploadId as string;
     const roleOf = (nodeId: string): string => nodeId.replace(/-\d+$/, "");
@@ -55,8 +59,11 @@ export function describeInspecting(started: () => TestCluster): void {
     const known = new Set(spans.map(({ spanId }) => spanId));
     const tops = spans.filter(({ parentId }) => parentId === undefined || !known.has(parentId));
     expect(tops.filter(({ kind }) => kind !== "http")).toEqual([]);
-    const text = await troupe("trace", uploadId);
-    expect(text).toMatch(/PUT \/api\/v1\/uploads\/:uploadId\/chunks\/:index {2}x20, /);
+    const chunks = /PUT \/api\/v1\/uploads\/:uploadId\/chunks\/:index {2}x20, /;
+    await until(
+      () => troupe("trace", uploadId),
+      (text) => chunks.test(text),
+    );
   });
 
   it("the same is told to the command on the bus, which the bus refuses none of it", async () => {
@@ -64,7 +71,10 @@ export function describeInspecting(started: () => TestCluster): void {
     const argv = [TROUPE, "--nats", started().natsUrl("client")];
     const asked = async (...words: string[]): Promise<string> => (await run(process.execPath, [...argv, ...words])).toString();
     expect(await asked("inspect", uploadId)).toContain("2 chunks are missing");
-    expect(await asked("trace", uploadId)).toContain("catalog.registerUpload");
+    await until(
+      () => asked("trace", uploadId),
+      (text) => text.includes("catalog.registerUpload"),
+    );
     await until(
       async () => (JSON.parse(await asked("--json", "actors")) as { processes: { nodeId: string }[] }).processes.length,
       (count) => count === started().processes.size,

@@ -7,6 +7,7 @@ import { parseNatsUrl } from "../../src/bus/nats-url.ts";
 import { SILENT_LOG } from "../../src/core/log.ts";
 import { SystemClock } from "../../src/store/system-clock.ts";
 import { askService } from "../contract/micro-service.ts";
+import { patientFetch } from "../support/patient-fetch.ts";
 import { runTroupe } from "../support/program.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
@@ -60,7 +61,7 @@ describe("--nats local", () => {
       await writeFile(inFolder("film.bin"), bytes);
       const url = (await runTroupe(nats, ["upload", inFolder("film.bin")])).trim();
       expect(url).toMatch(new RegExp(`^${server.url}/files/[0-9a-f]+/film\\.bin$`));
-      expect(bytes.equals(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(true);
+      expect(bytes.equals(Buffer.from(await (await patientFetch(url)).arrayBuffer()))).toBe(true);
       const id = new URL(url).pathname.split("/")[2] as string;
       await runTroupe(nats, ["download", id, "-o", inFolder("again.bin")]);
       expect(bytes.equals(await readFile(inFolder("again.bin")))).toBe(true);
@@ -72,7 +73,7 @@ describe("--nats local", () => {
       }
       for (const verb of ["groups", "nodes"]) for (const text of await both(verb)) expect(text, verb).toContain("group001");
       await runTroupe(nats, ["delete", id]);
-      expect((await fetch(url)).status).toBe(404);
+      expect((await patientFetch(url)).status).toBe(404);
     },
     3 * WAIT_MS_MAX,
   );

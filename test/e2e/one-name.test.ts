@@ -3,6 +3,7 @@ import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { startTestNats } from "../support/nats-server.ts";
+import { patientFetch } from "../support/patient-fetch.ts";
 import { spawnServer, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { someBytes } from "../support/troupe.ts";
@@ -11,7 +12,7 @@ const CHUNK_BYTES = 65_536;
 const BEATS = ["--heartbeat", "300ms", "--offline-after", "2s"];
 
 async function put(gateway: string, uploadId: string, index: number): Promise<number> {
-  const answer = await fetch(`${gateway}/api/v1/uploads/${uploadId}/chunks/${index}`, {
+  const answer = await patientFetch(`${gateway}/api/v1/uploads/${uploadId}/chunks/${index}`, {
     method: "PUT",
     body: someBytes(CHUNK_BYTES, index),
   });
@@ -19,7 +20,7 @@ async function put(gateway: string, uploadId: string, index: number): Promise<nu
 }
 
 async function begin(gateway: string): Promise<string> {
-  const created = await fetch(`${gateway}/api/v1/uploads`, {
+  const created = await patientFetch(`${gateway}/api/v1/uploads`, {
     method: "POST",
     body: JSON.stringify({ name: "two.bin", size: 2 * CHUNK_BYTES, chunkBytes: CHUNK_BYTES }),
     headers: { "content-type": "application/json" },
@@ -38,7 +39,7 @@ it("F20, I17: a second node of a live one's name does not start, and does the li
   expect(await second.exited).toBe(1);
   expect(second.output.err).toContain(server.nodeId);
   expect(await put(server.url, uploadId, 1)).toBe(200);
-  const merged = await fetch(`${server.url}/api/v1/uploads/${uploadId}/merge`, { method: "POST" });
+  const merged = await patientFetch(`${server.url}/api/v1/uploads/${uploadId}/merge`, { method: "POST" });
   expect(merged.status, await merged.clone().text()).toBe(200);
 }, 60_000);
 

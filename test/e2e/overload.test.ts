@@ -12,7 +12,8 @@ import { until } from "../support/until.ts";
 
 const START = fileURLToPath(new URL("../../src/bin/start.js", import.meta.url));
 const DESCRIPTORS = 512;
-/** Connections at a time: far fewer than lie between refusing what is new and answering nobody. */
+/** Connections that leave enough, and then so many at a time: far fewer than lie between refusing what is new and answering nobody. */
+const HELD_AT_FIRST = 300;
 const STEP = 4;
 const READY = /^troupe ready (\S+) /m;
 
@@ -106,10 +107,16 @@ onLinux(
     const created = await ask("POST", `${url}/api/v1/uploads`, wish, { "content-type": "application/json" });
     const { uploadId } = jsonOf<{ uploadId: string }>(created);
 
+    // A slow machine may stand still, and what is new is refused for that: only few descriptors are waited for.
+    const isShort = (): boolean => /"reason":"\d+ file descriptors/.test(server.log);
+    for (let held = 0; held < HELD_AT_FIRST; held += 1) await server.hold("GET /heal");
     let answer = await server.put("first.bin");
-    for (let count = 0; answer.status === 201 && count < DESCRIPTORS / STEP; count += 1) {
+    for (let count = 0; !isShort() && count < DESCRIPTORS / STEP; count += 1) {
       for (let held = 0; held < STEP; held += 1) await server.hold("GET /heal");
-      answer = await server.put(`${count}.bin`);
+      answer = await until(
+        () => server.put(`${count}.bin`),
+        ({ status }) => status === (isShort() ? 503 : 201),
+      );
     }
     expect([answer.status, answer.headers["retry-after"], answer.headers.connection]).toEqual([503, "3", "close"]);
     expect(jsonOf(answer)).toMatchObject({ code: "OVERLOADED" });
@@ -127,8 +134,8 @@ onLinux(
     expect((await ask("GET", before)).body.toString()).toBe("bytes");
     const { url: fileUrl } = jsonOf<{ url: string }>(merged);
     expect((await ask("GET", fileUrl)).body.equals(bytes)).toBe(true);
-    expect(server.log.match(/file descriptors are left.*begins nothing new for now/g)).toHaveLength(1);
-    expect(server.log.match(/begins new work again/g)).toHaveLength(1);
+    expect(server.log.match(/"reason":"\d+ file descriptors.*begins nothing new for now/g)).toHaveLength(1);
+    expect(server.log.match(/"reason":"\d+ file descriptors.*begins new work again/g)).toHaveLength(1);
     expect(await server.end("SIGTERM")).toBe(0);
   },
   120_000,

@@ -72,7 +72,7 @@ describe("a film", () => {
     url = printed.trim();
     expect(printed).toBe(`${url}\n`);
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/files\/[^/]+\/film\.mp4$/);
-  }, 60_000);
+  }, 180_000);
 
   afterAll(() => stack.disposeAsync());
 
@@ -118,7 +118,7 @@ describe("a film", () => {
       expect(proxy.passedBytes).toBeGreaterThan(0);
       expect(proxy.passedBytes / size).toBeLessThan(0.05);
     }
-  });
+  }, 120_000);
 
   it("shows ffprobe its length", async () => {
     const said = await run("ffprobe", ["-v", "error", "-show_entries", "format=duration,size", "-of", "csv=p=0", url]);
@@ -267,6 +267,7 @@ describe("a film", () => {
       await writeFile(inFolder("slow.mp4"), bytes.subarray(bytes.indexOf("\r\n\r\n") + 4));
       await cmp(inFolder("slow.mp4"));
     },
+    120_000,
   );
 
   it("leaves nothing of its uploads behind", async () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { startTestNats } from "../support/nats-server.ts";
-import { spawnServer, startServer } from "../support/server-process.ts";
+import { type Started, spawnServer, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 it("F10: a process that plays every role ends cleanly when the bus was killed", async () => {
@@ -53,12 +53,12 @@ it("of two stores that start on one bus at the same moment, at most one goes on"
   await using folder = await temporaryDirectory();
   await using nats = await startTestNats();
   const both = ["a", "b"].map((name) => spawnServer(["--nats", nats.url, "--port", "0", "--data", join(folder.path, name)]));
-  const ended = await Promise.all(both.map(({ ready, exited }) => Promise.race([ready.then(() => "ready"), exited])));
-  expect(ended.filter((how) => how === "ready").length).toBeLessThan(2);
-  expect(both.map(({ output }) => output.err).join()).toContain("two stores that take each other's requests");
-  for (const { child, exited } of both) {
-    child.kill("SIGKILL");
-    await exited;
+  try {
+    const ended = await Promise.all(both.map(readyOrEnded));
+    expect(ended.filter((how) => how === "ready").length).toBeLessThan(2);
+    expect(both.map(({ output }) => output.err).join()).toContain("two stores that take each other's requests");
+  } finally {
+    await Promise.all(both.map(killed));
   }
 }, 60_000);
 
@@ -67,6 +67,17 @@ it("a store with a database of its own does not join one that is there", async (
   await using nats = await startTestNats();
   await using first = await startServer(join(folder.path, "a"), ["--nats", nats.url]);
   const second = spawnServer(["--nats", nats.url, "--port", "0", "--data", join(folder.path, "b")]);
-  expect(await second.exited).toBe(1);
-  expect(second.output.err).toContain(first.nodeId);
+  try {
+    expect(await readyOrEnded(second)).toBe(1);
+    expect(second.output.err).toContain(first.nodeId);
+  } finally {
+    await killed(second);
+  }
 }, 60_000);
+
+const readyOrEnded = ({ ready, exited }: Started): Promise<number | string | null> => Promise.race([ready.then(() => "ready"), exited]);
+
+async function killed({ child, exited }: Started): Promise<void> {
+  child.kill("SIGKILL");
+  await exited;
+}

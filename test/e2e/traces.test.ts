@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Collector } from "../support/collector.ts";
+import { patientFetch } from "../support/patient-fetch.ts";
 import { startServer } from "../support/server-process.ts";
 
 const TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736";
+const LAST_TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4737";
 const CALLER = "00f067aa0ba902b7";
 
 let folder: string;
@@ -25,28 +27,29 @@ function watching(file: string): Record<string, string> {
 it("a collector gets one trace of all that a request set going, which its client may have begun", async () => {
   using collector = await Collector.start();
   await using server = await startServer(join(folder, "with"), ["--otlp", collector.url]);
-  const answer = await fetch(`${server.url}/put/film.bin`, {
+  const answer = await patientFetch(`${server.url}/put/film.bin`, {
     method: "PUT",
     body: new Uint8Array(100_000),
     headers: { traceparent: `00-${TRACE_ID}-${CALLER}-01` },
   });
   expect(answer.status).toBe(201);
+  const wanted = ["PUT /put/*", "tracker.place", "storage.createUpload", "catalog.registerUpload", "upload.merge", "catalog.commitFile"];
+  const missing = (): string[] => {
+    const spans = collector.spans.filter(({ traceId }) => traceId === TRACE_ID);
+    const names = new Set(spans.map(({ name }) => name));
+    const known = new Set([CALLER, ...spans.map(({ spanId }) => spanId)]);
+    const parentless = spans.filter(({ parentSpanId }) => !known.has(parentSpanId ?? ""));
+    return [...wanted.filter((name) => !names.has(name)), ...parentless.map(({ name }) => `the parent of ${name}`)];
+  };
+  // They are sent every few seconds.
+  await expect.poll(missing, { timeout: 25_000 }).toEqual([]);
+  expect(collector.spans.find(({ name }) => name === "PUT /put/*")?.parentSpanId).toBe(CALLER);
+  // What has not been sent yet is sent at the end, for which a slow machine may be too slow; then it says so.
+  await patientFetch(`${server.url}/api/v1/files`, { headers: { traceparent: `00-${LAST_TRACE_ID}-${CALLER}-01` } });
   await server.terminate();
-  const spans = collector.spans.filter(({ traceId }) => traceId === TRACE_ID);
-  const names = new Set(spans.map(({ name }) => name));
-  for (const name of [
-    "PUT /put/*",
-    "tracker.place",
-    "storage.createUpload",
-    "catalog.registerUpload",
-    "upload.merge",
-    "catalog.commitFile",
-  ])
-    expect(names).toContain(name);
-  expect(spans.find(({ name }) => name === "PUT /put/*")?.parentSpanId).toBe(CALLER);
-  const known = new Set(spans.map(({ spanId }) => spanId));
-  expect(spans.filter(({ parentSpanId }) => parentSpanId !== CALLER && !known.has(parentSpanId ?? "")).map(({ name }) => name)).toEqual([]);
-});
+  const isSent = collector.spans.some(({ traceId }) => traceId === LAST_TRACE_ID);
+  expect(isSent || server.stderr.includes("The last spans could not be sent")).toBe(true);
+}, 60_000);
 
 it("without one, nothing of its library is loaded", async () => {
   const file = join(folder, "loaded");

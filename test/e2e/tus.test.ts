@@ -7,6 +7,7 @@ import * as client from "tus-js-client";
 import { Upload, type UploadOptions, type UrlStorage } from "tus-js-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { LastingDoor } from "../support/lasting-door.ts";
+import { patientFetch } from "../support/patient-fetch.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
@@ -43,7 +44,7 @@ function send(
 }
 
 async function digestAt(url: string): Promise<string> {
-  const response = await fetch(url);
+  const response = await patientFetch(url);
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
   return await blake3(Buffer.from(await response.arrayBuffer()));
 }
@@ -85,7 +86,7 @@ describe("tus-js-client", () => {
 
   it("sends a file of no bytes", async () => {
     const { fileUrl } = await send(server.url, Buffer.alloc(0));
-    expect((await (await fetch(fileUrl)).arrayBuffer()).byteLength).toBe(0);
+    expect((await (await patientFetch(fileUrl)).arrayBuffer()).byteLength).toBe(0);
   });
 
   it("stops, finds what it began, and goes on there", async () => {
@@ -174,21 +175,26 @@ describe("tus-js-client and a server that is killed with -9", () => {
     ["an endless PATCH", {}, 0.6],
     ["small bodies", { chunkSize: 700_001 }, 0.5],
     ["parts at once", { parallelUploads: 3, chunkSize: 2 * MIB }, 0.5],
-  ])("F1: goes on by itself when it is back, in %s, and the file is equal", async (_, options, share) => {
-    let restart: Promise<void> | undefined;
-    const { fileUrl } = await send(door.url, bytes, {
-      ...options,
-      retryDelays: Array.from({ length: 100 }, () => 100),
-      onProgress: (sentBytes) => {
-        if (sentBytes < share * SIZE || restart !== undefined) return;
-        restart = server.kill().then(async () => {
-          server = await startServer(root);
-          door.target = server.url;
-        });
-      },
-    });
-    expect(restart).toBeDefined();
-    await restart;
-    expect(await digestAt(fileUrl)).toBe(digest);
-  });
+  ])(
+    "F1: goes on by itself when it is back, in %s, and the file is equal",
+    async (_, options, share) => {
+      let restart: Promise<void> | undefined;
+      const { fileUrl } = await send(door.url, bytes, {
+        ...options,
+        // Longer than a server needs to come up on a slow machine.
+        retryDelays: Array.from({ length: 400 }, () => 100),
+        onProgress: (sentBytes) => {
+          if (sentBytes < share * SIZE || restart !== undefined) return;
+          restart = server.kill().then(async () => {
+            server = await startServer(root);
+            door.target = server.url;
+          });
+        },
+      });
+      expect(restart).toBeDefined();
+      await restart;
+      expect(await digestAt(fileUrl)).toBe(digest);
+    },
+    90_000,
+  );
 });

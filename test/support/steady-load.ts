@@ -10,6 +10,23 @@ export interface SteadyLoadOptions {
   readonly lanes: number;
 }
 
+/** An operation that needed a second repetition, with what it met before it came through. */
+export interface RepeatedTwice {
+  readonly name: string;
+  readonly met: readonly string[];
+}
+
+interface Lane {
+  /** Operations. */
+  endedCount: number;
+}
+
+/** From before something that every operation needs was taken away until it was back; without an end, it is away still. */
+interface Outage {
+  readonly beganMs: number;
+  endedMs: number;
+}
+
 interface KeptFile {
   readonly fileId: string;
   readonly url: string;
@@ -21,28 +38,32 @@ const ATTEMPTS_MAX = 100;
 const ATTEMPT_MS_MAX = 30_000;
 const KEPT_PER_LANE = 4;
 const CHUNK_BYTES = 512 * 1024;
+const OVERLOADED = '503 {"type":"urn:troupe:error:OVERLOADED"';
 
 export class SteadyLoad {
   /** All files that were ever made. */
   readonly fileIds: string[] = [];
-  /** Operations that needed a second repetition, with what they met. */
-  readonly repeatedTwice: string[] = [];
+  readonly repeatedTwice: RepeatedTwice[] = [];
   /** Answers that were wrong: other bytes, a status that means neither success nor "later". */
   readonly wrong: string[] = [];
   /** Operations that needed one. */
   repeatedCount = 0;
-  endedCount = 0;
+  /** Refusals of a process that had too much to do, as one on a slow machine has: nothing was begun, so they are no repetitions. */
+  overloadedCount = 0;
   hasEnded = false;
   readonly #gateway: string;
   readonly #options: SteadyLoadOptions;
   readonly #kept = new Set<KeptFile>();
-  #lanes: Promise<void>[] = [];
+  readonly #lanes: readonly Lane[];
+  readonly #outages: Outage[] = [];
+  #playing: Promise<void>[] = [];
   #isStopping = false;
   #seed = 0;
 
   constructor(gateway: string, options: SteadyLoadOptions) {
     this.#gateway = gateway;
     this.#options = options;
+    this.#lanes = Array.from({ length: options.lanes }, () => ({ endedCount: 0 }));
   }
 
   get keptFileIds(): string[] {
@@ -50,62 +71,70 @@ export class SteadyLoad {
   }
 
   start(): void {
-    this.#lanes = Array.from({ length: this.#options.lanes }, () =>
-      this.#lane().catch((error: unknown) => {
+    this.#playing = this.#lanes.map((lane) =>
+      this.#play(lane).catch((error: unknown) => {
         this.hasEnded = true;
         this.wrong.push(String(error));
       }),
     );
   }
 
-  /** Resolves when so many more operations have ended. */
+  /** Resolves when every lane has ended so many more operations: none still pauses for what it met before. */
   async progress(count: number): Promise<void> {
-    const goal = this.endedCount + count;
-    while (this.endedCount < goal && !this.hasEnded) await pause(5);
+    const goals = this.#lanes.map((lane) => ({ lane, endedCount: lane.endedCount + count }));
+    while (goals.some(({ lane, endedCount }) => lane.endedCount < endedCount) && !this.hasEnded) await pause(5);
+  }
+
+  /** While `work` goes on nothing can come through: however often an operation is tried in it, that counts as one repetition. */
+  async outage(work: () => Promise<void>): Promise<void> {
+    const outage: Outage = { beganMs: performance.now(), endedMs: Number.POSITIVE_INFINITY };
+    this.#outages.push(outage);
+    await work();
+    outage.endedMs = performance.now();
   }
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    await Promise.all(this.#lanes);
+    await Promise.all(this.#playing);
   }
 
-  async #lane(): Promise<void> {
+  async #play(lane: Lane): Promise<void> {
     const mine: KeptFile[] = [];
     while (!this.#isStopping) {
-      const file = await this.#upload();
+      const file = await this.#upload(lane);
       mine.push(file);
       this.#kept.add(file);
-      await this.#read(file);
+      await this.#read(lane, file);
       const older = mine[0] as KeptFile;
-      await this.#read(older);
+      await this.#read(lane, older);
       if (mine.length <= KEPT_PER_LANE) continue;
       mine.shift();
-      await this.#delete(older);
+      await this.#delete(lane, older);
       this.#kept.delete(older);
     }
   }
 
-  async #upload(): Promise<KeptFile> {
+  async #upload(lane: Lane): Promise<KeptFile> {
     this.#seed += 1;
     const seed = this.#seed;
     const bytes = someBytes(this.#options.fileBytes, seed);
     const plan = { name: `load-${seed}.bin`, size: bytes.length, chunkBytes: CHUNK_BYTES, idempotencyKey: `load-${process.pid}-${seed}` };
-    const created = await this.#operation("create", [200, 201], () =>
+    const created = await this.#operation(lane, "create", [200, 201], () =>
       this.#ask("POST", "/api/v1/uploads", JSON.stringify(plan), { "content-type": "application/json" }),
     );
     const { uploadId } = (await created.json()) as { uploadId: string };
     for (let index = 0; index * CHUNK_BYTES < bytes.length; index += 1) {
       const chunk = bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES);
-      await this.#operation("chunk", [200], () => this.#ask("PUT", `/api/v1/uploads/${uploadId}/chunks/${index}`, chunk));
+      await this.#operation(lane, "chunk", [200], () => this.#ask("PUT", `/api/v1/uploads/${uploadId}/chunks/${index}`, chunk));
     }
-    const merged = await this.#operation("merge", [200], () => this.#ask("POST", `/api/v1/uploads/${uploadId}/merge`));
+    const merged = await this.#operation(lane, "merge", [200], () => this.#ask("POST", `/api/v1/uploads/${uploadId}/merge`));
     const { fileId, url } = (await merged.json()) as { fileId: string; url: string };
     this.fileIds.push(fileId);
     return { fileId, url, seed };
   }
 
-  async #read({ url, seed }: KeptFile): Promise<void> {
-    const answer = await this.#operation("read", [200], async () => {
+  async #read(lane: Lane, { url, seed }: KeptFile): Promise<void> {
+    const answer = await this.#operation(lane, "read", [200], async () => {
       const response = await fetch(url, { signal: AbortSignal.timeout(ATTEMPT_MS_MAX) });
       // A broken body is a failed attempt.
       return new Response(response.status === 204 ? null : await response.arrayBuffer(), response);
@@ -114,9 +143,9 @@ export class SteadyLoad {
   }
 
   /** Repeated after an unknown outcome, "not found" says that the first one has done it. */
-  async #delete({ fileId }: KeptFile): Promise<void> {
+  async #delete(lane: Lane, { fileId }: KeptFile): Promise<void> {
     let isRepeated = false;
-    await this.#operation("delete", [204], async () => {
+    await this.#operation(lane, "delete", [204], async () => {
       const response = await this.#ask("DELETE", `/api/v1/files/${fileId}`);
       if (response.status === 404 && isRepeated) return new Response(null, { status: 204 });
       isRepeated = true;
@@ -133,19 +162,28 @@ export class SteadyLoad {
     });
   }
 
-  async #operation(name: string, wanted: readonly number[], attempt: () => Promise<Response>): Promise<Response> {
+  async #operation(lane: Lane, name: string, wanted: readonly number[], attempt: () => Promise<Response>): Promise<Response> {
     const met: string[] = [];
-    for (;;) {
+    let lastOutage: Outage | undefined;
+    for (let attempts = 1; ; attempts += 1) {
+      const beganMs = performance.now();
       const outcome = await attempt().catch((error: unknown) => String(error));
       if (typeof outcome !== "string" && wanted.includes(outcome.status)) {
         if (met.length === 1) this.repeatedCount += 1;
-        if (met.length > 1) this.repeatedTwice.push(`${name}: ${met.join("; ")}`);
-        this.endedCount += 1;
+        if (met.length > 1) this.repeatedTwice.push({ name, met });
+        lane.endedCount += 1;
         return outcome;
       }
-      met.push(typeof outcome === "string" ? outcome : `${outcome.status} ${(await outcome.text()).slice(0, 300)}`);
+      const words = typeof outcome === "string" ? outcome : `${outcome.status} ${(await outcome.text()).slice(0, 300)}`;
+      if (words.startsWith(OVERLOADED)) this.overloadedCount += 1;
+      else {
+        // Also one that was under way when it began.
+        const outage = this.#outages.findLast((each) => beganMs < each.endedMs);
+        if (outage === undefined || outage !== lastOutage) met.push(words);
+        lastOutage = outage;
+      }
       const mayPass = typeof outcome === "string" || outcome.status >= 500 || outcome.status === 429 || outcome.status === 408;
-      if (!mayPass || met.length >= ATTEMPTS_MAX) throw new Error(`${name} failed: ${met.join("; ")}`);
+      if (!mayPass || attempts >= ATTEMPTS_MAX) throw new Error(`${name} failed at last with ${words}, and before: ${met.join("; ")}`);
       const retryAfter = typeof outcome === "string" ? null : outcome.headers.get("retry-after");
       await pause(1000 * Number(retryAfter ?? 1));
     }
