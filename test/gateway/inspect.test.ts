@@ -37,10 +37,11 @@ async function house(options: Partial<GatewayOptions> = {}, clock = new SystemCl
   const directory = await temporaryDirectory();
   const inspected: Inspected = { spans: new SpanBook(clock, "house"), directories: [] };
   const troupe = await startTroupe({ root: directory.path, clock, inspected });
-  const host = { isDeaf: false, waitedMs: [] as number[] };
+  const host: Host = { isDeaf: false, waitedMs: [], beforeStatus: undefined };
+  const processes = { areDeaf: false };
   const gateway = createGateway(
     {
-      bus: deafenable(troupe.bus, host),
+      bus: deafenable(troupe.bus, host, processes),
       clock,
       random: new SeededRandom(5),
       log: SILENT_LOG,
@@ -73,6 +74,7 @@ async function house(options: Partial<GatewayOptions> = {}, clock = new SystemCl
   return {
     gateway,
     host,
+    processes,
     send,
     ask,
     async [Symbol.asyncDispose]() {
@@ -83,18 +85,30 @@ async function house(options: Partial<GatewayOptions> = {}, clock = new SystemCl
   };
 }
 
+interface Host {
+  isDeaf: boolean;
+  readonly waitedMs: number[];
+  /** Done once, before the next question for an upload's status is asked. */
+  beforeStatus: (() => Promise<unknown>) | undefined;
+}
+
 /** The host of uploads takes requests while it is deaf, and answers none. */
-function deafenable(bus: Bus, host: { readonly isDeaf: boolean; readonly waitedMs: number[] }): Bus {
+function deafenable(bus: Bus, host: Host, processes: { readonly areDeaf: boolean }): Bus {
   return {
     payloadBytesMax: bus.payloadBytesMax,
     nowMs: () => bus.nowMs(),
     publish: (...said) => bus.publish(...said),
     subscribe: (...said) => bus.subscribe(...said),
-    requestMany: (...said) => bus.requestMany(...said),
+    requestMany: async (...said) => (processes.areDeaf ? [] : await bus.requestMany(...said)),
     inbox: () => bus.inbox(),
     flush: () => bus.flush(),
     drain: () => bus.drain(),
     request: async (subject, payload, options) => {
+      const { beforeStatus } = host;
+      if (beforeStatus !== undefined && subject.startsWith("troupe.v1.upload.")) {
+        host.beforeStatus = undefined;
+        await beforeStatus();
+      }
       if (!host.isDeaf || !/^troupe\.v1\.(upload|storage)\./.test(subject)) return await bus.request(subject, payload, options);
       host.waitedMs.push(options.timeoutMs);
       throw new TroupeError("DEADLINE_EXCEEDED");
@@ -170,6 +184,34 @@ it("an upload whose host hangs is told as far as the catalog knows it, and that 
   expect(stream.status).toBe(200);
   await rig.gateway.stop();
   expect(eventsOf(await textOf(stream))[0]).toMatchObject({ name: "inspection", facts: { why: json["why"] } });
+});
+
+it("an upload that becomes a file, or is cancelled, while it is looked into is told as ended, with the words for it", async () => {
+  await using rig = await house();
+  const begun = async () => (await rig.ask("POST", "/api/v1/uploads", UPLOAD)).json as unknown as { uploadId: string };
+  const merged = await begun();
+  await rig.ask("PUT", `/api/v1/uploads/${merged.uploadId}/chunks/0`, "abc");
+  rig.host.beforeStatus = () => rig.ask("POST", `/api/v1/uploads/${merged.uploadId}/merge`);
+  expect((await rig.ask("GET", `/api/v1/inspect/uploads/${merged.uploadId}`)).json).toMatchObject({
+    upload: { state: "merged" },
+    why: "It waits for nothing: it has become a file.",
+  });
+  const cancelled = await begun();
+  rig.host.beforeStatus = () => rig.send("DELETE", `/api/v1/uploads/${cancelled.uploadId}`);
+  expect((await rig.ask("GET", `/api/v1/inspect/uploads/${cancelled.uploadId}`)).json).toMatchObject({
+    upload: { state: "cancelled" },
+    why: "It was cancelled, and what had come was removed.",
+  });
+});
+
+it("a trace of which no process said in time what it keeps may be asked for again: nobody knows that nothing is kept", async () => {
+  await using rig = await house();
+  const { uploadId } = (await rig.ask("POST", "/api/v1/uploads", UPLOAD)).json as unknown as { uploadId: string };
+  rig.processes.areDeaf = true;
+  const asked = () => rig.ask("GET", `/api/v1/inspect/traces/${uploadId}`);
+  expect(await asked()).toMatchObject({ status: 503, json: { code: "UNAVAILABLE" } });
+  rig.processes.areDeaf = false;
+  expect((await asked()).status).toBe(200);
 });
 
 it("traces are looked for so often and no more by one owner", async () => {

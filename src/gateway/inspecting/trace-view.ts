@@ -1,7 +1,8 @@
 /**
  * One upload or request across all processes: each is asked what it did for it, and then for the rest of the traces that were found.
  *
- * T1: an answer that does not come in time leaves a gap, which is said: how many processes answered is told with the spans.
+ * T1: an answer that does not come in time leaves a gap, which is said: how many processes answered is told with the spans. When there is
+ *     none at all, nobody knows what is kept.
  * T2: whatever is found, as much is asked; what of it is shown, the owners of its requests decide (shown-spans.ts).
  * T3: each process goes through all that it keeps: so nobody may ask often (`Gateway.lookups`).
  */
@@ -33,7 +34,10 @@ export interface TraceView {
 
 const TRACE_ID = /^[0-9a-f]{32}$/;
 
-/** @throws {TroupeError} `NOT_FOUND`: nothing of it is kept, or it is somebody else's; and what the bus throws */
+/**
+ * @throws {TroupeError} `NOT_FOUND`: nothing of it is kept, or it is somebody else's; `UNAVAILABLE`: no process answered in time; and what
+ * the bus throws
+ */
 export async function findTrace(
   ports: GatewayPorts,
   id: string,
@@ -43,6 +47,8 @@ export async function findTrace(
   if (!isIdentity(id)) throw nothingKept();
   const isOwnUpload = !TRACE_ID.test(id) && (await isUploadOf(ports, id, { ...options, principal }));
   const first = await ask(ports, { id }, { timeoutMs: INSPECT_ANSWERS_MS, signal: options.signal });
+  // T1
+  if (first.processes.length === 0) throw new TroupeError("UNAVAILABLE", "No process answered in time: ask again.");
   // The newest are those one waits for.
   const traceIds = [...new Set(first.spans.toSorted(byStart).map(({ traceId }) => traceId))];
   // T2

@@ -3,6 +3,7 @@
  *
  * U1: whose it is the catalog says first, so somebody else's is one that is not there.
  * U2: a host that does not answer is no failure: it is why the upload waits.
+ * U3: what ends while it is looked into is told as ended, as the catalog knows it by then, or else as its session says.
  */
 import { catalog } from "../../actors/catalog/contract.ts";
 import { storage } from "../../actors/storage/contract.ts";
@@ -12,11 +13,11 @@ import { isIdentity } from "../../core/identity.ts";
 import type { MachineInspection } from "../../core/inspection.ts";
 import { INSPECT_HOST_MS } from "../../core/limits.ts";
 import type { Principal } from "../../core/principal.ts";
-import { isEnded } from "../../core/shapes.ts";
+import { isEnded, type LastError, type UploadState } from "../../core/shapes.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Gateway } from "../gateway-parts.ts";
 import { outcomeView, recordView } from "../views.ts";
-import { whyWaiting } from "./why-waiting.ts";
+import { type Waiting, whyWaiting } from "./why-waiting.ts";
 
 type Asker = CallOptions & { readonly principal: Principal };
 
@@ -35,14 +36,18 @@ export async function inspectUpload(
   if (!isIdentity(uploadId)) throw new TroupeError("UPLOAD_NOT_FOUND");
   const { bus, clock } = gateway.ports;
   // U1
-  const record = await client(bus, catalog).upload({ uploadId }, options);
-  const { host, group, epoch, state } = record;
+  const known = await client(bus, catalog).upload({ uploadId }, options);
+  const { host } = known;
   const asked = { ...options, timeoutMs: INSPECT_HOST_MS };
-  const ended = isEnded(state) ? { state, lastError: record.lastError } : undefined;
-  const [{ machine, missing, isAway }, view] = await Promise.all([
+  const [{ machine, missing, isAway }, status] = await Promise.all([
     machineOf(gateway, host, uploadId, asked),
-    ended === undefined ? statusView(gateway, exchange, uploadId, asked) : outcomeView(record, exchange.baseUrl),
+    isEnded(known.state) ? undefined : statusOf(gateway, exchange, uploadId, asked),
   ]);
+  // U3
+  const record = endOf(status) !== undefined ? await client(bus, catalog).upload({ uploadId }, options) : known;
+  const { group, epoch } = record;
+  const ended = endOf(record) ?? endOf(status);
+  const view = isEnded(record.state) ? outcomeView(record, exchange.baseUrl) : status?.view;
   // U2: what the catalog knows is known, too; how much had come of what has ended without a file, only the machine does.
   const receivedCount = ended === undefined || ended.state === "merged" ? undefined : machine?.context["receivedCount"];
   const upload = { ...(view ?? recordView(record)), ...(receivedCount === undefined ? {} : { receivedCount, receivedBytes: undefined }) };
@@ -68,14 +73,22 @@ async function machineOf({ ports }: Gateway, host: string, uploadId: string, opt
   }
 }
 
-async function statusView(
-  { events }: Gateway,
-  exchange: Exchange,
-  uploadId: string,
-  asked: CallOptions,
-): Promise<Record<string, unknown> | undefined> {
+/** How it ended, if it has. */
+function endOf(told: Pick<Status, "state" | "lastError"> | undefined): Waiting["ended"] {
+  return told !== undefined && isEnded(told.state) ? { state: told.state, lastError: told.lastError } : undefined;
+}
+
+/** What its session says. */
+interface Status {
+  readonly state: UploadState;
+  readonly lastError?: LastError | undefined;
+  readonly view: Record<string, unknown>;
+}
+
+async function statusOf({ events }: Gateway, exchange: Exchange, uploadId: string, asked: CallOptions): Promise<Status | undefined> {
   try {
-    return (await events.snapshot(uploadId, exchange, asked)).view;
+    const { state, view } = await events.snapshot(uploadId, exchange, asked);
+    return { state, view, lastError: view["lastError"] as LastError | undefined };
   } catch (error) {
     // All else is told.
     if (isAwayError(error)) return undefined;
