@@ -5,6 +5,9 @@ import { persist, signedIn } from "./patience.ts";
 import { ask, whenSignedOut } from "./server.ts";
 import { Watched } from "./store.ts";
 
+/** A page that is left is gone by then, also on a device that is busy. */
+const LEFT_MS_MAX = 15_000;
+
 export class Account extends Watched {
   state: "asking" | "in" | "out" = "asking";
   /** Why there is no answer yet, in words. */
@@ -12,6 +15,8 @@ export class Account extends Watched {
   owner: string | undefined;
   /** The server wants tokens, so there is something to sign out of. */
   hasTokens = false;
+  /** Whoever signs out is asked for no token before the page is a new one. */
+  #isLeaving = false;
   readonly #onSignedIn: () => void;
   readonly #answered = Promise.withResolvers<void>();
 
@@ -19,10 +24,7 @@ export class Account extends Watched {
     super();
     this.#onSignedIn = onSignedIn;
     whenSignedOut(() => {
-      if (this.state !== "in") return;
-      this.state = "out";
-      this.hasTokens = true;
-      this.changed();
+      if (!this.#isLeaving) this.#isOut();
     });
   }
 
@@ -51,10 +53,28 @@ export class Account extends Watched {
 
   /** @throws what {@link ask} throws */
   async signOut(): Promise<void> {
-    await ask("DELETE", "/api/v1/session");
+    this.#isLeaving = true;
+    try {
+      await ask("DELETE", "/api/v1/session");
+    } catch (error) {
+      this.#isLeaving = false;
+      throw error;
+    }
     // Names of files are nobody else's business at this device.
     forgetAll();
     location.reload();
+    // Asked whether to leave while files are on their way, one may stay.
+    setTimeout(() => {
+      this.#isLeaving = false;
+      this.#isOut();
+    }, LEFT_MS_MAX);
+  }
+
+  #isOut(): void {
+    if (this.state !== "in") return;
+    this.state = "out";
+    this.hasTokens = true;
+    this.changed();
   }
 
   #is({ required, owner }: Session): void {

@@ -4,6 +4,7 @@ import { Account } from "./account.ts";
 import type { Cluster, ListedFile } from "./answers.ts";
 import type { Gathered, LocalFile } from "./dropped.ts";
 import { Listing } from "./listing.ts";
+import { persist } from "./patience.ts";
 import { hashOf, type Place, placeOf } from "./place.ts";
 import { ask } from "./server.ts";
 import { Watched } from "./store.ts";
@@ -174,7 +175,14 @@ export class Page extends Watched {
     this.#arrive();
     void this.#loadCluster();
     void this.#loadUsers();
-    this.#firstLook = quietly(() => this.unfinished.tidy()).then(() => this.#loadUnfinished());
+    this.#firstLook = this.#lookFirst();
+  }
+
+  /** Files that are given wait for it, so it is asked until there is an answer; that the page waits, the listing says. */
+  async #lookFirst(): Promise<void> {
+    await quietly(() => this.unfinished.tidy());
+    const patience = { signal: new AbortController().signal, onWaiting: () => undefined };
+    await quietly(() => persist(() => this.unfinished.load(), patience));
   }
 
   #arrive(): void {

@@ -5,7 +5,7 @@
  * A1: pauses grow to a bound and are spread, so that a server that comes back is not met by everybody at once.
  * A2: when anything reaches the server again, whoever waits because it was unreachable tries at once.
  */
-import { Refusal, Unreachable } from "./server.ts";
+import { countSignIn, Refusal, Unreachable } from "./server.ts";
 import { errorText } from "./words.ts";
 
 const PAUSE_MS_MIN = 500;
@@ -62,11 +62,14 @@ function reached(): void {
 
 /** Whoever waits for a token goes on. */
 export function signedIn(): void {
+  countSignIn();
   for (const wake of [...signInSleepers]) wake();
 }
 
 function pause(error: unknown, attempt: number, signal: AbortSignal): Promise<void> {
   const wantsToken = error instanceof Refusal && error.status === 401;
+  // What it would wait for has been.
+  if (wantsToken && !error.wantsToken) return Promise.resolve();
   const asked = error instanceof Refusal ? Math.min(RETRY_AFTER_MS_MAX, error.retryAfterMs ?? 0) : 0;
   const grown = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(10, attempt - 1));
   const waitMs = Math.max(asked, grown * (0.75 + Math.random() / 2));

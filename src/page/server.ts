@@ -3,6 +3,7 @@
  * browser's own dialog; who one is stands in a cookie that scripts cannot read.
  *
  * S1: an answer that is not a success is a {@link Refusal} with the server's code; no answer at all is {@link Unreachable}.
+ * S2: that a token is missing says nothing of whoever has signed in since that was asked.
  */
 
 const ANSWER_MS_MAX = 30_000;
@@ -16,14 +17,22 @@ export class Refusal extends Error {
   readonly code: string;
   /** How long the server asks one to wait; absent when it says nothing. */
   readonly retryAfterMs: number | undefined;
+  readonly #signInCount: number;
 
-  constructor(status: number, text: string, retryAfter: string | null) {
+  /** @param askedAt how often somebody had signed in when it was asked */
+  constructor(status: number, text: string, retryAfter: string | null, askedAt: number) {
     const problem = problemOf(text);
     super(problem.detail ?? problem.title ?? `The server answered ${status}.`);
     this.status = status;
     this.code = problem.code ?? "";
     const seconds = Number(retryAfter);
     this.retryAfterMs = retryAfter !== null && Number.isFinite(seconds) ? seconds * 1000 : undefined;
+    this.#signInCount = askedAt;
+  }
+
+  /** The server wants a token of whoever it is now (S2). */
+  get wantsToken(): boolean {
+    return this.status === 401 && this.#signInCount === signInCount;
   }
 }
 
@@ -39,6 +48,12 @@ export interface Asking {
   readonly json?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** How often somebody has signed in here. */
+let signInCount = 0;
+export function countSignIn(): void {
+  signInCount += 1;
 }
 
 /** Called when the server does not know any more who we are. */
@@ -74,10 +89,11 @@ async function answered(method: string, path: string, { json, headers, signal }:
     signal: signal === undefined ? patience : AbortSignal.any([signal, patience]),
     ...(json === undefined ? {} : { body: JSON.stringify(json) }),
   };
+  const askedAt = signInCount;
   const response = await received(() => fetch(path, request), signal);
   if (response.ok) return response;
   const text = await received(() => response.text(), signal);
-  throw refused(response.status, text, response.headers.get("retry-after"));
+  throw refused(new Refusal(response.status, text, response.headers.get("retry-after"), askedAt));
 }
 
 /** Whatever ends without an answer is the server being away, unless we hung up ourselves. */
@@ -109,6 +125,7 @@ export function sendBytes(method: string, path: string, { bytes, headers, onSent
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const request = new XMLHttpRequest();
+    const askedAt = signInCount;
     let silence = 0;
     const wait = (): void => {
       clearTimeout(silence);
@@ -126,7 +143,7 @@ export function sendBytes(method: string, path: string, { bytes, headers, onSent
     request.onload = () => {
       settle();
       if (request.status >= 200 && request.status < 300) resolve(request.responseText);
-      else reject(refused(request.status, request.responseText, request.getResponseHeader("retry-after")));
+      else reject(refused(new Refusal(request.status, request.responseText, request.getResponseHeader("retry-after"), askedAt)));
     };
     request.onerror = request.onabort = () => {
       settle();
@@ -140,9 +157,8 @@ export function sendBytes(method: string, path: string, { bytes, headers, onSent
   });
 }
 
-function refused(status: number, text: string, retryAfter: string | null): Refusal {
-  const refusal = new Refusal(status, text, retryAfter);
-  if (status === 401) onSignedOut();
+function refused(refusal: Refusal): Refusal {
+  if (refusal.wantsToken) onSignedOut();
   return refusal;
 }
 

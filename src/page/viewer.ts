@@ -6,6 +6,7 @@ import { Dialog } from "./dialog.ts";
 import { html } from "./html.ts";
 import { Icon } from "./icons.ts";
 import type { Page } from "./page.ts";
+import { persist } from "./patience.ts";
 import { filePath } from "./place.ts";
 import { ask, beginningOf } from "./server.ts";
 import { useWatched } from "./store.ts";
@@ -25,7 +26,8 @@ export function Viewer({ page, fileId }: { readonly page: Page; readonly fileId:
     setFile(undefined);
     setFault(undefined);
     const stop = new AbortController();
-    ask<ListedFile>("GET", `/api/v1/files/${encodeURIComponent(fileId)}`, { signal: stop.signal }).then(
+    const look = () => ask<ListedFile>("GET", `/api/v1/files/${encodeURIComponent(fileId)}`, { signal: stop.signal });
+    persist(look, { signal: stop.signal, onWaiting: setFault }).then(
       ({ value }) => setFile(value),
       (error: unknown) => stop.signal.aborted || setFault(errorText(error)),
     );
@@ -94,7 +96,10 @@ function TextContent({ file, path }: { readonly file: ListedFile; readonly path:
     const stop = new AbortController();
     if (file.size === 0) setText("");
     else
-      beginningOf(path, TEXT_BYTES_MAX, stop.signal).then(setText, (error: unknown) => stop.signal.aborted || setFault(errorText(error)));
+      persist(() => beginningOf(path, TEXT_BYTES_MAX, stop.signal), { signal: stop.signal, onWaiting: setFault }).then(
+        setText,
+        (error: unknown) => stop.signal.aborted || setFault(errorText(error)),
+      );
     return () => stop.abort();
   }, [path]);
   if (fault !== undefined) return html`<p class="fault" role="alert">${fault}</p>`;

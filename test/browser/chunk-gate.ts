@@ -14,7 +14,8 @@ export interface TakenChunk {
 }
 
 export class ChunkGate implements AsyncDisposable {
-  target: string;
+  /** None while the server is away: whoever asks then is cut off. */
+  target: string | undefined;
   /** Chunks the server has answered for, in order. */
   readonly taken: TakenChunk[] = [];
   /** The next request of this address is done, and its answer lost. */
@@ -80,6 +81,7 @@ export class ChunkGate implements AsyncDisposable {
 
   #forward(incoming: IncomingMessage, body: Buffer, answer: ServerResponse, chunk: RegExpExecArray | null): void {
     const { method, url, headers, socket } = incoming;
+    if (this.target === undefined) return void socket.destroy();
     const outgoing = request(new URL(url ?? "/", this.target), { method, headers, agent: false });
     // Whoever is cut off is cut off on both sides; a browser that gives up, and a server that was killed, are what this is for.
     outgoing.once("error", () => socket.destroy());

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { patientFetch } from "../support/patient-fetch.ts";
 import { run } from "../support/program.ts";
 import { startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -32,7 +33,7 @@ afterAll(() => stack.disposeAsync());
 
 async function stored(url: string, name: string, headers: Record<string, string> = {}): Promise<{ fileId: string; url: string }> {
   const body = await readFile(join(folder, name));
-  const answer = await fetch(`${url}/put/${name}`, { method: "PUT", body, headers });
+  const answer = await patientFetch(`${url}/put/${name}`, { method: "PUT", body, headers });
   expect(answer.status).toBe(201);
   const fileUrl = (await answer.text()).trim();
   return { url: fileUrl, fileId: /[0-9a-f]{36}/.exec(fileUrl)?.[0] as string };
@@ -79,7 +80,7 @@ it("includes what a signed link opens, and nothing without one", { timeout: TEST
   const film = await stored(server.url, "film.webm", headers);
   const links = await Promise.all(
     [still, film].map(async ({ fileId }) => {
-      const answer = await fetch(`${server.url}/api/v1/files/${fileId}/link`, { method: "POST", headers });
+      const answer = await patientFetch(`${server.url}/api/v1/files/${fileId}/link`, { method: "POST", headers });
       return ((await answer.json()) as { url: string }).url;
     }),
   );

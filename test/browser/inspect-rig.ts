@@ -1,5 +1,6 @@
 /** Uploads as a client makes them, by HTTP, for whoever looks into them in a browser. */
 import type { Page } from "playwright-core";
+import { patientFetch } from "../support/patient-fetch.ts";
 import { someBytes } from "../support/troupe.ts";
 
 export interface MadeUpload {
@@ -24,10 +25,10 @@ export async function makeUpload(url: string, { name, chunkCount = 3, sha256, to
   const bytes = someBytes(chunkCount * CHUNK_BYTES, name.length + 7);
   const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const ask = async (method: string, path: string, body?: string | Uint8Array): Promise<Response> =>
-    await fetch(`${url}/api/v1/uploads${path}`, {
+    await patientFetch(`${url}/api/v1/uploads${path}`, {
       method,
       headers: { ...headers, ...(typeof body === "string" ? { "content-type": "application/json" } : {}) },
-      ...(body === undefined ? {} : { body: body as BodyInit }),
+      ...(body === undefined ? {} : { body }),
     });
   const digest = sha256 === undefined ? {} : { digest: { algorithm: "sha256", value: sha256 } };
   const created = await ask("POST", "", JSON.stringify({ name, size: bytes.length, chunkBytes: CHUNK_BYTES, ...digest }));

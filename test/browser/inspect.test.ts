@@ -1,7 +1,7 @@
 /** Looking into an upload in a real browser: its machine as it goes on, why it failed, its steps again, and what one may ask of it. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Page, Route } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -9,7 +9,7 @@ import { someBytes } from "../support/troupe.ts";
 import { ChunkGate } from "./chunk-gate.ts";
 import { litState, litStates, makeUpload, watchLitStates } from "./inspect-rig.ts";
 import { PHONE, sidewaysPixels, unnamed, worstContrast } from "./page-checks.ts";
-import { choose, soon, startBrowser, TEST_MS, uploadRow, visit } from "./rig.ts";
+import { choose, drawn, holdAnswer, soon, startBrowser, TEST_MS, uploadRow, visit } from "./rig.ts";
 
 const WRONG_DIGEST = "0".repeat(64);
 
@@ -45,7 +45,7 @@ describe("an upload that is looked into", { timeout: TEST_MS }, () => {
     const { page } = visitor;
     await page.getByText("live", { exact: true }).waitFor();
     await watchLitStates(page);
-    expect(await litState(page)).toBe("chunks.receiving");
+    await soon(() => litState(page)).toBe("chunks.receiving");
     expect(await why(page).textContent()).toContain("3 chunks are missing, and none is arriving");
     await made.send(1);
     await soon(() => countOn(page, "chunks.receiving:chunk.received").textContent()).toBe("1");
@@ -112,6 +112,64 @@ describe("an upload that is looked into", { timeout: TEST_MS }, () => {
     await soon(() => litState(page)).toBe("failed");
   });
 
+  it("goes two steps back for two keys, also when the second is pressed as soon as the first is drawn", async () => {
+    const uploadId = await failedUpload("films/quick keys.mov");
+    await using visitor = await visit(browser, addressOf(uploadId));
+    const { page } = visitor;
+    await soon(() => litState(page)).toBe("failed");
+    const scrubber = page.getByRole("slider", { name: "Step" });
+    const steps = Number(await scrubber.getAttribute("max"));
+    await page.evaluate(async () => {
+      const press = (): boolean => window.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft" }));
+      const first = new Promise<void>((resolve) => {
+        const observer = new MutationObserver(() => resolve());
+        observer.observe(document.querySelector(".scrubber") as Element, { subtree: true, attributes: true, characterData: true });
+      });
+      press();
+      await first;
+      press();
+    });
+    await soon(() => scrubber.inputValue()).not.toBe(String(steps));
+    await drawn(page);
+    expect(await scrubber.inputValue()).toBe(String(steps - 2));
+  });
+
+  it("is not taken back by an answer that news have overtaken: neither its machine nor why it waits", async () => {
+    const made = await makeUpload(server.url, { name: "films/overtaken.mov" });
+    await using visitor = await visit(browser, addressOf(made.uploadId));
+    const { page } = visitor;
+    await page.getByText("live", { exact: true }).waitFor();
+    const answer = await holdAnswer(page, `**/api/v1/inspect/uploads/${made.uploadId}`);
+    await made.send(0);
+    await answer.isThere;
+    await made.send(1, 2);
+    expect(await made.merge()).toBe(200);
+    await page.getByText("ended", { exact: true }).waitFor();
+    await answer.letGo();
+    await drawn(page);
+    expect(await litState(page)).toBe("merged");
+    expect(await why(page).textContent()).toContain("it has become a file");
+    expect(await page.getByText("ended", { exact: true }).count()).toBe(1);
+  });
+
+  it("is watched until its machine has ended, too, when the catalog has known the end before", async () => {
+    const made = await makeUpload(server.url, { name: "films/known before.mov" });
+    await made.send(0, 1, 2);
+    await using visitor = await visit(browser, `${server.url}/inspect`);
+    const { page } = visitor;
+    const early = async (route: Route): Promise<void> => {
+      const response = await route.fetch();
+      const told = (await response.json()) as { upload: object };
+      await route.fulfill({ response, json: { ...told, upload: { ...told.upload, state: "merged" } } });
+    };
+    await page.route(`**/api/v1/inspect/uploads/${made.uploadId}`, early, { times: 1 });
+    await page.locator(".session a", { hasText: "known before.mov" }).click();
+    await soon(() => litState(page)).toBe("chunks.receiving");
+    expect(await made.merge()).toBe(200);
+    await soon(() => litState(page)).toBe("merged");
+    await page.getByText("ended", { exact: true }).waitFor();
+  });
+
   it("that goes on is replayed too, and goes on being lit when one comes back to now", async () => {
     const made = await makeUpload(server.url, { name: "films/both.mov" });
     await using visitor = await visit(browser, addressOf(made.uploadId));
@@ -142,7 +200,7 @@ describe("an upload that is looked into", { timeout: TEST_MS }, () => {
     await page.getByRole("dialog").getByText("1.0 MB of it are at the server already and will be thrown away").waitFor();
     await page.keyboard.press("Escape");
     await soon(() => page.locator("dialog").count()).toBe(0);
-    expect(await litState(page)).toBe("chunks.receiving");
+    await soon(() => litState(page)).toBe("chunks.receiving");
 
     await made.send(1, 2);
     await soon(() => merge.getAttribute("aria-disabled")).toBe("false");
@@ -269,7 +327,15 @@ describe("the inspector where tokens are wanted", { timeout: TEST_MS }, () => {
     await page.keyboard.press("Enter");
     await soon(() => litState(page)).toBe("chunks.receiving");
     await page.getByText("live", { exact: true }).waitFor();
+    // Whatever else asks meanwhile has no token any more, and the form is drawn once, in the page that stays.
+    const leave = await holdAnswer(page, "**/api/v1/session");
+    const refused = page.waitForResponse((answer) => answer.status() === 401);
     await page.getByRole("button", { name: "Sign out" }).click();
+    await leave.isThere;
+    await refused;
+    await drawn(page);
+    expect(await page.getByLabel("Token").count()).toBe(0);
+    await leave.letGo();
     await page.getByLabel("Token").fill("ben:second-secret");
     await page.keyboard.press("Enter");
     await page.getByText("There is no such upload, or it is somebody else’s.").waitFor();

@@ -1,13 +1,16 @@
 /** A real Chromium before a real server. Whatever the page complains of, or asks elsewhere than at its server, fails the test. */
 import { join } from "node:path";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page, Route } from "playwright-core";
 import { expect } from "vitest";
 import { launchChromium } from "../support/chromium.ts";
 import { run } from "../support/program.ts";
 
 /** Long, for a machine that is busy; nothing waits once it has come. */
 const PATIENCE_MS = 20_000;
+/** For what takes long when nothing else is busy, too: many pages, or all of a film. Its test is given {@link LONG_TEST_MS}. */
+export const LONG_PATIENCE_MS = 60_000;
 export const TEST_MS = 60_000;
+export const LONG_TEST_MS = TEST_MS + LONG_PATIENCE_MS;
 export const FILM_SECONDS = 20;
 /** Chunks of a film that {@link makeFilm} makes: the page cuts a file of this size into pieces of 1 MiB. */
 export const FILM_CHUNKS = 20;
@@ -87,5 +90,43 @@ export const uploadRow = (page: Page, name: string) => page.locator(".uploads li
 /** The row of a stored file or folder. */
 export const fileRow = (page: Page, name: string) => page.locator("tbody tr", { has: page.locator("a.open", { hasText: name }) });
 
+export interface HeldAnswer {
+  /** There is an answer, and the page waits for it. */
+  readonly isThere: Promise<void>;
+  /** Resolves when the page has it. */
+  letGo(): Promise<void>;
+}
+
+type Fulfilment = NonNullable<Parameters<Route["fulfill"]>[0]>;
+
+/** The next answer of this address comes when it is let go: the server's of now, unless another one is given. */
+export async function holdAnswer(page: Page, address: string, instead?: Fulfilment): Promise<HeldAnswer> {
+  const there = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  let isHeld = false;
+  // Not by a route for one time: when the last of these is over, the browser sends on whatever others still hold.
+  const hold = async (route: Route): Promise<void> => {
+    if (isHeld) return await route.fallback();
+    isHeld = true;
+    const answer = instead ?? { response: await route.fetch() };
+    there.resolve();
+    await go.promise;
+    await route.fulfill(answer);
+    gone.resolve();
+  };
+  await page.route(address, hold);
+  return {
+    isThere: there.promise,
+    letGo: () => {
+      go.resolve();
+      return gone.promise;
+    },
+  };
+}
+
+/** Long enough for a page to have drawn what it knows. */
+export const drawn = (page: Page): Promise<void> => page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
+
 /** What will be so before long. */
-export const soon = <T>(look: () => T | Promise<T>) => expect.poll(look, { timeout: PATIENCE_MS });
+export const soon = <T>(look: () => T | Promise<T>, timeoutMs = PATIENCE_MS) => expect.poll(look, { timeout: timeoutMs });

@@ -2,7 +2,10 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
-/** Rows as uploads that have ended leave them, in the database of a server that is not running. Of each hundred one is called a needle. */
+/**
+ * Rows as uploads that have ended leave them, in the database of a server that is not running. Of each hundred one is called a needle, and
+ * some of these have failed.
+ */
 export function addEndedUploads(dataDirectory: string, count: number): void {
   const database = new DatabaseSync(join(dataDirectory, "database", "troupe_storage.sqlite"));
   const bytes = (text: string): Buffer => Buffer.from(text);
@@ -13,7 +16,7 @@ export function addEndedUploads(dataDirectory: string, count: number): void {
   database.exec("BEGIN");
   for (let index = 0; index < count; index += 1) {
     const timeMs = nowMs - index * 1000;
-    const name = `${index % 100 === 42 ? "needle" : "camera"} ${index}.mov`;
+    const name = `${index % 100 === 43 ? "needle" : "camera"} ${index}.mov`;
     const row = [
       `ended-${String(index).padStart(6, "0")}`,
       String(index).padStart(36, "0"),

@@ -1,6 +1,6 @@
 /** Goes through the steps of a machine: by hand, with the arrow keys, or by itself. */
 import type { VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import type { InspectedStep } from "../../inspector/inspected.ts";
 import type { Moment } from "../../inspector/replay.ts";
 import { html } from "../html.ts";
@@ -36,7 +36,8 @@ export function Scrubber({ steps, position, isNow, isEnded, moment, go, goNow }:
     setPlaying(false);
     go(Math.max(0, Math.min(steps.length, position + by)));
   };
-  useEffect(() => {
+  // In the same turn as the drawing: a key that is pressed before a later effect would step from where it was, once more.
+  useLayoutEffect(() => {
     const onKeyDown = (event: KeyboardEvent): void => {
       const { target } = event;
       const isElsewhere =

@@ -1,7 +1,7 @@
 /**
  * One upload as it goes on: the whole first, then what its session tells step by step; and the messages that were sent for it.
  *
- * W1: a stream that ends is opened anew, unless the upload has ended.
+ * W1: a stream that ends is opened anew, unless the upload has ended, and its machine too: what the catalog knows, its node may hear later.
  * W2: news that come one after the other are drawn at most every {@link DRAWN_MS}.
  * W3: an answer that was overtaken by news does not take them back.
  */
@@ -12,7 +12,7 @@ import { ask, Refusal } from "../server.ts";
 import { Watched } from "../store.ts";
 import { errorText } from "../words.ts";
 import type { Inspected, InspectedNews, Inspection, TraceAnswer } from "./inspect-answers.ts";
-import { isOver } from "./inspect-words.ts";
+import { isOver, stateName } from "./inspect-words.ts";
 
 const DRAWN_MS = 60;
 const TRACE_MS = 2_500;
@@ -31,6 +31,8 @@ export class UploadWatch extends Watched {
   isLive = false;
   sequence: Sequence | undefined;
   sequenceMessage: string | undefined;
+  /** As the newest whole told it: without the steps that came since. */
+  #wholeMachine: Inspected | undefined;
   #stop: AbortController | undefined;
   #trace: number | undefined;
   /** The trace was told after the upload had ended. */
@@ -62,8 +64,11 @@ export class UploadWatch extends Watched {
     this.start();
   }
 
+  /** W1 */
   get isOver(): boolean {
-    return isOver(this.inspection?.upload?.state ?? "");
+    const machine = this.inspection?.machine;
+    const isGoingOn = machine !== undefined && machine.endedMs === undefined && !isOver(stateName(machine.state));
+    return hasEnded(this.inspection) && !isGoingOn;
   }
 
   /** W1 */
@@ -119,10 +124,10 @@ export class UploadWatch extends Watched {
 
   /** W3 */
   #is(told: Inspection): void {
+    if (isBefore(told.machine, this.#wholeMachine) || (hasEnded(this.inspection) && !hasEnded(told))) return;
+    this.#wholeMachine = told.machine;
     const known = this.inspection?.machine;
-    const isOlder =
-      known !== undefined && told.machine !== undefined && newest(told.machine) < newest(known) && told.machine.openedMs === known.openedMs;
-    this.inspection = isOlder ? { ...told, machine: known } : told;
+    this.inspection = known !== undefined && isBefore(told.machine, known) ? { ...told, machine: known } : told;
     this.message = undefined;
     this.toldAtMs = performance.now();
     this.changed();
@@ -182,6 +187,13 @@ export class UploadWatch extends Watched {
     }
     this.changed();
   }
+}
+
+const hasEnded = (told: Inspection | undefined): boolean => isOver(told?.upload?.state ?? "");
+
+/** Of the same run of a machine, fewer steps are known to the first. */
+function isBefore(told: Inspected | undefined, known: Inspected | undefined): boolean {
+  return told !== undefined && known !== undefined && told.openedMs === known.openedMs && newest(told) < newest(known);
 }
 
 const newest = ({ steps }: Inspected): number => steps.at(-1)?.last ?? 0;
