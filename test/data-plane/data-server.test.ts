@@ -10,6 +10,7 @@ import type { ByteService } from "../../src/data-plane/byte-service.ts";
 import { createDataServer } from "../../src/data-plane/data-server.ts";
 import { TokenMint } from "../../src/data-plane/token.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
+import { StallingClock } from "../support/stalling-clock.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { AS_LOCAL, createUpload, piecesOf, readFile, someBytes, startTroupe, type Troupe, uploadFile } from "../support/troupe.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -73,7 +74,7 @@ describe("a node's data server", () => {
 
   it("I23: refuses a token of another kind, of another upload or blob, of another node, cut, changed or expired", async () => {
     await using directory = await temporaryDirectory();
-    const clock = new VirtualClock();
+    const clock = new StallingClock();
     await using troupe = await startTroupe({ root: directory.path, clock });
     const { fileId } = await uploadFile(troupe, someBytes(10));
     const { blob } = await troupe.catalog.file({ fileId }, AS_LOCAL);
@@ -101,7 +102,7 @@ describe("a node's data server", () => {
     expect((await ask(troupe, "GET", "/blobs/99", { token: read })).status).toBe(403);
     expect((await ask(troupe, "PUT", "/chunks/other/0", { token: write, body: someBytes(1) })).status).toBe(403);
     expect((await ask(troupe, "GET", target, { token: read })).status).toBe(200);
-    await clock.advance(READ_TOKEN_MS);
+    clock.stall(READ_TOKEN_MS);
     expect((await ask(troupe, "GET", target, { token: read })).status).toBe(403);
   });
 
