@@ -147,13 +147,15 @@ export class LoadWatch {
     this.#ports.log.warn({ reason }, "This process has more to do than it can: it begins nothing new for now; what was begun goes on.");
   }
 
-  /** L2 */
   /** When new work is taken again, if nothing speaks against it from now on: at a look, and the next one is the first that can be calm. */
   #untilTakenMs({ calmSinceMs }: Shedding): number {
     const nowMs = this.#ports.clock.nowMs();
-    return (calmSinceMs ?? nowMs + LOAD_CHECK_MS) + LOAD_CALM_MS + LOAD_CHECK_MS - nowMs;
+    const takenMs = (calmSinceMs ?? nowMs + LOAD_CHECK_MS) + LOAD_CALM_MS + LOAD_CHECK_MS;
+    // The look that was due then may be late.
+    return Math.max(LOAD_CHECK_MS, takenMs - nowMs);
   }
 
+  /** L2 */
   #recover(nowMs: number, isCalm: boolean): void {
     const shedding = this.#shedding;
     if (shedding === undefined) return;

@@ -17,6 +17,8 @@ export class Account extends Watched {
   hasTokens = false;
   /** Whoever signs out is asked for no token before the page is a new one. */
   #isLeaving = false;
+  /** A token was wanted meanwhile. */
+  #isRefused = false;
   readonly #onSignedIn: () => void;
   readonly #answered = Promise.withResolvers<void>();
 
@@ -24,7 +26,8 @@ export class Account extends Watched {
     super();
     this.#onSignedIn = onSignedIn;
     whenSignedOut(() => {
-      if (!this.#isLeaving) this.#isOut();
+      if (this.#isLeaving) this.#isRefused = true;
+      else this.#isOut();
     });
   }
 
@@ -53,11 +56,14 @@ export class Account extends Watched {
 
   /** @throws what {@link ask} throws */
   async signOut(): Promise<void> {
+    if (this.#isLeaving) return;
     this.#isLeaving = true;
+    this.#isRefused = false;
     try {
       await ask("DELETE", "/api/v1/session");
     } catch (error) {
       this.#isLeaving = false;
+      if (this.#isRefused) this.#isOut();
       throw error;
     }
     // Names of files are nobody else's business at this device.

@@ -14,6 +14,8 @@ import { type Unfinished, UnfinishedUploads } from "./unfinished.ts";
 import { countText, errorText } from "./words.ts";
 
 const NOTICE_MS = 7_000;
+/** Files that are given wait so long without a word. */
+const WAITING_SAID_MS = 1_000;
 const SPACE_MS = 30_000;
 /** The listing is looked at again when something was stored; rarely while many files are on their way. */
 const REFRESH_MS = 300;
@@ -74,7 +76,9 @@ export class Page extends Watched {
     await this.account.answered;
     if (this.account.state !== "in") return this.fault("Sign in first, and give the files then.");
     // A file dropped right after a reload may be one of those that are unfinished.
+    const waiting = setTimeout(() => this.say("Waiting for the server. It goes on by itself."), WAITING_SAID_MS);
     await this.#firstLook;
+    clearTimeout(waiting);
     const taken = this.transfers.add(files, this.place.folder, this.place.user, this.unfinished.list);
     if (taken < files.length)
       this.fault(`Only ${countText(taken, "file")} were taken: ${FILES_MAX.toLocaleString("en")} can wait at a time.`);
@@ -175,11 +179,11 @@ export class Page extends Watched {
     this.#arrive();
     void this.#loadCluster();
     void this.#loadUsers();
-    this.#firstLook = this.#lookFirst();
+    this.#firstLook = this.#lookForUnfinished();
   }
 
-  /** Files that are given wait for it, so it is asked until there is an answer; that the page waits, the listing says. */
-  async #lookFirst(): Promise<void> {
+  /** Files that are given wait for it, so it is asked until there is an answer. */
+  async #lookForUnfinished(): Promise<void> {
     await quietly(() => this.unfinished.tidy());
     const patience = { signal: new AbortController().signal, onWaiting: () => undefined };
     await quietly(() => persist(() => this.unfinished.load(), patience));

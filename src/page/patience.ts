@@ -67,14 +67,14 @@ export function signedIn(): void {
 }
 
 function pause(error: unknown, attempt: number, signal: AbortSignal): Promise<void> {
-  const wantsToken = error instanceof Refusal && error.status === 401;
+  const isUnauthorized = error instanceof Refusal && error.status === 401;
   // What it would wait for has been.
-  if (wantsToken && !error.wantsToken) return Promise.resolve();
+  if (isUnauthorized && !error.wantsToken) return Promise.resolve();
   const asked = error instanceof Refusal ? Math.min(RETRY_AFTER_MS_MAX, error.retryAfterMs ?? 0) : 0;
   const grown = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(10, attempt - 1));
   const waitMs = Math.max(asked, grown * (0.75 + Math.random() / 2));
   return new Promise((resolve, reject) => {
-    const kind = wantsToken ? signInSleepers : sleepers;
+    const kind = isUnauthorized ? signInSleepers : sleepers;
     const end = (): void => {
       clearTimeout(timer);
       kind.delete(wake);
@@ -89,8 +89,8 @@ function pause(error: unknown, attempt: number, signal: AbortSignal): Promise<vo
       end();
       reject(signal.reason);
     };
-    const timer = wantsToken ? undefined : setTimeout(wake, waitMs);
-    if (wantsToken || error instanceof Unreachable) kind.add(wake);
+    const timer = isUnauthorized ? undefined : setTimeout(wake, waitMs);
+    if (isUnauthorized || error instanceof Unreachable) kind.add(wake);
     // A2
     if (error instanceof Unreachable) window.addEventListener("online", wake);
     signal.addEventListener("abort", stop, { once: true });

@@ -19,15 +19,15 @@ export class Refusal extends Error {
   readonly retryAfterMs: number | undefined;
   readonly #signInCount: number;
 
-  /** @param askedAt how often somebody had signed in when it was asked */
-  constructor(status: number, text: string, retryAfter: string | null, askedAt: number) {
+  /** @param signInCountThen how often somebody had signed in when it was asked */
+  constructor(status: number, text: string, retryAfter: string | null, signInCountThen: number) {
     const problem = problemOf(text);
     super(problem.detail ?? problem.title ?? `The server answered ${status}.`);
     this.status = status;
     this.code = problem.code ?? "";
     const seconds = Number(retryAfter);
     this.retryAfterMs = retryAfter !== null && Number.isFinite(seconds) ? seconds * 1000 : undefined;
-    this.#signInCount = askedAt;
+    this.#signInCount = signInCountThen;
   }
 
   /** The server wants a token of whoever it is now (S2). */
@@ -89,11 +89,11 @@ async function answered(method: string, path: string, { json, headers, signal }:
     signal: signal === undefined ? patience : AbortSignal.any([signal, patience]),
     ...(json === undefined ? {} : { body: JSON.stringify(json) }),
   };
-  const askedAt = signInCount;
+  const signInCountThen = signInCount;
   const response = await received(() => fetch(path, request), signal);
   if (response.ok) return response;
   const text = await received(() => response.text(), signal);
-  throw refused(new Refusal(response.status, text, response.headers.get("retry-after"), askedAt));
+  throw refused(new Refusal(response.status, text, response.headers.get("retry-after"), signInCountThen));
 }
 
 /** Whatever ends without an answer is the server being away, unless we hung up ourselves. */
@@ -125,7 +125,7 @@ export function sendBytes(method: string, path: string, { bytes, headers, onSent
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const request = new XMLHttpRequest();
-    const askedAt = signInCount;
+    const signInCountThen = signInCount;
     let silence = 0;
     const wait = (): void => {
       clearTimeout(silence);
@@ -143,7 +143,7 @@ export function sendBytes(method: string, path: string, { bytes, headers, onSent
     request.onload = () => {
       settle();
       if (request.status >= 200 && request.status < 300) resolve(request.responseText);
-      else reject(refused(new Refusal(request.status, request.responseText, request.getResponseHeader("retry-after"), askedAt)));
+      else reject(refused(new Refusal(request.status, request.responseText, request.getResponseHeader("retry-after"), signInCountThen)));
     };
     request.onerror = request.onabort = () => {
       settle();

@@ -24,7 +24,7 @@ beforeAll(async () => {
   addEndedUploads(data, COUNT);
   browser = stack.adopt(await startBrowser(), (opened) => opened.close());
   server = stack.use(await startServer(data));
-}, TEST_MS);
+});
 afterAll(() => stack.disposeAsync());
 
 const names = (page: Page): Promise<string[]> => page.locator(".session .name").allTextContents();

@@ -1,6 +1,6 @@
 /** A real Chromium before a real server. Whatever the page complains of, or asks elsewhere than at its server, fails the test. */
 import { join } from "node:path";
-import type { Browser, BrowserContextOptions, Page, Route } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page, Response, Route } from "playwright-core";
 import { expect } from "vitest";
 import { launchChromium } from "../support/chromium.ts";
 import { run } from "../support/program.ts";
@@ -43,8 +43,12 @@ export interface VisitOptions extends BrowserContextOptions {
 /** Of a folder that has become empty the server knows nothing, and the browser's console says so. */
 export const EMPTY_FOLDER = /status of 404 .*\/browse\//;
 
-/** A server on a machine that has too much to do refuses for a moment, and the page asks again. */
+/** A server on a machine that has too much to do refuses for a moment, and the page asks again. Other such answers are complaints. */
 const BUSY = /status of 503/;
+const whyRefused = async (answer: Response): Promise<string | undefined> => {
+  const text = await answer.text().catch(() => '"OVERLOADED"');
+  return text.includes('"OVERLOADED"') ? undefined : `503 ${answer.url()} ${text}`;
+};
 
 /** A new visitor, who remembers nothing, at `url`. */
 export async function visit(browser: Browser, url: string, { expected, ...options }: VisitOptions = {}): Promise<Visit> {
@@ -59,14 +63,20 @@ export async function visit(browser: Browser, url: string, { expected, ...option
     const { protocol, origin } = new URL(request.url());
     if (protocol.startsWith("http") && origin !== new URL(url).origin) complaints.push(`asked ${request.url()}`);
   });
+  const refusals: Promise<string | undefined>[] = [];
+  context.on("response", (answer) => {
+    if (answer.status() === 503) refusals.push(whyRefused(answer));
+  });
   const page = await context.newPage();
   await page.goto(url);
   return {
     page,
     complaints,
     async [Symbol.asyncDispose]() {
+      const refused = await Promise.all(refusals);
       await context.close();
-      expect(complaints.filter((text) => !BUSY.test(text) && expected?.test(text) !== true)).toEqual([]);
+      const all = [...complaints.filter((text) => !BUSY.test(text)), ...refused.filter((text) => text !== undefined)];
+      expect(all.filter((text) => expected?.test(text) !== true)).toEqual([]);
     },
   };
 }

@@ -40,7 +40,7 @@ beforeAll(async () => {
   browser = stack.adopt(await startBrowser(), (opened) => opened.close());
   server = stack.use(await startServer(join(folder, "data")));
   film = await makeFilm(folder, "film.webm");
-}, TEST_MS);
+});
 afterAll(() => stack.disposeAsync());
 
 const told = async (url: string): Promise<Record<string, unknown>> => (await (await patientFetch(url)).json()) as Record<string, unknown>;

@@ -158,11 +158,11 @@ it("F1: serves again soon after kill -9, and SIGTERM ends it with 0", async () =
   await expect.poll(async () => (await fetch(`${second.url}/readyz`)).status).toBe(200);
   expect(await second.terminate()).toBe(0);
   expect(second.stdout).toMatch(/^troupe ready http:\/\/127\.0\.0\.1:\d+ roles=all node=node-\S+\n$/);
-}, 60_000);
+});
 
 it("one Ctrl-C that arrives twice, as a terminal and npm send it, is one clean stop", async () => {
   await using directory = await temporaryDirectory();
   const server = await startServer(directory.path);
   process.kill(server.pid, "SIGINT");
   expect(await server.terminate()).toBe(0);
-}, 60_000);
+});

@@ -118,7 +118,9 @@ onLinux(
         ({ status }) => status === (isShort() ? 503 : 201),
       );
     }
-    expect([answer.status, answer.headers["retry-after"], answer.headers.connection]).toEqual([503, "3", "close"]);
+    expect([answer.status, answer.headers.connection]).toEqual([503, "close"]);
+    // The calmer it has become, the shorter.
+    expect(answer.headers["retry-after"]).toMatch(/^[123]$/);
     expect(jsonOf(answer)).toMatchObject({ code: "OVERLOADED" });
     expect((await ask("GET", `${url}/healthz`)).status).toBe(200);
     expect((await ask("GET", `${url}/readyz`)).status).toBe(503);

@@ -49,7 +49,7 @@ it("a collector gets one trace of all that a request set going, which its client
   await server.terminate();
   const isSent = collector.spans.some(({ traceId }) => traceId === LAST_TRACE_ID);
   expect(isSent || server.stderr.includes("The last spans could not be sent")).toBe(true);
-}, 60_000);
+});
 
 it("without one, nothing of its library is loaded", async () => {
   const file = join(folder, "loaded");

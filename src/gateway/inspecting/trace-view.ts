@@ -55,7 +55,7 @@ export async function findTrace(
   const rest = await ask(
     ports,
     { traceIds: traceIds.slice(-TRACES_FOLLOWED_MAX) },
-    { timeoutMs: INSPECT_KNOWN_ANSWERS_MS, answersMax: Math.max(1, first.processes.length), signal: options.signal },
+    { timeoutMs: INSPECT_KNOWN_ANSWERS_MS, answersMax: first.processes.length, signal: options.signal },
   );
   const found = new Map([...first.spans, ...rest.spans].map((span) => [span.spanId, span]));
   const isShown = shownTo({ owner: principal.owner, isOwnUpload, isAlone }, found);
