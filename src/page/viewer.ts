@@ -17,6 +17,8 @@ const TEXT_BYTES_MAX = 256 * 1024;
 const TEXT_TYPES = /^(text\/|application\/(json|xml|javascript|x-sh|yaml|toml|x-yaml|x-subrip|sql)\b|[\w.-]+\/[\w.-]+\+(json|xml)\b)/;
 
 type Kind = "video" | "audio" | "image" | "pdf" | "text" | "other";
+/** The browser does not say why it could not show a file: whether the server was away is asked, and then it tries once more. */
+type Showing = "first" | "asking" | "again" | "refused";
 
 export function Viewer({ page, fileId }: { readonly page: Page; readonly fileId: string }): VNode {
   useWatched(page.listing);
@@ -70,10 +72,21 @@ export function Viewer({ page, fileId }: { readonly page: Page; readonly fileId:
 }
 
 function Content({ file, kind }: { readonly file: ListedFile; readonly kind: Kind }): VNode {
-  const [isRefused, setRefused] = useState(false);
+  const [showing, setShowing] = useState<Showing>("first");
+  const [reason, setReason] = useState<string | undefined>(undefined);
   const path = filePath(file);
-  const onError = (): void => setRefused(true);
-  if (isRefused) {
+  useEffect(() => {
+    if (showing !== "asking") return undefined;
+    const stop = new AbortController();
+    persist(() => beginningOf(path, 1, stop.signal), { signal: stop.signal, onWaiting: setReason }).then(
+      () => setShowing("again"),
+      () => stop.signal.aborted || setShowing("refused"),
+    );
+    return () => stop.abort();
+  }, [showing]);
+  const onError = (): void => setShowing(showing === "first" ? "asking" : "refused");
+  if (showing === "asking") return html`<p class="hint" role="status">${reason}</p>`;
+  if (showing === "refused") {
     return html`<${Instead}
       file=${file}
       text=${kind === "image" ? "This browser cannot show this picture." : "This browser cannot play this file. A player such as VLC or mpv can: copy the link and open it there."}

@@ -25,6 +25,8 @@ import {
   visit,
 } from "./rig.ts";
 
+/** One grey pixel. */
+const STILL = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNoaGgAAAMEAYF1LgG8AAAAAElFTkSuQmCC", "base64");
 const NO_TOKEN = { status: 401, json: { code: "UNAUTHORIZED" } };
 const TOKENS = ["--token", "ann:first-secret", "--token", "ben:second-secret"];
 
@@ -143,12 +145,13 @@ describe("the page's files", { timeout: TEST_MS }, () => {
   });
 
   it("open once the server has time again, when it had too much to do at first", async () => {
-    const { fileId } = await store("busy/notes.txt", "read later");
+    const text = await store("busy/notes.txt", "read later");
+    const picture = await store("busy/still.png", STILL);
     await using visitor = await visit(browser, `${server.url}/#/default/busy/`);
     const { page } = visitor;
     await fileRow(page, "notes.txt").waitFor();
     const refused: string[] = [];
-    for (const pattern of [`**/api/v1/files/${fileId}`, `**/files/${fileId}/*`]) {
+    for (const pattern of [`**/api/v1/files/${text.fileId}`, ...[text, picture].map(({ fileId }) => `**/files/${fileId}/*`)]) {
       const refuse = (route: Route): Promise<void> => {
         refused.push(pattern);
         return route.fulfill({ status: 503, json: { code: "OVERLOADED" } });
@@ -157,7 +160,9 @@ describe("the page's files", { timeout: TEST_MS }, () => {
     }
     await fileRow(page, "notes.txt").locator("a.open").click();
     await page.locator("pre", { hasText: "read later" }).waitFor();
-    expect(refused.length).toBe(2);
+    await page.keyboard.press("ArrowRight");
+    await soon(() => page.locator("img[alt='busy/still.png']").evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(1);
+    expect(refused.length).toBe(3);
   });
 
   it("of which a folder has ten thousand are listed, sorted and reached", async () => {

@@ -57,13 +57,13 @@ describe("an upload on the page", { timeout: TEST_MS }, () => {
       const { page } = visitor;
       gate.allow(5);
       await choose(page, film);
-      await soon(() => gate.taken.length).toBe(5);
+      await soon(() => gate.taken.length, LONG_PATIENCE_MS).toBe(5);
       // Its port may be somebody else's before it is back on another.
       gate.target = undefined;
       await mortal.kill();
       gate.allow(Number.POSITIVE_INFINITY);
       const row = uploadRow(page, "film.webm");
-      await row.getByText("Waiting for the server").waitFor();
+      await row.getByText("Waiting for the server").waitFor({ timeout: LONG_PATIENCE_MS });
       mortal = await startServer(directory.path);
       gate.target = mortal.url;
       await row.getByText("stored and checked").waitFor({ timeout: LONG_PATIENCE_MS });
@@ -72,7 +72,8 @@ describe("an upload on the page", { timeout: TEST_MS }, () => {
 
       await row.getByRole("button", { name: "Open" }).click();
       const video = page.locator("video");
-      await soon(() => video.evaluate((element: HTMLVideoElement) => element.currentTime)).toBeGreaterThan(0.2);
+      const currentTime = () => video.evaluate((element: HTMLVideoElement) => element.currentTime);
+      await soon(currentTime, LONG_PATIENCE_MS).toBeGreaterThan(0.2);
       const sought = await video.evaluate(
         (element: HTMLVideoElement, seconds) =>
           new Promise<number>((resolve) => {
@@ -88,7 +89,7 @@ describe("an upload on the page", { timeout: TEST_MS }, () => {
         FILM_SECONDS - 4,
       );
       expect(sought).toBeCloseTo(FILM_SECONDS - 4, 1);
-      await soon(() => video.evaluate((element: HTMLVideoElement) => element.currentTime)).toBeGreaterThan(FILM_SECONDS - 3.8);
+      await soon(currentTime, LONG_PATIENCE_MS).toBeGreaterThan(FILM_SECONDS - 3.8);
     } finally {
       await mortal.kill();
     }
