@@ -75,8 +75,8 @@ export class Page extends Watched {
     // Files may come before anything is known, right after the page was opened.
     await this.account.answered;
     if (this.account.state !== "in") return this.fault("Sign in first, and give the files then.");
-    // A file dropped right after a reload may be one of those that are unfinished.
     const waiting = setTimeout(() => this.say("Waiting for the server. It goes on by itself."), WAITING_SAID_MS);
+    // A file dropped right after a reload may be one of those that are unfinished.
     await this.#firstLook;
     clearTimeout(waiting);
     const taken = this.transfers.add(files, this.place.folder, this.place.user, this.unfinished.list);

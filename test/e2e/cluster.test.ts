@@ -21,7 +21,7 @@ import { AS_LOCAL, someBytes } from "../support/troupe.ts";
 import { until } from "../support/until.ts";
 
 /** Of each; TROUPE_TEST_KILLS sets it. */
-const KILLS = Number(process.env["TROUPE_TEST_KILLS"] ?? 5);
+const KILLS = Number(process.env["TROUPE_TEST_KILLS"] ?? 10);
 /** Of one, with the start after it and what the load does meanwhile. */
 const KILL_MS_MAX = 24_000;
 /** Operations that each lane of the load must have ended after each disturbance, before the next: about one of every kind. */

@@ -1,4 +1,4 @@
-/** A creation whose key was used by another one that has come to nothing. */
+/** A creation whose key was used by another one, which has come to nothing or is still being opened. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
