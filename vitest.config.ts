@@ -6,6 +6,7 @@
  * than the one in a link, and Chromium cannot read a file whose name is not ASCII. So they have one, whoever starts the tests.
  */
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -15,11 +16,17 @@ export default defineConfig({
     globalSetup: ["test/support/mariadb-on-demand.ts"],
     pool: "threads",
     // Long, for a machine that is busy; a test that hangs is told all the same.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    env: { LC_ALL: "C.UTF-8" },
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    env: {
+      LC_ALL: "C.UTF-8",
+      // A machine that stands still is not what a test is about, unless it says so.
+      TROUPE_OVERLOAD_STALL: "0",
+      // Hundreds of processes are started from the same sources.
+      NODE_COMPILE_CACHE: fileURLToPath(new URL("node_modules/.cache/node-compile-cache", import.meta.url)),
+    },
     // Long, for a machine that is busy; nothing waits once it has come.
-    expect: { poll: { timeout: 30_000 } },
+    expect: { poll: { timeout: 60_000 } },
     // Tests wait for other processes more than they compute; left to itself, a machine of two cores runs one file at a time.
     maxWorkers: Math.max(2, availableParallelism()),
     coverage: { provider: "v8", include: ["src/**"], reportsDirectory: "coverage" },

@@ -99,7 +99,7 @@ async function start(settings: ServerSettings, version: string, log: Log, undo: 
   undo.push(() => endExport());
   const disk = new GroupedSyncDisk(new NodeDisk(), { clock, metrics });
   const descriptors = processDescriptors();
-  const load = new LoadWatch({ clock, log, descriptors });
+  const load = new LoadWatch({ clock, log, descriptors }, settings.overloadStallMs);
   const httpServer = new NodeHttpServer({ clock, log, load, metrics }, { bodyBytesMax: settings.fileBytesMax });
   // Before anything is made on the disk: whoever cannot be reached need not begin.
   const certificate = plays("gateway") ? await openCertificate(settings, { clock, log }) : undefined;

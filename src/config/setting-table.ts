@@ -15,6 +15,8 @@ import {
   HEARTBEAT_MS_DEFAULT,
   IDLE_EXPIRY_MS_DEFAULT,
   OFFLINE_AFTER_MS_DEFAULT,
+  OVERLOAD_STALL_MS_DEFAULT,
+  OVERLOAD_STALL_MS_MIN,
   VERIFY_AGE_MS_DEFAULT,
 } from "../core/limits.ts";
 import { owner as ownerShape } from "../core/shapes.ts";
@@ -83,6 +85,8 @@ export interface ServerSettings {
   readonly fileBytesMax: number;
   readonly verifyAgeMs: number;
   readonly deleteGraceMs: number;
+  /** 0: never for that. */
+  readonly overloadStallMs: number;
   readonly logLevel: LogLevel;
   /** Of a collector of traces, OTLP over HTTP, without the path. Absent: spans leave the process only when somebody asks for them. */
   readonly otlp: string | undefined;
@@ -241,6 +245,14 @@ export const SETTINGS: { readonly [Name in keyof ServerSettings]: Setting<Server
     "how long the bytes of a deleted file stay for reads under way",
     durationText(DELETE_GRACE_MS_DEFAULT),
     durationFrom(0),
+    durationText,
+  ),
+  overloadStallMs: one(
+    "overload-stall",
+    "duration",
+    "how long this process may stand still before it refuses new work for a while; 0 never refuses for that",
+    durationText(OVERLOAD_STALL_MS_DEFAULT),
+    parseOverloadStall,
     durationText,
   ),
   otlp: optional(
@@ -447,6 +459,12 @@ function durationFrom(minimumMs: number): (text: string) => number {
     if (durationMs < minimumMs) throw invalid(`it is at least ${durationText(minimumMs)}`);
     return durationMs;
   };
+}
+
+function parseOverloadStall(text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs !== 0 && durationMs < OVERLOAD_STALL_MS_MIN) throw invalid(`it is 0, or at least ${durationText(OVERLOAD_STALL_MS_MIN)}`);
+  return durationMs;
 }
 
 function parseFileBytesMax(text: string): number {

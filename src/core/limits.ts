@@ -390,13 +390,15 @@ export const READINESS_TIMEOUT_MS = 4_500;
 export const READINESS_GRACE_MS = 250;
 /** A process looks this often whether it has too much to do. */
 export const LOAD_CHECK_MS = 100;
-/** It takes no new work after its event loop has let nobody have a turn for longer than this. */
-export const LOOP_STALL_MS_MAX = 1_000;
+/** It takes no new work after its event loop has let nobody have a turn for longer than this, unless it is set otherwise. */
+export const OVERLOAD_STALL_MS_DEFAULT = 1_000;
+/** Less, and a process that is well might never count as calm. */
+export const OVERLOAD_STALL_MS_MIN = 200;
 /** Nor while it may open fewer descriptors than this, or than this part of all it may have. */
 export const DESCRIPTORS_FREE_MIN = 256;
 export const DESCRIPTORS_FREE_PERMILLE = 125;
-/** It takes new work again when the loop has kept to this, with twice as many descriptors free, for so long. */
-export const LOOP_CALM_MS_MAX = 250;
+/** It takes new work again when the loop has kept to this part of that, with twice as many descriptors free, for so long. */
+export const OVERLOAD_CALM_DIVISOR = 4;
 export const LOAD_CALM_MS = 2_000;
 /** Descriptors are counted this often, for that may mean to list them; connections that come between are added. */
 export const DESCRIPTORS_COUNTED_MS = 1_000;

@@ -14,8 +14,7 @@ import {
   DESCRIPTORS_FREE_PERMILLE,
   LOAD_CALM_MS,
   LOAD_CHECK_MS,
-  LOOP_CALM_MS_MAX,
-  LOOP_STALL_MS_MAX,
+  OVERLOAD_CALM_DIVISOR,
 } from "./limits.ts";
 import type { Log } from "./log.ts";
 import type { Clock, Timer } from "./ports/clock.ts";
@@ -47,6 +46,7 @@ interface Supply {
 
 export class LoadWatch {
   readonly #ports: LoadPorts;
+  readonly #stallMsMax: number;
   readonly #onShortage = new Set<() => void>();
   #shedding: Shedding | undefined;
   #supply: Supply | undefined;
@@ -54,8 +54,10 @@ export class LoadWatch {
   #refusedCount = 0;
   #timer: Timer | undefined;
 
-  constructor(ports: LoadPorts) {
+  /** @param stallMsMax how long the event loop may stand still; 0: however long it does, it is no reason */
+  constructor(ports: LoadPorts, stallMsMax: number) {
     this.#ports = ports;
+    this.#stallMsMax = stallMsMax === 0 ? Number.POSITIVE_INFINITY : stallMsMax;
   }
 
   /** Begins to look; until then everything is taken. */
@@ -122,7 +124,7 @@ export class LoadWatch {
   #look(nowMs: number): void {
     // Nobody had a turn meanwhile: neither had this.
     const stallMs = nowMs - this.#dueMs;
-    if (stallMs > LOOP_STALL_MS_MAX) this.#shed(`the event loop stood still for ${Math.round(stallMs)} ms`);
+    if (stallMs > this.#stallMsMax) this.#shed(`the event loop stood still for ${Math.round(stallMs)} ms`);
     const known = this.#supply;
     const isScarce = known !== undefined && this.#shedding !== undefined && !isAmple(known);
     const supply = known !== undefined && (isScarce || nowMs - known.countedMs >= DESCRIPTORS_COUNTED_MS) ? this.#count() : known;
@@ -130,7 +132,7 @@ export class LoadWatch {
     if (supply !== undefined && isShort(supply)) this.#shed(shortageOf(supply));
     // Also between few and ample: nobody else would give back what is missing there.
     if (this.#shedding !== undefined && !isAmple(supply)) for (const listener of this.#onShortage) listener();
-    this.#recover(nowMs, stallMs <= LOOP_CALM_MS_MAX && isAmple(supply));
+    this.#recover(nowMs, stallMs <= this.#stallMsMax / OVERLOAD_CALM_DIVISOR && isAmple(supply));
   }
 
   #count(): Supply | undefined {

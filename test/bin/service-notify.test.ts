@@ -101,7 +101,7 @@ describe.runIf(process.platform === "linux")("systemd is told", () => {
     expect(listening.heard[0]).toBe(`READY=1\nSTATUS=Serves ${server.url} as all, node ${server.nodeId}`);
     expect(await server.terminate()).toBe(0);
     expect(listening.hear().filter((text) => text.startsWith("STOPPING=1"))).toHaveLength(1);
-  }, 120_000);
+  });
 });
 
 it("nothing is loaded, and nothing said, where no systemd asks", () => {

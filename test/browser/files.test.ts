@@ -4,26 +4,13 @@ import { join } from "node:path";
 import type { Browser, Route } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../src/bin/engines/engine-process.ts";
-import { patientFetch } from "../support/patient-fetch.ts";
 import { run } from "../support/program.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { someBytes } from "../support/troupe.ts";
 import { ChunkGate } from "./chunk-gate.ts";
 import { PHONE, sidewaysPixels, unnamed, worstContrast } from "./page-checks.ts";
-import {
-  choose,
-  EMPTY_FOLDER,
-  fileRow,
-  holdAnswer,
-  LONG_PATIENCE_MS,
-  LONG_TEST_MS,
-  soon,
-  startBrowser,
-  TEST_MS,
-  uploadRow,
-  visit,
-} from "./rig.ts";
+import { BUSY, choose, EMPTY_FOLDER, fileRow, holdAnswer, soon, startBrowser, uploadRow, visit } from "./rig.ts";
 
 /** One grey pixel. */
 const STILL = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNoaGgAAAMEAYF1LgG8AAAAAElFTkSuQmCC", "base64");
@@ -45,16 +32,16 @@ afterAll(() => stack.disposeAsync());
 
 async function store(
   name: string,
-  body: string | Uint8Array,
+  body: string | Uint8Array<ArrayBuffer>,
   headers: Record<string, string> = {},
 ): Promise<{ fileId: string; url: string }> {
   const query = new URLSearchParams({ name });
-  const answer = await patientFetch(`${server.url}/api/v1/files?${query}`, { method: "POST", body, headers });
+  const answer = await fetch(`${server.url}/api/v1/files?${query}`, { method: "POST", body, headers });
   expect(answer.status).toBe(201);
   return (await answer.json()) as { fileId: string; url: string };
 }
 
-describe("the page's files", { timeout: TEST_MS }, () => {
+describe("the page's files", () => {
   it("are found by words, renamed into a folder, and deleted after a question that Escape declines", async () => {
     await store("Réports/2026 budget.txt", "sums");
     await store("reports/2025 budget.txt", "old sums");
@@ -110,7 +97,7 @@ describe("the page's files", { timeout: TEST_MS }, () => {
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     await page.getByText("An older version of this name is shown now.").waitFor();
     await fileRow(page, "twice.txt").getByText("5 bytes").waitFor();
-    expect((await patientFetch(newer.url)).status).toBe(404);
+    expect((await fetch(newer.url)).status).toBe(404);
   });
 
   it("open in the page by what they are, and what it cannot show is offered for download", async () => {
@@ -147,7 +134,7 @@ describe("the page's files", { timeout: TEST_MS }, () => {
   it("open once the server has time again, when it had too much to do at first", async () => {
     const text = await store("busy/notes.txt", "read later");
     const picture = await store("busy/still.png", STILL);
-    await using visitor = await visit(browser, `${server.url}/#/default/busy/`);
+    await using visitor = await visit(browser, `${server.url}/#/default/busy/`, { expected: BUSY });
     const { page } = visitor;
     await fileRow(page, "notes.txt").waitFor();
     const refused: string[] = [];
@@ -277,7 +264,7 @@ describe("the page's files", { timeout: TEST_MS }, () => {
   });
 });
 
-describe("the page over plain HTTP", { timeout: TEST_MS }, () => {
+describe("the page over plain HTTP", () => {
   it("in a network of one's own has no secure context and lacks nothing: it uploads, knows content again, and copies links", async () => {
     await using directory = await temporaryDirectory();
     const port = String(await freePort());
@@ -307,8 +294,8 @@ describe("the page over plain HTTP", { timeout: TEST_MS }, () => {
   });
 });
 
-describe("the page where tokens are wanted", { timeout: TEST_MS }, () => {
-  it("asks for one, keeps it from scripts, shows only one's own, and forgets it at once", { timeout: LONG_TEST_MS }, async () => {
+describe("the page where tokens are wanted", () => {
+  it("asks for one, keeps it from scripts, shows only one's own, and forgets it at once", async () => {
     await using directory = await temporaryDirectory();
     const guarded = await startServer(directory.path, TOKENS);
     try {
@@ -351,7 +338,7 @@ describe("the page where tokens are wanted", { timeout: TEST_MS }, () => {
         await Promise.race([gone, confirm.click()]);
         await gone;
         return false;
-      }, LONG_PATIENCE_MS).toBe(true);
+      }).toBe(true);
       await row.getByText("was there already").waitFor();
     } finally {
       await guarded.kill();

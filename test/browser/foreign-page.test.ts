@@ -5,11 +5,10 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { patientFetch } from "../support/patient-fetch.ts";
 import { run } from "../support/program.ts";
 import { startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
-import { makeFilm, startBrowser, TEST_MS } from "./rig.ts";
+import { makeFilm, startBrowser } from "./rig.ts";
 
 const stack = new AsyncDisposableStack();
 let browser: Browser;
@@ -28,12 +27,12 @@ beforeAll(async () => {
   foreignUrl = `http://127.0.0.1:${(foreign.address() as AddressInfo).port}/`;
   await run("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x200", "-frames:v", "1", join(folder, "still.png")]);
   await makeFilm(folder, "film.webm");
-}, TEST_MS);
+});
 afterAll(() => stack.disposeAsync());
 
 async function stored(url: string, name: string, headers: Record<string, string> = {}): Promise<{ fileId: string; url: string }> {
   const body = await readFile(join(folder, name));
-  const answer = await patientFetch(`${url}/put/${name}`, { method: "PUT", body, headers });
+  const answer = await fetch(`${url}/put/${name}`, { method: "PUT", body, headers });
   expect(answer.status).toBe(201);
   const fileUrl = (await answer.text()).trim();
   return { url: fileUrl, fileId: /[0-9a-f]{36}/.exec(fileUrl)?.[0] as string };
@@ -59,7 +58,7 @@ async function includes(page: Page, urls: readonly string[]): Promise<boolean[]>
   );
 }
 
-it("includes neither pictures nor films of an open server", { timeout: TEST_MS }, async () => {
+it("includes neither pictures nor films of an open server", async () => {
   await using server = await startServer(join(folder, "open"));
   const still = await stored(server.url, "still.png");
   const film = await stored(server.url, "film.webm");
@@ -73,14 +72,14 @@ it("includes neither pictures nor films of an open server", { timeout: TEST_MS }
   await page.close();
 });
 
-it("includes what a signed link opens, and nothing without one", { timeout: TEST_MS }, async () => {
+it("includes what a signed link opens, and nothing without one", async () => {
   await using server = await startServer(join(folder, "closed"), ["--token", "ann:first-secret"]);
   const headers = { authorization: "Bearer first-secret" };
   const still = await stored(server.url, "still.png", headers);
   const film = await stored(server.url, "film.webm", headers);
   const links = await Promise.all(
     [still, film].map(async ({ fileId }) => {
-      const answer = await patientFetch(`${server.url}/api/v1/files/${fileId}/link`, { method: "POST", headers });
+      const answer = await fetch(`${server.url}/api/v1/files/${fileId}/link`, { method: "POST", headers });
       return ((await answer.json()) as { url: string }).url;
     }),
   );

@@ -1,6 +1,5 @@
 /** Uploads as a client makes them, by HTTP, for whoever looks into them in a browser. */
 import type { Page } from "playwright-core";
-import { patientFetch } from "../support/patient-fetch.ts";
 import { someBytes } from "../support/troupe.ts";
 
 export interface MadeUpload {
@@ -24,8 +23,8 @@ export interface Wish {
 export async function makeUpload(url: string, { name, chunkCount = 3, sha256, token }: Wish): Promise<MadeUpload> {
   const bytes = someBytes(chunkCount * CHUNK_BYTES, name.length + 7);
   const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  const ask = async (method: string, path: string, body?: string | Uint8Array): Promise<Response> =>
-    await patientFetch(`${url}/api/v1/uploads${path}`, {
+  const ask = async (method: string, path: string, body?: string | Uint8Array<ArrayBuffer>): Promise<Response> =>
+    await fetch(`${url}/api/v1/uploads${path}`, {
       method,
       headers: { ...headers, ...(typeof body === "string" ? { "content-type": "application/json" } : {}) },
       ...(body === undefined ? {} : { body }),

@@ -9,7 +9,7 @@ import { someBytes } from "../support/troupe.ts";
 import { ChunkGate } from "./chunk-gate.ts";
 import { litState, litStates, makeUpload, watchLitStates } from "./inspect-rig.ts";
 import { PHONE, sidewaysPixels, unnamed, worstContrast } from "./page-checks.ts";
-import { choose, drawn, holdAnswer, soon, startBrowser, TEST_MS, uploadRow, visit } from "./rig.ts";
+import { choose, drawn, holdAnswer, soon, startBrowser, uploadRow, visit } from "./rig.ts";
 
 const WRONG_DIGEST = "0".repeat(64);
 
@@ -38,7 +38,7 @@ async function failedUpload(name: string): Promise<string> {
   return made.uploadId;
 }
 
-describe("an upload that is looked into", { timeout: TEST_MS }, () => {
+describe("an upload that is looked into", () => {
   it("moves through the chart while it goes on: what it is in is lit, and what it took is counted", async () => {
     const made = await makeUpload(server.url, { name: "films/live.mov" });
     await using visitor = await visit(browser, addressOf(made.uploadId));
@@ -242,7 +242,7 @@ describe("an upload that is looked into", { timeout: TEST_MS }, () => {
   });
 });
 
-describe("the inspector", { timeout: TEST_MS }, () => {
+describe("the inspector", () => {
   it("draws every machine, and lights an actor and a node in theirs", async () => {
     await using visitor = await visit(browser, `${server.url}/inspect#/machines/actor`);
     const { page } = visitor;
@@ -316,7 +316,7 @@ describe("the inspector", { timeout: TEST_MS }, () => {
   });
 });
 
-describe("the inspector where tokens are wanted", { timeout: TEST_MS }, () => {
+describe("the inspector where tokens are wanted", () => {
   it("asks for one and then shows what the address names, and to nobody else", async () => {
     await using directory = await temporaryDirectory();
     await using guarded = await startServer(directory.path, ["--token", "ann:first-secret", "--token", "ben:second-secret"]);

@@ -1,16 +1,12 @@
 /** A real Chromium before a real server. Whatever the page complains of, or asks elsewhere than at its server, fails the test. */
 import { join } from "node:path";
-import type { Browser, BrowserContextOptions, Page, Response, Route } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page, Route } from "playwright-core";
 import { expect } from "vitest";
 import { launchChromium } from "../support/chromium.ts";
 import { run } from "../support/program.ts";
 
 /** Long, for a machine that is busy; nothing waits once it has come. */
-const PATIENCE_MS = 20_000;
-/** For what takes long when nothing else is busy, too: many pages, or all of a film. Its test is given {@link LONG_TEST_MS}. */
-export const LONG_PATIENCE_MS = 60_000;
-export const TEST_MS = 60_000;
-export const LONG_TEST_MS = TEST_MS + LONG_PATIENCE_MS;
+const PATIENCE_MS = 60_000;
 export const FILM_SECONDS = 20;
 /** Chunks of a film that {@link makeFilm} makes: the page cuts a file of this size into pieces of 1 MiB. */
 export const FILM_CHUNKS = 20;
@@ -40,15 +36,10 @@ export interface VisitOptions extends BrowserContextOptions {
   readonly expected?: RegExp;
 }
 
+/** Of a server that has too much to do. */
+export const BUSY = /status of 503/;
 /** Of a folder that has become empty the server knows nothing, and the browser's console says so. */
 export const EMPTY_FOLDER = /status of 404 .*\/browse\//;
-
-/** A server on a machine that has too much to do refuses for a moment, and the page asks again. Other such answers are complaints. */
-const BUSY = /status of 503/;
-const whyRefused = async (answer: Response): Promise<string | undefined> => {
-  const text = await answer.text().catch(() => '"OVERLOADED"');
-  return text.includes('"OVERLOADED"') ? undefined : `503 ${answer.url()} ${text}`;
-};
 
 /** A new visitor, who remembers nothing, at `url`. */
 export async function visit(browser: Browser, url: string, { expected, ...options }: VisitOptions = {}): Promise<Visit> {
@@ -63,20 +54,14 @@ export async function visit(browser: Browser, url: string, { expected, ...option
     const { protocol, origin } = new URL(request.url());
     if (protocol.startsWith("http") && origin !== new URL(url).origin) complaints.push(`asked ${request.url()}`);
   });
-  const refusals: Promise<string | undefined>[] = [];
-  context.on("response", (answer) => {
-    if (answer.status() === 503) refusals.push(whyRefused(answer));
-  });
   const page = await context.newPage();
   await page.goto(url);
   return {
     page,
     complaints,
     async [Symbol.asyncDispose]() {
-      const refused = await Promise.all(refusals);
       await context.close();
-      const all = [...complaints.filter((text) => !BUSY.test(text)), ...refused.filter((text) => text !== undefined)];
-      expect(all.filter((text) => expected?.test(text) !== true)).toEqual([]);
+      expect(complaints.filter((text) => expected?.test(text) !== true)).toEqual([]);
     },
   };
 }
@@ -139,4 +124,4 @@ export async function holdAnswer(page: Page, address: string, instead?: Fulfilme
 export const drawn = (page: Page): Promise<void> => page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
 
 /** What will be so before long. */
-export const soon = <T>(look: () => T | Promise<T>, timeoutMs = PATIENCE_MS) => expect.poll(look, { timeout: timeoutMs });
+export const soon = <T>(look: () => T | Promise<T>) => expect.poll(look);

@@ -4,27 +4,12 @@ import { request } from "node:http";
 import { join } from "node:path";
 import type { Browser, Route } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { patientFetch } from "../support/patient-fetch.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { someBytes } from "../support/troupe.ts";
 import { ChunkGate } from "./chunk-gate.ts";
 import { makeUpload } from "./inspect-rig.ts";
-import {
-  choose,
-  drop,
-  FILM_CHUNKS,
-  FILM_SECONDS,
-  fileRow,
-  LONG_PATIENCE_MS,
-  LONG_TEST_MS,
-  makeFilm,
-  soon,
-  startBrowser,
-  TEST_MS,
-  uploadRow,
-  visit,
-} from "./rig.ts";
+import { BUSY, choose, drop, FILM_CHUNKS, FILM_SECONDS, fileRow, makeFilm, soon, startBrowser, uploadRow, visit } from "./rig.ts";
 
 const AWAY = /ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|ERR_CONNECTION_REFUSED|502|503/;
 
@@ -43,12 +28,10 @@ beforeAll(async () => {
 });
 afterAll(() => stack.disposeAsync());
 
-const told = async (url: string): Promise<Record<string, unknown>> => (await (await patientFetch(url)).json()) as Record<string, unknown>;
+const told = async (url: string): Promise<Record<string, unknown>> => (await (await fetch(url)).json()) as Record<string, unknown>;
 
-describe("an upload on the page", { timeout: TEST_MS }, () => {
-  it("F1: goes on by itself when the server was killed with -9 and is back, and the film plays and seeks", {
-    timeout: LONG_TEST_MS,
-  }, async () => {
+describe("an upload on the page", () => {
+  it("F1: goes on by itself when the server was killed with -9 and is back, and the film plays and seeks", async () => {
     await using directory = await temporaryDirectory();
     let mortal = await startServer(directory.path);
     try {
@@ -57,23 +40,23 @@ describe("an upload on the page", { timeout: TEST_MS }, () => {
       const { page } = visitor;
       gate.allow(5);
       await choose(page, film);
-      await soon(() => gate.taken.length, LONG_PATIENCE_MS).toBe(5);
+      await soon(() => gate.taken.length).toBe(5);
       // Its port may be somebody else's before it is back on another.
       gate.target = undefined;
       await mortal.kill();
       gate.allow(Number.POSITIVE_INFINITY);
       const row = uploadRow(page, "film.webm");
-      await row.getByText("Waiting for the server").waitFor({ timeout: LONG_PATIENCE_MS });
+      await row.getByText("Waiting for the server").waitFor();
       mortal = await startServer(directory.path);
       gate.target = mortal.url;
-      await row.getByText("stored and checked").waitFor({ timeout: LONG_PATIENCE_MS });
+      await row.getByText("stored and checked").waitFor();
       const indexes = gate.taken.map(({ index }) => index).sort((left, right) => left - right);
       expect(indexes).toEqual(Array.from({ length: FILM_CHUNKS }, (_, index) => index));
 
       await row.getByRole("button", { name: "Open" }).click();
       const video = page.locator("video");
       const currentTime = () => video.evaluate((element: HTMLVideoElement) => element.currentTime);
-      await soon(currentTime, LONG_PATIENCE_MS).toBeGreaterThan(0.2);
+      await soon(currentTime).toBeGreaterThan(0.2);
       const sought = await video.evaluate(
         (element: HTMLVideoElement, seconds) =>
           new Promise<number>((resolve) => {
@@ -89,7 +72,7 @@ describe("an upload on the page", { timeout: TEST_MS }, () => {
         FILM_SECONDS - 4,
       );
       expect(sought).toBeCloseTo(FILM_SECONDS - 4, 1);
-      await soon(currentTime, LONG_PATIENCE_MS).toBeGreaterThan(FILM_SECONDS - 3.8);
+      await soon(currentTime).toBeGreaterThan(FILM_SECONDS - 3.8);
     } finally {
       await mortal.kill();
     }
@@ -132,7 +115,7 @@ describe("an upload on the page", { timeout: TEST_MS }, () => {
   it("that is unfinished is shown also when the server had too much to do as the page was opened", async () => {
     const name = "left behind.bin";
     await (await makeUpload(server.url, { name })).send(0);
-    await using visitor = await visit(browser, server.url);
+    await using visitor = await visit(browser, server.url, { expected: BUSY });
     const { page } = visitor;
     const refuse = (route: Route): Promise<void> => route.fulfill({ status: 503, json: { code: "OVERLOADED" } });
     await page.route("**/api/v1/uploads?state=receiving*", refuse, { times: 1 });

@@ -6,7 +6,7 @@ import type { TestNats } from "../support/nats-server.ts";
 import { type LogLine, readableLog } from "./theatre.ts";
 
 /** How long a test waits for what it expects to see: longer than any pause before another attempt to connect, on a busy machine too. */
-export const SEEN_WITHIN = { timeout: 15_000, interval: 20 };
+export const SEEN_WITHIN = { timeout: 60_000, interval: 20 };
 
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 

@@ -66,6 +66,7 @@ describe("defaults", () => {
       fileBytesMax: 5 * 1024 ** 4,
       verifyAgeMs: 3_600_000,
       deleteGraceMs: 60_000,
+      overloadStallMs: 1_000,
       logLevel: "info",
     });
     expect(warnings).toEqual([]);
@@ -303,6 +304,7 @@ describe("faults", () => {
     [{ data: " " }, /empty/],
     [{ maxFile: "1PiB" }, /at most/],
     [{ heartbeat: "5s" }, /offline-after/],
+    [{ overloadStall: "199ms" }, /overload-stall.*it is 0, or at least 200ms/],
     [{ logLevel: "loud" }, /debug, info, warn, error/],
   ])("name the flag and what it must be: %j", (flags, words) => {
     expect(problemsOf({ flags }).join()).toMatch(words);

@@ -1,21 +1,16 @@
 import { describe, expect, test } from "vitest";
 import type { TroupeError } from "../../src/core/errors.ts";
-import {
-  DESCRIPTORS_COUNTED_MS,
-  DESCRIPTORS_FREE_MIN,
-  LOAD_CALM_MS,
-  LOAD_CHECK_MS,
-  LOOP_CALM_MS_MAX,
-  LOOP_STALL_MS_MAX,
-} from "../../src/core/limits.ts";
+import { DESCRIPTORS_COUNTED_MS, DESCRIPTORS_FREE_MIN, LOAD_CALM_MS, LOAD_CHECK_MS } from "../../src/core/limits.ts";
 import { LoadWatch } from "../../src/core/load-watch.ts";
 import { recordingLog } from "../gateway/rig.ts";
 import { StallingClock } from "../support/stalling-clock.ts";
 
 const OPEN_MAX = 1_000;
+const STALL_MS_MAX = 1_000;
+const CALM_MS_MAX = STALL_MS_MAX / 4;
 const FEW = OPEN_MAX / 8;
 
-function rig(mostOpen: number = OPEN_MAX) {
+function rig({ mostOpen = OPEN_MAX, stallMsMax = STALL_MS_MAX } = {}) {
   const clock = new StallingClock();
   const lines: string[] = [];
   const process: { openCount: number; openMax: number | undefined; countedTimes: number } = {
@@ -29,7 +24,7 @@ function rig(mostOpen: number = OPEN_MAX) {
       return process.openMax === undefined ? undefined : { openCount: process.openCount, openMax: process.openMax };
     },
   };
-  const load = new LoadWatch({ clock, log: recordingLog(lines), descriptors });
+  const load = new LoadWatch({ clock, log: recordingLog(lines), descriptors }, stallMsMax);
   load.start();
   const takesNew = (): boolean => {
     try {
@@ -59,7 +54,7 @@ describe("F28: an event loop that stands still", () => {
     async (afterMs) => {
       const { clock, load, takesNew } = rig();
       await clock.advance(LOAD_CHECK_MS);
-      clock.stall(LOOP_STALL_MS_MAX + 1);
+      clock.stall(STALL_MS_MAX + 1);
       await clock.advance(LOAD_CHECK_MS + afterMs);
       const waitMs = toldWaitMs(load);
       expect(waitMs).toBeGreaterThan(0);
@@ -75,7 +70,7 @@ describe("F28: an event loop that stands still", () => {
     const { clock, takesNew, lines } = rig();
     await clock.advance(10 * LOAD_CHECK_MS);
     expect(takesNew()).toBe(true);
-    clock.stall(LOOP_STALL_MS_MAX + 1);
+    clock.stall(STALL_MS_MAX + 1);
     await clock.advance(LOAD_CHECK_MS);
     expect(takesNew()).toBe(false);
     await clock.advance(LOAD_CALM_MS - LOAD_CHECK_MS);
@@ -90,7 +85,7 @@ describe("F28: an event loop that stands still", () => {
   test("for a moment is nothing", async () => {
     const { clock, takesNew, lines } = rig();
     for (let times = 0; times < 20; times += 1) {
-      clock.stall(LOOP_STALL_MS_MAX);
+      clock.stall(STALL_MS_MAX);
       await clock.advance(LOAD_CHECK_MS);
       expect(takesNew()).toBe(true);
     }
@@ -99,16 +94,32 @@ describe("F28: an event loop that stands still", () => {
 
   test("again and again, also for less, keeps new work away, and is logged once", async () => {
     const { clock, takesNew, lines } = rig();
-    clock.stall(2 * LOOP_STALL_MS_MAX);
+    clock.stall(2 * STALL_MS_MAX);
     await clock.advance(LOAD_CHECK_MS);
     for (let times = 0; times < 10; times += 1) {
       await clock.advance(LOAD_CALM_MS - 2 * LOAD_CHECK_MS);
-      clock.stall(LOOP_CALM_MS_MAX + 1);
+      clock.stall(CALM_MS_MAX + 1);
       await clock.advance(LOAD_CHECK_MS);
       expect(takesNew()).toBe(false);
     }
     expect(lines).toHaveLength(1);
     await clock.advance(LOAD_CALM_MS + LOAD_CHECK_MS);
+    expect(takesNew()).toBe(true);
+  });
+
+  test("is no reason, however long, where it is not to be one; few descriptors are", async () => {
+    const { clock, process, takesNew, lines } = rig({ stallMsMax: 0 });
+    clock.stall(3_600_000);
+    await clock.advance(LOAD_CHECK_MS);
+    expect([takesNew(), lines]).toEqual([true, []]);
+    process.openCount = OPEN_MAX;
+    await clock.advance(DESCRIPTORS_COUNTED_MS);
+    expect(takesNew()).toBe(false);
+    process.openCount = 0;
+    for (let looks = 0; looks <= LOAD_CALM_MS / LOAD_CHECK_MS + 1; looks += 1) {
+      clock.stall(2 * STALL_MS_MAX);
+      await clock.advance(LOAD_CHECK_MS);
+    }
     expect(takesNew()).toBe(true);
   });
 });
@@ -182,7 +193,7 @@ describe("F28: few descriptors", () => {
   });
 
   test("are few at some hundred, however many there may be", async () => {
-    const { clock, process, takesNew } = rig(1_000_000);
+    const { clock, process, takesNew } = rig({ mostOpen: 1_000_000 });
     process.openCount = 1_000_000 - DESCRIPTORS_FREE_MIN;
     await clock.advance(DESCRIPTORS_COUNTED_MS);
     expect(takesNew()).toBe(true);
@@ -198,7 +209,7 @@ describe("F28: few descriptors", () => {
 
 test("a watch that is stopped, or not started, takes everything and keeps no timer", async () => {
   const { clock, load, takesNew } = rig();
-  clock.stall(2 * LOOP_STALL_MS_MAX);
+  clock.stall(2 * STALL_MS_MAX);
   await clock.advance(LOAD_CHECK_MS);
   expect(load.reason).toBeDefined();
   load.stop();

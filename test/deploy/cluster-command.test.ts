@@ -12,7 +12,7 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const COMMAND = fileURLToPath(new URL("../../src/bin/cluster.js", import.meta.url));
 const READY = /^troupe cluster ready (http:\/\/127\.0\.0\.1:\d+) nats=(nats:\/\/observer:\w+@127\.0\.0\.1:\d+)\n$/;
-const STARTED_WITHIN_MS = 120_000;
+const STARTED_WITHIN_MS = 300_000;
 const PROCESSES = 13;
 
 class ClusterCommand implements AsyncDisposable {

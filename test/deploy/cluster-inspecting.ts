@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { TraceReport } from "../../src/client/inspection-answers.ts";
 import type { TestCluster } from "../support/cluster.ts";
-import { patientFetch } from "../support/patient-fetch.ts";
 import { endOf, run, TROUPE } from "../support/program.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { until } from "../support/until.ts";
@@ -17,7 +16,7 @@ export function describeInspecting(started: () => TestCluster): void {
   const troupe = async (...argv: string[]): Promise<string> =>
     (await run(process.execPath, [TROUPE, "--gateway", started().gatewayUrl, ...argv])).toString();
   const ask = (method: string, path: string, body?: unknown): Promise<Response> =>
-    patientFetch(`${started().gatewayUrl}${path}`, {
+    fetch(`${started().gatewayUrl}${path}`, {
       method,
       ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
     });
@@ -29,9 +28,7 @@ export function describeInspecting(started: () => TestCluster): void {
   };
   const send = async (uploadId: string, index: number): Promise<void> => {
     const body = new Uint8Array(CHUNK_BYTES).fill(index);
-    expect((await patientFetch(`${started().gatewayUrl}/api/v1/uploads/${uploadId}/chunks/${index}`, { method: "PUT", body })).status).toBe(
-      200,
-    );
+    expect((await fetch(`${started().gatewayUrl}/api/v1/uploads/${uploadId}/chunks/${index}`, { method: "PUT", body })).status).toBe(200);
   };
   const observer = (): RawNats => {
     const url = new URL(started().natsUrl("observer"));

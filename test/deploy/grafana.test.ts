@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { METRIC_NAMES, METRICS, type MetricDefinition, type MetricName } from "../../src/core/metrics.ts";
 import { parseExposition, type Scraped } from "../support/exposition.ts";
-import { patientFetch } from "../support/patient-fetch.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { until } from "../support/until.ts";
@@ -230,13 +229,13 @@ it("the example of Prometheus reads the rules, and asks where Troupe answers", (
   }
 });
 
-describe("a running server", { timeout: 120_000 }, () => {
+describe("a running server", () => {
   let server: ServerProcess;
   let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
   let scraped: Scraped;
 
   const upload = async (name: string, bytes: Uint8Array): Promise<string> => {
-    const answer = await patientFetch(`${server.url}/put/${name}`, { method: "PUT", body: bytes });
+    const answer = await fetch(`${server.url}/put/${name}`, { method: "PUT", body: bytes });
     expect(answer.status).toBe(201);
     return (await answer.text()).trim();
   };
@@ -247,7 +246,7 @@ describe("a running server", { timeout: 120_000 }, () => {
     server = await startServer(directory.path, ["--metrics-port", "0"]);
     const address = await upload("film.mp4", Buffer.alloc(3_000_000, 5));
     for (const range of [undefined, "bytes=0-99", "bytes=0-9,100-109"]) {
-      const answer = await patientFetch(address, range === undefined ? {} : { headers: { range } });
+      const answer = await fetch(address, range === undefined ? {} : { headers: { range } });
       expect((await answer.arrayBuffer()).byteLength).toBeGreaterThan(0);
     }
     await fetch(`${server.url}/nowhere`);

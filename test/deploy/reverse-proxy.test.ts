@@ -180,7 +180,7 @@ describe.each(PROXIES)("behind %s", (program, start) => {
       if (found === undefined) return false;
       return ((await jsonOf("GET", `/api/v1/uploads/${found.uploadId}`))["receivedCount"] as number) >= 1;
     };
-    await expect.poll(stored, { timeout: 20_000, interval: 50 }).toBe(true);
+    await expect.poll(stored, { interval: 50 }).toBe(true);
     upload.end(bytes.subarray(12 * MIB));
     const answer = await answerTo(upload);
     const address = Buffer.concat(await answer.toArray()).toString();
@@ -194,11 +194,11 @@ describe.each(PROXIES)("behind %s", (program, start) => {
     events.on("data", (block: Buffer) => {
       heard += block.toString();
     });
-    await expect.poll(() => heard, { timeout: 10_000, interval: 20 }).toContain("receiving");
+    await expect.poll(() => heard, { interval: 20 }).toContain("receiving");
     const chunk = await jsonOf("PUT", `/api/v1/uploads/${String(uploadId)}/chunks/0`, "x");
     expect(chunk).toMatchObject({ index: 0, durable: true });
     expect((await jsonOf("POST", `/api/v1/uploads/${String(uploadId)}/merge`))["url"]).toMatch(new RegExp(`^${proxy.url}/files/`));
-    await expect.poll(() => heard, { timeout: 10_000, interval: 20 }).toContain("merged");
+    await expect.poll(() => heard, { interval: 20 }).toContain("merged");
     events.destroy();
   });
 

@@ -24,7 +24,7 @@ const PATIENCE = { attemptsMax: 1_000, pauseMinMs: 10, pauseMaxMs: 50 };
 /** Give a failed run's number to see its leases again; when the processes die by then is their own affair. */
 const SEED = Number(process.env["TROUPE_TEST_SEED"] ?? process.pid);
 
-it("F27: two allocators killed at random moments lease a million IDs, and none of them twice", { timeout: 240_000 }, async () => {
+it("F27: two allocators killed at random moments lease a million IDs, and none of them twice", async () => {
   await using nats = await startTestNats();
   await using databases = await MariadbDatabases.open();
   const random = new SeededRandom(SEED);

@@ -65,7 +65,7 @@ describe("/browse/ with tokens on", () => {
         await upload("tree", name, path);
       }),
     );
-  }, 60_000);
+  });
 
   afterAll(() => stack.disposeAsync());
 
@@ -77,7 +77,7 @@ describe("/browse/ with tokens on", () => {
     await run("rclone", ["check", "--download", ":http:", inFolder("rclone"), ...remote]);
     await writeFile(inFolder("rclone", "a.txt"), textOf("b.txt"));
     expect((await endOf("rclone", ["check", "--download", ":http:", inFolder("rclone"), ...remote])).code).toBe(1);
-  }, 60_000);
+  });
 
   it("is listed by rclone with a token in a header, sizes and times as the files have them", async () => {
     const remote = ["--config", inFolder("rclone.conf"), "--http-url", `${server.url}/browse/tree/`];
@@ -104,7 +104,7 @@ describe("/browse/ with tokens on", () => {
     expect(sizes).toEqual(new Map(TREE.map((name) => [name, String(Buffer.byteLength(textOf(name)))])));
     const without = await endOf("rclone", ["lsf", ":http:", ...remote, "--retries", "1", "--low-level-retries", "1"]);
     expect([without.code === 0, without.stdout.toString()]).toEqual([false, ""]);
-  }, 60_000);
+  });
 
   it("is walked by wget -r, which stays inside it", async () => {
     const wget = [
@@ -124,7 +124,7 @@ describe("/browse/ with tokens on", () => {
     const plain = TREE.filter((name) => !name.endsWith("index.html") && !name.includes("%"));
     for (const name of plain) expect([name, found.get(name)]).toEqual([name, textOf(name)]);
     expect([...found.keys()].filter((name) => !plain.includes(name) && !name.endsWith("index.html"))).toHaveLength(1);
-  }, 60_000);
+  });
 
   it("shows one owner's files to nobody else", async () => {
     const bob = ["--silent", "--user", "bob:s3cret-of-bob", "--output", "/dev/null", "--write-out", "%{http_code}"];
@@ -158,7 +158,7 @@ describe("/browse/ with tokens on", () => {
       expect(names.length).toBeGreaterThan(5);
       // As a person would: each with its path as its name.
       await Promise.all(names.map((name) => curl("-T", inFolder("show", name), `${server.url}/put/show/${name}`)));
-    }, 60_000);
+    });
 
     it("has the types that players go by", async () => {
       const type = async (name: string): Promise<string> =>
@@ -180,22 +180,18 @@ describe("/browse/ with tokens on", () => {
         expect(frame.equals(await frameAt(seconds, local()))).toBe(true);
       }
       expect((await endOf("ffprobe", ["-v", "error", show().replace("ann:s3cret-of-ann@", "")])).code).not.toBe(0);
-    }, 60_000);
+    });
 
-    it.skipIf(!hasMpv)(
-      "plays and seeks in mpv",
-      async () => {
-        const frames = async (name: string, input: string): Promise<Buffer[]> => {
-          await mpv("--vo=image", `--vo-image-outdir=${inFolder(name)}`, "--start=20", "--frames=12", "--no-audio", input);
-          const names = (await readdir(inFolder(name))).sort();
-          return await Promise.all(names.map((each) => readFile(inFolder(name, each))));
-        };
-        const played = await frames("frames", show());
-        expect(played.length).toBeGreaterThan(10);
-        expect(played).toEqual(await frames("frames-local", local()));
-      },
-      60_000,
-    );
+    it.skipIf(!hasMpv)("plays and seeks in mpv", async () => {
+      const frames = async (name: string, input: string): Promise<Buffer[]> => {
+        await mpv("--vo=image", `--vo-image-outdir=${inFolder(name)}`, "--start=20", "--frames=12", "--no-audio", input);
+        const names = (await readdir(inFolder(name))).sort();
+        return await Promise.all(names.map((each) => readFile(inFolder(name, each))));
+      };
+      const played = await frames("frames", show());
+      expect(played.length).toBeGreaterThan(10);
+      expect(played).toEqual(await frames("frames-local", local()));
+    });
 
     it("is open to a browser by its cookie, segment by segment", async () => {
       const jar = inFolder("jar");
@@ -215,32 +211,28 @@ describe("/browse/ with tokens on", () => {
   });
 
   describe("a playlist", () => {
-    it.skipIf(!hasMpv)(
-      "plays in mpv without a token, in natural order, from the server or from a file",
-      async () => {
-        await run("ffmpeg", [
-          "-v",
-          "error",
-          "-f",
-          "lavfi",
-          "-i",
-          "testsrc2=size=160x90:rate=5:duration=1",
-          "-c:v",
-          "mjpeg",
-          inFolder("e.mp4"),
-        ]);
-        for (const name of ["e 10.mp4", "e 2.mp4", "e 1.mp4"]) await upload("default", `series/${name}`, inFolder("e.mp4"));
-        const list = await curl(`${server.url}/browse/default/series/?m3u`);
-        expect(list.toString()).not.toContain("s3cret");
-        await writeFile(inFolder("series.m3u"), list);
-        for (const input of [inFolder("series.m3u"), `${url}/browse/default/series/?m3u`]) {
-          const said = await mpv("--msg-level=all=warn,cplayer=info", input);
-          const played = [...said.matchAll(/^Playing: \S+\/series\/(\S+)\?/gm)].map((match) => decodeURIComponent(match[1] as string));
-          expect(played).toEqual(["e 1.mp4", "e 2.mp4", "e 10.mp4"]);
-        }
-      },
-      60_000,
-    );
+    it.skipIf(!hasMpv)("plays in mpv without a token, in natural order, from the server or from a file", async () => {
+      await run("ffmpeg", [
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=160x90:rate=5:duration=1",
+        "-c:v",
+        "mjpeg",
+        inFolder("e.mp4"),
+      ]);
+      for (const name of ["e 10.mp4", "e 2.mp4", "e 1.mp4"]) await upload("default", `series/${name}`, inFolder("e.mp4"));
+      const list = await curl(`${server.url}/browse/default/series/?m3u`);
+      expect(list.toString()).not.toContain("s3cret");
+      await writeFile(inFolder("series.m3u"), list);
+      for (const input of [inFolder("series.m3u"), `${url}/browse/default/series/?m3u`]) {
+        const said = await mpv("--msg-level=all=warn,cplayer=info", input);
+        const played = [...said.matchAll(/^Playing: \S+\/series\/(\S+)\?/gm)].map((match) => decodeURIComponent(match[1] as string));
+        expect(played).toEqual(["e 1.mp4", "e 2.mp4", "e 10.mp4"]);
+      }
+    });
   });
 
   describe("a form", () => {
@@ -300,6 +292,6 @@ describe("/browse/ with tokens on", () => {
         ).stdout.toString(),
       ).toBe("404");
       expect(await run("find", [inFolder("store/uploads"), "-type", "f"])).toEqual(Buffer.alloc(0));
-    }, 60_000);
+    });
   });
 });

@@ -5,7 +5,6 @@
 import { randomBytes } from "node:crypto";
 import { Agent, type IncomingMessage, request } from "node:http";
 import { buffer, text } from "node:stream/consumers";
-import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -18,7 +17,7 @@ const RESIDENT_BYTES_MAX = 400_000_000;
 /** Each chunk begins elsewhere in the same random bytes: all differ, and the test itself holds none of them. */
 const STEP = 97;
 const SOURCE = randomBytes(MIB + SESSIONS * CHUNKS * STEP);
-const TIMEOUT_MS = 60_000 + SESSIONS * CHUNKS * 40;
+const TIMEOUT_MS = 300_000 + SESSIONS * CHUNKS * 40;
 
 const chunkOf = (session: number, index: number): Buffer => {
   const offset = (session * CHUNKS + index) * STEP;
@@ -50,15 +49,10 @@ async function create(agent: Agent, url: string, wish: Readonly<Record<string, u
   }
 }
 
-/** A read is new work: what went before may have kept the machine so busy that it is refused for a moment. */
 async function read(agent: Agent, url: string): Promise<Buffer> {
-  for (;;) {
-    const stored = await ask(agent, "GET", url);
-    if (stored.statusCode === 200) return await buffer(stored);
-    const said = await text(stored);
-    expect(`${stored.statusCode} ${said}`).toContain('503 {"type":"urn:troupe:error:OVERLOADED"');
-    await pause(1000 * Number(stored.headers["retry-after"]));
-  }
+  const stored = await ask(agent, "GET", url);
+  expect(stored.statusCode).toBe(200);
+  return await buffer(stored);
 }
 
 it(`F28: ${SESSIONS} uploads at once, ${CHUNKS_AT_A_TIME} chunks each on their way, all end well in bounded memory`, {

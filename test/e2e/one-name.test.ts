@@ -3,7 +3,6 @@ import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { startTestNats } from "../support/nats-server.ts";
-import { patientFetch } from "../support/patient-fetch.ts";
 import { spawnServer, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { someBytes } from "../support/troupe.ts";
@@ -12,7 +11,7 @@ const CHUNK_BYTES = 65_536;
 const BEATS = ["--heartbeat", "300ms", "--offline-after", "2s"];
 
 async function put(gateway: string, uploadId: string, index: number): Promise<number> {
-  const answer = await patientFetch(`${gateway}/api/v1/uploads/${uploadId}/chunks/${index}`, {
+  const answer = await fetch(`${gateway}/api/v1/uploads/${uploadId}/chunks/${index}`, {
     method: "PUT",
     body: someBytes(CHUNK_BYTES, index),
   });
@@ -20,7 +19,7 @@ async function put(gateway: string, uploadId: string, index: number): Promise<nu
 }
 
 async function begin(gateway: string): Promise<string> {
-  const created = await patientFetch(`${gateway}/api/v1/uploads`, {
+  const created = await fetch(`${gateway}/api/v1/uploads`, {
     method: "POST",
     body: JSON.stringify({ name: "two.bin", size: 2 * CHUNK_BYTES, chunkBytes: CHUNK_BYTES }),
     headers: { "content-type": "application/json" },
@@ -39,9 +38,9 @@ it("F20, I17: a second node of a live one's name does not start, and does the li
   expect(await second.exited).toBe(1);
   expect(second.output.err).toContain(server.nodeId);
   expect(await put(server.url, uploadId, 1)).toBe(200);
-  const merged = await patientFetch(`${server.url}/api/v1/uploads/${uploadId}/merge`, { method: "POST" });
+  const merged = await fetch(`${server.url}/api/v1/uploads/${uploadId}/merge`, { method: "POST" });
   expect(merged.status, await merged.clone().text()).toBe(200);
-}, 60_000);
+});
 
 it("F20: of two nodes on copies of one directory, the one that started first gives the name up and ends, with a sentence", async () => {
   await using folder = await temporaryDirectory();
@@ -56,4 +55,4 @@ it("F20: of two nodes on copies of one directory, the one that started first giv
   expect(first.output.err).toMatch(new RegExp(`troupe: .*${nodeId}`));
   copy.child.kill("SIGKILL");
   await copy.exited;
-}, 60_000);
+});

@@ -13,7 +13,7 @@ it("F10: a process that plays every role ends cleanly when the bus was killed", 
   await using server = await startServer(join(folder.path, "data"), ["--nats", nats.url]);
   await nats.kill();
   expect(await server.terminate()).toBe(0);
-}, 60_000);
+});
 
 it("F10: and when the bus stands still", async () => {
   await using folder = await temporaryDirectory();
@@ -25,7 +25,7 @@ it("F10: and when the bus stands still", async () => {
   } finally {
     await nats.resume();
   }
-}, 60_000);
+});
 
 it("a start that is broken off leaves no server running", async () => {
   await using folder = await temporaryDirectory();
@@ -47,7 +47,7 @@ it("a start that is broken off leaves no server running", async () => {
     }
   };
   await expect.poll(isThere).toBe(false);
-}, 60_000);
+});
 
 it("of two stores that start on one bus at the same moment, at most one goes on", async () => {
   await using folder = await temporaryDirectory();
@@ -60,7 +60,7 @@ it("of two stores that start on one bus at the same moment, at most one goes on"
   } finally {
     await Promise.all(both.map(killed));
   }
-}, 60_000);
+});
 
 it("a store with a database of its own does not join one that is there", async () => {
   await using folder = await temporaryDirectory();
@@ -73,7 +73,7 @@ it("a store with a database of its own does not join one that is there", async (
   } finally {
     await killed(second);
   }
-}, 60_000);
+});
 
 const readyOrEnded = ({ ready, exited }: Started): Promise<number | string | null> => Promise.race([ready.then(() => "ready"), exited]);
 

@@ -7,7 +7,6 @@ import * as client from "tus-js-client";
 import { Upload, type UploadOptions, type UrlStorage } from "tus-js-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { LastingDoor } from "../support/lasting-door.ts";
-import { patientFetch } from "../support/patient-fetch.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
@@ -44,7 +43,7 @@ function send(
 }
 
 async function digestAt(url: string): Promise<string> {
-  const response = await patientFetch(url);
+  const response = await fetch(url);
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
   return await blake3(Buffer.from(await response.arrayBuffer()));
 }
@@ -86,7 +85,7 @@ describe("tus-js-client", () => {
 
   it("sends a file of no bytes", async () => {
     const { fileUrl } = await send(server.url, Buffer.alloc(0));
-    expect((await (await patientFetch(fileUrl)).arrayBuffer()).byteLength).toBe(0);
+    expect((await (await fetch(fileUrl)).arrayBuffer()).byteLength).toBe(0);
   });
 
   it("stops, finds what it began, and goes on there", async () => {

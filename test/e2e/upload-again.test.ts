@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { startCountingProxy } from "../support/counting-proxy.ts";
-import { patientFetch } from "../support/patient-fetch.ts";
 import { endOf, TROUPE } from "../support/program.ts";
 import { expectRandomFile, randomBlocks } from "../support/random-file.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
@@ -27,7 +26,7 @@ beforeAll(async () => {
     await server.kill();
     await directory[Symbol.asyncDispose]();
   };
-}, 60_000);
+});
 
 /** `troupe` with a state directory of the test's own, before the gateway at `url`. */
 const troupe = (url: string, ...argv: string[]) =>
@@ -37,9 +36,9 @@ const troupe = (url: string, ...argv: string[]) =>
   });
 
 async function underWay(): Promise<{ readonly uploadId: string; readonly receivedBytes: number } | undefined> {
-  const list = (await (await patientFetch(`${server.url}/api/v1/uploads?state=receiving`)).json()) as { uploads: { uploadId: string }[] };
+  const list = (await (await fetch(`${server.url}/api/v1/uploads?state=receiving`)).json()) as { uploads: { uploadId: string }[] };
   for (const { uploadId } of list.uploads) {
-    const status = (await (await patientFetch(`${server.url}/api/v1/uploads/${uploadId}`)).json()) as { receivedBytes: number };
+    const status = (await (await fetch(`${server.url}/api/v1/uploads/${uploadId}`)).json()) as { receivedBytes: number };
     if (status.receivedBytes > 0) return { uploadId, receivedBytes: status.receivedBytes };
   }
   return undefined;
@@ -72,19 +71,19 @@ describe("troupe upload", () => {
     expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining(`continues upload ${begun?.uploadId}`) });
     // Besides what was missing: two chunks that are compared, and heads of requests.
     expect(proxy.sentBytes - before).toBeLessThan(SIZE - received + 2 * CHUNK + CHUNK);
-    const { body } = await patientFetch(again.stdout.toString().trim());
+    const { body } = await fetch(again.stdout.toString().trim());
     await expectRandomFile(body as unknown as AsyncIterable<Uint8Array>, 7, SIZE);
     expect(await readdir(at("state"))).toEqual([]);
-  }, 120_000);
+  });
 
   it("content that is there crosses no second time, whatever the file is called", async () => {
     await using proxy = await startCountingProxy(server.url);
     const { code, stdout } = await troupe(proxy.url, "upload", "film.bin", "--name", "other.bin", "--checksum");
     expect(code).toBe(0);
     expect(proxy.sentBytes).toBeLessThan(64 * 1024);
-    const { body } = await patientFetch(stdout.toString().trim());
+    const { body } = await fetch(stdout.toString().trim());
     await expectRandomFile(body as unknown as AsyncIterable<Uint8Array>, 7, SIZE);
-  }, 120_000);
+  });
 
   it("a folder run twice is sent once", async () => {
     for (let index = 0; index < 100; index += 1) {
@@ -95,7 +94,7 @@ describe("troupe upload", () => {
     const first = await troupe(proxy.url, "upload", "photos/");
     expect(first).toMatchObject({ code: 0, stderr: expect.stringContaining("100 files uploaded") });
     const urls = first.stdout.toString().trim().split("\n");
-    expect(await (await patientFetch(urls.find((url) => url.endsWith("photos/3/33.jpg")) ?? "")).text()).toBe(
+    expect(await (await fetch(urls.find((url) => url.endsWith("photos/3/33.jpg")) ?? "")).text()).toBe(
       Buffer.alloc(5_000, "bytes of 33 ").toString(),
     );
     const before = proxy.sentBytes;
@@ -103,5 +102,5 @@ describe("troupe upload", () => {
     expect(second).toMatchObject({ code: 0, stderr: expect.stringContaining("0 files uploaded, 0 B sent in") });
     expect(second.stdout.toString()).toBe(first.stdout.toString());
     expect(proxy.sentBytes - before).toBeLessThan(4 * 1024);
-  }, 120_000);
+  });
 });

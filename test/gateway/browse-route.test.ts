@@ -153,7 +153,7 @@ describe("a listing", () => {
     const page = (await rig.ask("GET", "/browse/default/")).bytes.toString();
     expect(page.match(/<a href="d\d/g)).toHaveLength(LISTING_ENTRIES_MAX);
     expect(page).toContain(`There is more: only the first ${LISTING_ENTRIES_MAX} entries are listed.`);
-  }, 20_000);
+  });
 });
 
 describe("a listing as JSON", () => {

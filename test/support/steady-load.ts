@@ -38,7 +38,6 @@ const ATTEMPTS_MAX = 100;
 const ATTEMPT_MS_MAX = 30_000;
 const KEPT_PER_LANE = 4;
 const CHUNK_BYTES = 512 * 1024;
-const OVERLOADED = '503 {"type":"urn:troupe:error:OVERLOADED"';
 
 export class SteadyLoad {
   /** All files that were ever made. */
@@ -48,8 +47,6 @@ export class SteadyLoad {
   readonly wrong: string[] = [];
   /** Operations that needed one. */
   repeatedCount = 0;
-  /** Refusals of a process that had too much to do, as one on a slow machine has: nothing was begun, so they are no repetitions. */
-  overloadedCount = 0;
   hasEnded = false;
   readonly #gateway: string;
   readonly #options: SteadyLoadOptions;
@@ -175,13 +172,10 @@ export class SteadyLoad {
         return outcome;
       }
       const words = typeof outcome === "string" ? outcome : `${outcome.status} ${(await outcome.text()).slice(0, 300)}`;
-      if (words.startsWith(OVERLOADED)) this.overloadedCount += 1;
-      else {
-        // Also one that was under way when it began.
-        const outage = this.#outages.findLast((each) => beganMs < each.endedMs);
-        if (outage === undefined || outage !== lastOutage) met.push(words);
-        lastOutage = outage;
-      }
+      // Also one that was under way when it began.
+      const outage = this.#outages.findLast((each) => beganMs < each.endedMs);
+      if (outage === undefined || outage !== lastOutage) met.push(words);
+      lastOutage = outage;
       const mayPass = typeof outcome === "string" || outcome.status >= 500 || outcome.status === 429 || outcome.status === 408;
       if (!mayPass || attempts >= ATTEMPTS_MAX) throw new Error(`${name} failed at last with ${words}, and before: ${met.join("; ")}`);
       const retryAfter = typeof outcome === "string" ? null : outcome.headers.get("retry-after");

@@ -179,7 +179,10 @@ export interface CreateWish {
 
 export async function createUpload(troupe: Troupe, wish: CreateWish) {
   const { name = "film.mp4", principal = LOCAL_PRINCIPAL, ...rest } = wish;
-  return await troupe.storage.createUpload({ app: "default", user: "default", name, contentType: "video/mp4", ...rest }, { principal });
+  return await troupe.storage.createUpload(
+    { app: "default", user: "default", name, contentType: "video/mp4", ...rest },
+    { principal, timeoutMs: 60_000 },
+  );
 }
 
 /** Sends one chunk in pieces of `pieceBytes`. */
@@ -229,7 +232,7 @@ export async function readFile(
 }
 
 /** Bytes that look random and are the same for the same seed. */
-export function someBytes(count: number, seed = 1): Buffer {
+export function someBytes(count: number, seed = 1): Buffer<ArrayBuffer> {
   const bytes = Buffer.alloc(count);
   let state = seed * 2_654_435_761 + 1;
   for (let index = 0; index + 4 <= count; index += 4) {

@@ -1,7 +1,7 @@
 /** Waiting for what others do: asked again and again, with a bound. */
 import { setTimeout as pause } from "node:timers/promises";
 
-export const UNTIL_MS_MAX = 30_000;
+const UNTIL_MS_MAX = 60_000;
 const ASK_EVERY_MS = 50;
 
 /**

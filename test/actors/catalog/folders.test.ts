@@ -143,7 +143,7 @@ describe.each(["SQLite", "MariaDB"])("folders on %s", (dialect) => {
     isMariadb = dialect === "MariaDB";
     if (isMariadb) databases = await MariadbDatabases.open();
     shelves = new Shelves(await (isMariadb ? databases.openPart<CatalogTables>("storage") : openTestDatabase<CatalogTables>("storage")));
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await (isMariadb ? databases[Symbol.asyncDispose]() : shelves.database.close());
@@ -183,7 +183,7 @@ describe.each(["SQLite", "MariaDB"])("folders on %s", (dialect) => {
       ),
       { numRuns: 15 },
     );
-  }, 60_000);
+  });
 
   test("of 10,000 names are walked in pages, each name once; folders with thousands below them cost what one file costs", async () => {
     const user = `ten thousand ${dialect}`;
@@ -197,7 +197,7 @@ describe.each(["SQLite", "MariaDB"])("folders on %s", (dialect) => {
     // Two for each batch of names (one of them for what the batch ends in), one for each folder skipped, and what begins and loads a page.
     expect(shelves.statements).toBeLessThan((2 * 3_000) / FOLDER_SCAN_ROWS + 7 + pages * 4);
     expect((await shelves.all(user, "folder 3/", 300)).entries).toHaveLength(1_000);
-  }, 60_000);
+  });
 
   test("a page of very many folders ends early, says where it goes on, and takes a bounded number of statements", async () => {
     const user = `many folders ${dialect}`;
@@ -214,7 +214,7 @@ describe.each(["SQLite", "MariaDB"])("folders on %s", (dialect) => {
     expect(first.cursor).toBeTypeOf("string");
     const { entries } = await shelves.all(user, "", PAGE_ITEMS_MAX);
     expect(entries).toEqual(Array.from({ length: count }, (_, index) => ({ kind: "folder", name: String(index).padStart(4, "0") })));
-  }, 60_000);
+  });
 
   test("a name with thousands of versions is listed once, found as its newest, and its neighbours after it", async () => {
     const user = `versions ${dialect}`;
@@ -229,7 +229,7 @@ describe.each(["SQLite", "MariaDB"])("folders on %s", (dialect) => {
     expect(shown(entries)).toEqual([`index.m3u8 ${newest?.fileId}`, `z.ts ${older[1]?.fileId}`]);
     expect((await findByName(shelves.ports, ANN, { user, name: "live/index.m3u8" })).fileId).toBe(newest?.fileId);
     expect(shelves.statements).toBeLessThan(20);
-  }, 60_000);
+  });
 
   test("of somebody else are empty and cost the same statements as those of nobody; whoever may read all reads the newest of all", async () => {
     const user = `shared ${dialect}`;

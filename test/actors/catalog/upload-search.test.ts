@@ -14,7 +14,7 @@ import { VirtualClock } from "../../support/virtual-clock.ts";
 const clock = new VirtualClock();
 const INSERTED_AT_ONCE = 1_000;
 
-describe.each(["SQLite", "MariaDB"] as const)("a search among uploads on %s", { timeout: 60_000 }, (kind) => {
+describe.each(["SQLite", "MariaDB"] as const)("a search among uploads on %s", (kind) => {
   const stack = new AsyncDisposableStack();
   let database: CatalogDatabase;
   let ports: CatalogPorts;

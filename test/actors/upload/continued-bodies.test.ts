@@ -61,8 +61,6 @@ async function mergedBytes(troupe: Troupe, uploadId: string): Promise<Buffer> {
   return await readFile(troupe, file?.fileId as string);
 }
 
-const PATIENTLY = { timeout: 10_000 };
-
 describe("bodies that go on within a chunk", () => {
   it("make the same file, whatever their lengths, and the status says where the next one begins", async () => {
     await using directory = await temporaryDirectory();
@@ -185,7 +183,7 @@ describe("bodies that go on within a chunk", () => {
     };
     const ends = [CHUNK, 2 * CHUNK, 3 * CHUNK, 3 * CHUNK + 5];
     const all = ends.map((end, at) => goOn(troupe, uploadId, ends[at - 1] ?? 10, bytes.subarray(ends[at - 1] ?? 10, end)));
-    await expect.poll(async () => (await statusOf(troupe, uploadId)).inFlightCount, PATIENTLY).toBe(4);
+    await expect.poll(async () => (await statusOf(troupe, uploadId)).inFlightCount).toBe(4);
     gate.resolve();
     expect((await Promise.all(all)).map(({ lengthBytes }) => lengthBytes)).toEqual([CHUNK, CHUNK, CHUNK, 5]);
     await goOn(troupe, uploadId, 3 * CHUNK + 5, bytes.subarray(3 * CHUNK + 5));

@@ -471,5 +471,5 @@ describe("an upload in which everything happens at once", () => {
       await process?.end();
     }
     expect(runCount).toBeGreaterThan(5);
-  }, 120_000);
+  });
 });

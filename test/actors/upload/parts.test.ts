@@ -75,8 +75,6 @@ async function anotherNode(troupe: Troupe, root: string) {
   };
 }
 
-const PATIENTLY = { timeout: 10_000 };
-
 describe("an upload that is put together from parts", () => {
   it("becomes a file of their bytes in order, by itself, and the parts are gone", async () => {
     await using directory = await temporaryDirectory();
@@ -86,12 +84,12 @@ describe("an upload that is put together from parts", () => {
     for (const bytes of contents) parts.push(await part(troupe, bytes));
     const created = await putTogether(troupe, parts);
     expect(created).toMatchObject({ chunkCount: 8, state: "receiving" });
-    await expect.poll(async () => (await troupe.catalog.upload({ uploadId: created.uploadId }, AS_LOCAL)).state, PATIENTLY).toBe("merged");
+    await expect.poll(async () => (await troupe.catalog.upload({ uploadId: created.uploadId }, AS_LOCAL)).state).toBe("merged");
     const { fileId } = await troupe.catalog.upload({ uploadId: created.uploadId }, AS_LOCAL);
     expect((await readFile(troupe, fileId)).equals(Buffer.concat(contents))).toBe(true);
     for (const uploadId of parts)
-      await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state, PATIENTLY).toBe("cancelled");
-    await expect.poll(async () => (await troupe.storage.status({})).uploadCount, PATIENTLY).toBe(0);
+      await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("cancelled");
+    await expect.poll(async () => (await troupe.storage.status({})).uploadCount).toBe(0);
     expect((await troupe.storage.status({})).reservedBytes).toBe(0);
   });
 
@@ -108,8 +106,8 @@ describe("an upload that is put together from parts", () => {
       if (writes > 2) throw diskFull(path);
     };
     const { uploadId } = await putTogether(before, parts);
-    await expect.poll(() => writes, PATIENTLY).toBeGreaterThan(2);
-    await expect.poll(async () => (await before.upload(uploadId).status({}, AS_LOCAL)).receivedCount, PATIENTLY).toBe(2);
+    await expect.poll(() => writes).toBeGreaterThan(2);
+    await expect.poll(async () => (await before.upload(uploadId).status({}, AS_LOCAL)).receivedCount).toBe(2);
     await before.stop();
     disk.intercept = () => {};
     await using troupe = await startTroupe({ root: directory.path, disk });
@@ -130,7 +128,7 @@ describe("an upload that is put together from parts", () => {
     const { epoch } = created;
     const { file } = await troupe.upload(created.uploadId).merge({ epoch }, { ...AS_LOCAL, timeoutMs: 20_000 });
     expect(file?.digests.blake3).toBe(await blake3(Buffer.concat(contents)));
-    await expect.poll(async () => (await troupe.storage.status({})).uploadCount, PATIENTLY).toBe(0);
+    await expect.poll(async () => (await troupe.storage.status({})).uploadCount).toBe(0);
   });
 
   it("refuses parts that are not there, not whole, not begun as parts, or somebody else's, and names them", async () => {
@@ -167,7 +165,7 @@ describe("an upload that is put together from parts", () => {
     const gone = parts[1] as string;
     await troupe.upload(gone).cancel({ epoch: await epochOf(troupe, gone) }, AS_LOCAL);
     gate.resolve();
-    await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state, PATIENTLY).toBe("failed");
+    await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("failed");
     const { lastError } = await troupe.catalog.upload({ uploadId }, AS_LOCAL);
     expect(lastError).toMatchObject({ code: "UPLOAD_CANCELLED", detail: expect.stringContaining(gone), retryable: false });
   });
@@ -181,7 +179,7 @@ describe("an upload that is put together from parts", () => {
     stored[2 * CHUNK + 5] = (stored[2 * CHUNK + 5] as number) ^ 1;
     await writeFile(path, stored);
     const { uploadId } = await putTogether(troupe, [damaged]);
-    await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state, PATIENTLY).toBe("failed");
+    await expect.poll(async () => (await troupe.catalog.upload({ uploadId }, AS_LOCAL)).state).toBe("failed");
     const { lastError } = await troupe.catalog.upload({ uploadId }, AS_LOCAL);
     expect(lastError).toMatchObject({ code: "BLOB_DAMAGED", detail: expect.stringContaining(damaged) });
   });

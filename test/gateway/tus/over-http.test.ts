@@ -68,7 +68,7 @@ describe("tus over HTTP to a node", () => {
   it("F18: a client that goes away goes on where its bytes are durable, whole chunks and what is left over", async () => {
     const url = await create();
     const leave = await begun(url, 9 * MIB);
-    await expect.poll(() => wholeChunk(url), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => wholeChunk(url)).toBe(true);
     leave();
     const offset = await offsetOf(url);
     expect(offset).toBeGreaterThanOrEqual(8 * MIB);
@@ -85,9 +85,9 @@ describe("tus over HTTP to a node", () => {
     expect([locked.status, locked.headers.has("retry-after")]).toEqual([423, true]);
     expect((await patch(url, offset, bytes.subarray(offset))).status).toBe(503);
     await cluster.startNode();
-    await expect.poll(() => offsetOf(url), { timeout: 20_000 }).toBe(offset);
+    await expect.poll(() => offsetOf(url)).toBe(offset);
     expect(await stored(await patch(url, offset, bytes.subarray(offset)))).toBe(true);
-  }, 60_000);
+  });
 
   /** Without ending what is under way, as a HEAD would. */
   async function wholeChunk(url: string): Promise<boolean> {
