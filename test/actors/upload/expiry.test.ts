@@ -153,6 +153,7 @@ describe("an idle upload", () => {
       // While a body arrives that says nothing for long.
       await idle();
       const gate = Promise.withResolvers<void>();
+      gate.promise.catch(() => undefined);
       const held = send(undefined, streamOf(someBytes(10), gate.promise));
       held.catch(() => undefined);
       await expect.poll(recordedMs).toBe(0);
@@ -206,6 +207,8 @@ describe("an idle upload", () => {
       const troupe = await start();
       const { uploadId } = await createUpload(troupe, { sizeBytes: CHUNK, chunkBytes: CHUNK });
       const gate = Promise.withResolvers<void>();
+      // It may be rejected before the body has come to it.
+      gate.promise.catch(() => undefined);
       async function* slow(): AsyncGenerator<Uint8Array> {
         yield someBytes(10);
         await gate.promise;

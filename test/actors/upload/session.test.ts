@@ -18,6 +18,8 @@ async function everyFile(folder: string): Promise<string[]> {
 /** A body that stays open until it is told to end. */
 function heldBody(bytes: Uint8Array) {
   const gate = Promise.withResolvers<void>();
+  // It may be rejected before the body has come to it.
+  gate.promise.catch(() => undefined);
   const begun = Promise.withResolvers<void>();
   async function* body(): AsyncGenerator<Uint8Array> {
     begun.resolve();
