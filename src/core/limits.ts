@@ -390,14 +390,14 @@ export const READINESS_TIMEOUT_MS = 4_500;
 export const READINESS_GRACE_MS = 250;
 /** A process looks this often whether it has too much to do. */
 export const LOAD_CHECK_MS = 100;
-/** It takes no new work after its event loop has let nobody have a turn for longer than this, unless it is set otherwise. */
+/** It takes no new work after its event loop has let nobody have a turn for longer than is set; of that, up to one look is not seen. */
 export const OVERLOAD_STALL_MS_DEFAULT = 1_000;
-/** Less, and a process that is well might never count as calm. */
+/** The least that may be set: with less, a process that is well might never count as calm. */
 export const OVERLOAD_STALL_MS_MIN = 200;
-/** Nor while it may open fewer descriptors than this, or than this part of all it may have. */
+/** Nor does it while it may open fewer descriptors than this, or than this part of all it may have. */
 export const DESCRIPTORS_FREE_MIN = 256;
 export const DESCRIPTORS_FREE_PERMILLE = 125;
-/** It takes new work again when the loop has kept to this part of that, with twice as many descriptors free, for so long. */
+/** It takes new work again when its event loop has stood still for no more than this part of what it may, with twice as many descriptors free, for so long. */
 export const OVERLOAD_CALM_DIVISOR = 4;
 export const LOAD_CALM_MS = 2_000;
 /** Descriptors are counted this often, for that may mean to list them; connections that come between are added. */

@@ -36,8 +36,6 @@ export interface VisitOptions extends BrowserContextOptions {
   readonly expected?: RegExp;
 }
 
-/** Of a server that has too much to do. */
-export const BUSY = /status of 503/;
 /** Of a folder that has become empty the server knows nothing, and the browser's console says so. */
 export const EMPTY_FOLDER = /status of 404 .*\/browse\//;
 

@@ -9,7 +9,7 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { someBytes } from "../support/troupe.ts";
 import { ChunkGate } from "./chunk-gate.ts";
 import { makeUpload } from "./inspect-rig.ts";
-import { BUSY, choose, drop, FILM_CHUNKS, FILM_SECONDS, fileRow, makeFilm, soon, startBrowser, uploadRow, visit } from "./rig.ts";
+import { choose, drop, FILM_CHUNKS, FILM_SECONDS, fileRow, makeFilm, soon, startBrowser, uploadRow, visit } from "./rig.ts";
 
 const AWAY = /ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|ERR_CONNECTION_REFUSED|502|503/;
 
@@ -115,7 +115,7 @@ describe("an upload on the page", () => {
   it("that is unfinished is shown also when the server had too much to do as the page was opened", async () => {
     const name = "left behind.bin";
     await (await makeUpload(server.url, { name })).send(0);
-    await using visitor = await visit(browser, server.url, { expected: BUSY });
+    await using visitor = await visit(browser, server.url, { expected: /status of 503 .*\/uploads\?state=receiving/ });
     const { page } = visitor;
     const refuse = (route: Route): Promise<void> => route.fulfill({ status: 503, json: { code: "OVERLOADED" } });
     await page.route("**/api/v1/uploads?state=receiving*", refuse, { times: 1 });

@@ -310,6 +310,10 @@ describe("faults", () => {
     expect(problemsOf({ flags }).join()).toMatch(words);
   });
 
+  it.each(["0", "200ms"])("are none of standing still for %s", (text) => {
+    expect(problemsOf({ flags: { overloadStall: text } })).toEqual([]);
+  });
+
   it("do not include variables of others, which are a warning", () => {
     const { warnings } = resolveFrom({ environment: { TROUPE_PROT: "1", TROUPE_GATEWAY: "http://x", HOME: "/root" } });
     expect(warnings).toHaveLength(1);

@@ -42,7 +42,7 @@ function askAt(gateway: string, owner?: string): Ask {
         ...headers,
       },
     };
-    // It can be sent once only.
+    // So fetch wants a stream to be sent.
     if (body instanceof ReadableStream) return fetch(url, { ...init, body, duplex: "half" });
     return fetch(url, body === undefined ? init : { ...init, body: isJson ? JSON.stringify(body) : (body as Bytes) });
   };

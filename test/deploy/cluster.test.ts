@@ -320,7 +320,7 @@ describe("a cluster", () => {
     await until(activeNodes, (nodes) => nodes.length === 3);
   });
 
-  it("F1, F10: serves again within 30 s after its servers were killed and started again, on the same ports", async () => {
+  it("F1, F10: serves again after its servers were killed and started again, on the same ports", async () => {
     const bytes = Buffer.alloc(100_000, "kept ");
     const url = (await (await fetch(`${cluster.gatewayUrl}/put/kept.bin`, { method: "PUT", body: bytes })).text()).trim();
     const before = cluster.natsUrl("observer");

@@ -71,25 +71,21 @@ describe("under a steady load", () => {
       await load.progress(OPERATIONS_BETWEEN);
       expect(met()).toEqual(NOTHING_WORSE);
     },
-    60_000 + KILLS * KILL_MS_MAX,
+    300_000 + KILLS * KILL_MS_MAX,
   );
 
-  it.each(["nats", "mariadb"] as const)(
-    "F10, F14: %s is restarted, and killed and started: the same",
-    async (name) => {
-      const engine = cluster.engine(name);
-      await load.progress(OPERATIONS_BETWEEN);
-      await load.outage(() => engine.restart());
-      await load.progress(OPERATIONS_BETWEEN);
-      await load.outage(async () => {
-        await engine.kill();
-        await engine.start();
-      });
-      await load.progress(OPERATIONS_BETWEEN);
-      expect(met()).toEqual(NOTHING_WORSE);
-    },
-    120_000,
-  );
+  it.each(["nats", "mariadb"] as const)("F10, F14: %s is restarted, and killed and started: the same", async (name) => {
+    const engine = cluster.engine(name);
+    await load.progress(OPERATIONS_BETWEEN);
+    await load.outage(() => engine.restart());
+    await load.progress(OPERATIONS_BETWEEN);
+    await load.outage(async () => {
+      await engine.kill();
+      await engine.start();
+    });
+    await load.progress(OPERATIONS_BETWEEN);
+    expect(met()).toEqual(NOTHING_WORSE);
+  });
 
   it("F17: Redis is killed, and started empty: the same", async () => {
     await load.progress(OPERATIONS_BETWEEN);

@@ -141,7 +141,7 @@ it.each([
       await server.kill();
     }
   },
-  60_000 + KILLS * 36_000,
+  300_000 + KILLS * 36_000,
 );
 
 async function blobFileCount(directory: string): Promise<number> {

@@ -1,6 +1,7 @@
 /**
- * Many uploads at once: 200 sessions, each with four chunks of 1 MiB on their way. Nobody is refused, all are equal, and the server's
- * memory stays bounded. TROUPE_TEST_SESSION_MIB sets the size of each file (default 4); what was seen is printed.
+ * Many uploads at once: 200 sessions, each with four chunks of 1 MiB on their way. Nobody is refused (that the loop stood still is no reason
+ * here), all are equal, and the server's memory stays bounded. TROUPE_TEST_SESSION_MIB sets the size of each file (default 4); what was seen
+ * is printed.
  */
 import { randomBytes } from "node:crypto";
 import { Agent, type IncomingMessage, request } from "node:http";

@@ -1,4 +1,4 @@
-/** A server with few descriptors under many connections: it refuses what is new, goes on with what was begun, and comes back. */
+/** A server that has more to do than it can: it refuses what is new, goes on with what was begun, and comes back. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
@@ -6,6 +6,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
+import { startServer } from "../support/server-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { someBytes } from "../support/troupe.ts";
 import { until } from "../support/until.ts";
@@ -95,53 +96,48 @@ class NarrowServer implements AsyncDisposable {
 
 const onLinux = it.runIf(process.platform === "linux");
 
-onLinux(
-  "F28: with few descriptors left new work is refused with 503, an upload under way ends well, and then all comes back",
-  async () => {
-    await using folder = await temporaryDirectory();
-    await using server = new NarrowServer(join(folder.path, "data"));
-    const url = await server.url();
-    const before = (await server.put("before.bin")).body.toString().trim();
-    const bytes = someBytes(200_000);
-    const wish = JSON.stringify({ name: "under-way.bin", size: bytes.length });
-    const created = await ask("POST", `${url}/api/v1/uploads`, wish, { "content-type": "application/json" });
-    const { uploadId } = jsonOf<{ uploadId: string }>(created);
+onLinux("F28: with few descriptors left new work is refused with 503, an upload under way ends well, and then all comes back", async () => {
+  await using folder = await temporaryDirectory();
+  await using server = new NarrowServer(join(folder.path, "data"));
+  const url = await server.url();
+  const before = (await server.put("before.bin")).body.toString().trim();
+  const bytes = someBytes(200_000);
+  const wish = JSON.stringify({ name: "under-way.bin", size: bytes.length });
+  const created = await ask("POST", `${url}/api/v1/uploads`, wish, { "content-type": "application/json" });
+  const { uploadId } = jsonOf<{ uploadId: string }>(created);
 
-    // A slow machine may stand still, and what is new is refused for that: only few descriptors are waited for.
-    const isShort = (): boolean => /"reason":"\d+ file descriptors/.test(server.log);
-    for (let held = 0; held < HELD_AT_FIRST; held += 1) await server.hold("GET /heal");
-    let answer = await server.put("first.bin");
-    for (let count = 0; !isShort() && count < DESCRIPTORS / STEP; count += 1) {
-      for (let held = 0; held < STEP; held += 1) await server.hold("GET /heal");
-      answer = await until(
-        () => server.put(`${count}.bin`),
-        ({ status }) => status === (isShort() ? 503 : 201),
-      );
-    }
-    expect([answer.status, answer.headers.connection]).toEqual([503, "close"]);
-    // The calmer it has become, the shorter.
-    expect(answer.headers["retry-after"]).toMatch(/^[123]$/);
-    expect(jsonOf(answer)).toMatchObject({ code: "OVERLOADED" });
-    expect((await ask("GET", `${url}/healthz`)).status).toBe(200);
-    expect((await ask("GET", `${url}/readyz`)).status).toBe(503);
-    expect((await ask("PUT", `${url}/api/v1/uploads/${uploadId}/chunks/0`, bytes)).status).toBe(200);
-    const merged = await ask("POST", `${url}/api/v1/uploads/${uploadId}/merge`);
-    expect(merged.status).toBe(200);
-
-    server.letGo();
-    await until(
-      async () => (await server.put("after.bin")).status,
-      (status) => status === 201,
+  const isShort = (): boolean => /"reason":"\d+ file descriptors/.test(server.log);
+  for (let held = 0; held < HELD_AT_FIRST; held += 1) await server.hold("GET /heal");
+  let answer = await server.put("first.bin");
+  for (let count = 0; !isShort() && count < DESCRIPTORS / STEP; count += 1) {
+    for (let held = 0; held < STEP; held += 1) await server.hold("GET /heal");
+    answer = await until(
+      () => server.put(`${count}.bin`),
+      ({ status }) => status === (isShort() ? 503 : 201),
     );
-    expect((await ask("GET", before)).body.toString()).toBe("bytes");
-    const { url: fileUrl } = jsonOf<{ url: string }>(merged);
-    expect((await ask("GET", fileUrl)).body.equals(bytes)).toBe(true);
-    expect(server.log.match(/"reason":"\d+ file descriptors.*begins nothing new for now/g)).toHaveLength(1);
-    expect(server.log.match(/"reason":"\d+ file descriptors.*begins new work again/g)).toHaveLength(1);
-    expect(await server.end("SIGTERM")).toBe(0);
-  },
-  120_000,
-);
+  }
+  expect([answer.status, answer.headers.connection]).toEqual([503, "close"]);
+  // The calmer it has become, the shorter.
+  expect(answer.headers["retry-after"]).toMatch(/^[123]$/);
+  expect(jsonOf(answer)).toMatchObject({ code: "OVERLOADED" });
+  expect((await ask("GET", `${url}/healthz`)).status).toBe(200);
+  expect((await ask("GET", `${url}/readyz`)).status).toBe(503);
+  expect((await ask("PUT", `${url}/api/v1/uploads/${uploadId}/chunks/0`, bytes)).status).toBe(200);
+  const merged = await ask("POST", `${url}/api/v1/uploads/${uploadId}/merge`);
+  expect(merged.status).toBe(200);
+
+  server.letGo();
+  await until(
+    async () => (await server.put("after.bin")).status,
+    (status) => status === 201,
+  );
+  expect((await ask("GET", before)).body.toString()).toBe("bytes");
+  const { url: fileUrl } = jsonOf<{ url: string }>(merged);
+  expect((await ask("GET", fileUrl)).body.equals(bytes)).toBe(true);
+  expect(server.log.match(/"reason":"\d+ file descriptors.*begins nothing new for now/g)).toHaveLength(1);
+  expect(server.log.match(/"reason":"\d+ file descriptors.*begins new work again/g)).toHaveLength(1);
+  expect(await server.end("SIGTERM")).toBe(0);
+});
 
 onLinux(
   "F28: connections that nobody uses are closed when descriptors become few, and more than there is room for end nothing",
@@ -161,5 +157,35 @@ onLinux(
     expect(server.log).not.toMatch(/suspect|EMFILE|nobody caught/);
     expect(await server.end("SIGTERM")).toBe(0);
   },
-  120_000,
 );
+
+/** A real process stands still, and goes on. */
+async function standStill(pid: number, forMs: number): Promise<void> {
+  process.kill(pid, "SIGSTOP");
+  const sinceMs = performance.now();
+  await until(
+    async () => performance.now() - sinceMs,
+    (ms) => ms > forMs,
+  );
+  process.kill(pid, "SIGCONT");
+}
+
+const STOOD_STILL = /"reason":"the event loop stood still for \d+ ms"/;
+
+onLinux("F28: a process that stood still for longer than --overload-stall begins nothing new", async () => {
+  await using folder = await temporaryDirectory();
+  await using server = await startServer(folder.path, ["--overload-stall", "500ms"]);
+  await standStill(server.pid, 1_000);
+  await until(
+    async () => STOOD_STILL.test(server.stderr),
+    (isTold) => isTold,
+  );
+});
+
+onLinux("F28: where it is 0, what is new is taken, however long the process stood still", async () => {
+  await using folder = await temporaryDirectory();
+  await using server = await startServer(folder.path, ["--overload-stall", "0"]);
+  await standStill(server.pid, 3_000);
+  expect((await ask("PUT", `${server.url}/put/some.bin`, "bytes")).status).toBe(201);
+  expect(server.stderr).not.toMatch(STOOD_STILL);
+});

@@ -267,7 +267,6 @@ describe("a film", () => {
       await writeFile(inFolder("slow.mp4"), bytes.subarray(bytes.indexOf("\r\n\r\n") + 4));
       await cmp(inFolder("slow.mp4"));
     },
-    120_000,
   );
 
   it("leaves nothing of its uploads behind", async () => {

@@ -31,7 +31,7 @@ export async function startCluster({ settings = {} }: Pick<ClusterOptions, "sett
       say: (sentence) => void said.push(sentence),
       command: (configFile) => `npm run node -- --config ${configFile}`,
       typed: (words) => words.join(" "),
-      // A slow machine is not what a test is about.
+      // Settings of the environment do not reach these processes, and a slow machine is not what a test is about.
       settings: { overloadStall: 0, ...settings },
     });
     const find = (name: string): Member => {

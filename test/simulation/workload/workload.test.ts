@@ -39,7 +39,7 @@ it("what a client does depends on nothing that others do", () => {
   expect(ofOne(5)).toEqual(ofOne(1));
 });
 
-it("without a fault every operation gets what it wants, and nothing contradicts the history", { timeout: 60_000 }, async () => {
+it("without a fault every operation gets what it wants, and nothing contradicts the history", async () => {
   const { world, workload } = await carriedOut(drawOperations(new RandomStreams(3), 1, TOPOLOGY));
   expect(world.violations).toEqual([]);
   expect(workload.isDone).toBe(true);
@@ -48,7 +48,7 @@ it("without a fault every operation gets what it wants, and nothing contradicts 
   expect(workload.history.files.size).toBeGreaterThan(20);
 });
 
-it("a client that dies in the middle of an upload goes on with it in its next life", { timeout: 60_000 }, async () => {
+it("a client that dies in the middle of an upload goes on with it in its next life", async () => {
   const usual = {
     gateway: 0,
     roams: false,
