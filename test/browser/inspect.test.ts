@@ -145,7 +145,9 @@ describe("an upload that is looked into", () => {
     await made.send(1, 2);
     expect(await made.merge()).toBe(200);
     await page.getByText("ended", { exact: true }).waitFor();
+    const overtaken = page.waitForEvent("requestfinished", (request) => request.url().endsWith(`/inspect/uploads/${made.uploadId}`));
     await answer.letGo();
+    await overtaken;
     await drawn(page);
     expect(await litState(page)).toBe("merged");
     expect(await why(page).textContent()).toContain("it has become a file");
@@ -332,7 +334,7 @@ describe("the inspector where tokens are wanted", () => {
     const refused = page.waitForResponse((answer) => answer.status() === 401);
     await page.getByRole("button", { name: "Sign out" }).click();
     await leave.isThere;
-    await refused;
+    await (await refused).finished();
     await drawn(page);
     expect(await page.getByLabel("Token").count()).toBe(0);
     await leave.letGo();

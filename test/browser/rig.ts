@@ -118,8 +118,15 @@ export async function holdAnswer(page: Page, address: string, instead?: Fulfilme
   };
 }
 
-/** Long enough for a page to have drawn what it knows. */
-export const drawn = (page: Page): Promise<void> => page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
+/** As seldom as a page draws what changes all the time: `upload-watch.ts` (W2). */
+const DRAWN_MS = 60;
+
+/** The page has drawn what it knows by now: of its timers those that were set for no longer are over, and so are two frames. */
+export const drawn = (page: Page): Promise<void> =>
+  page.evaluate(
+    (ms) => new Promise((resolve) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(() => resolve())), ms)),
+    DRAWN_MS,
+  );
 
 /** What will be so before long. */
 export const soon = <T>(look: () => T | Promise<T>) => expect.poll(look);

