@@ -106,6 +106,26 @@ describe("a list of ten thousand uploads", () => {
     await soon(() => rows(page).count()).toBeGreaterThan(5);
   });
 
+  it("is narrowed as its address says: after a reload, for somebody else, on the way back, and when the address is changed", async () => {
+    await using visitor = await visit(browser, `${server.url}/inspect`, { expected: /status of 404 .*\/traces\// });
+    const { page } = visitor;
+    const search = page.getByRole("searchbox");
+    await page.getByRole("radio", { name: "Merged" }).check();
+    await search.fill("needle 1");
+    const found = ["needle 1243.mov", "needle 1543.mov", "needle 1843.mov"];
+    await soon(() => names(page)).toEqual(found);
+    expect(new URL(page.url()).hash).toBe("#/uploads?state=merged&search=needle+1");
+    await page.reload();
+    await soon(() => names(page)).toEqual(found);
+    expect([await search.inputValue(), await page.getByRole("radio", { name: "Merged" }).isChecked()]).toEqual(["needle 1", true]);
+    await rows(page).first().click();
+    await page.getByRole("link", { name: "List of uploads" }).click();
+    await soon(() => names(page)).toEqual(found);
+    await page.goto(`${server.url}/inspect#/uploads?search=needle+1143`);
+    await soon(() => names(page)).toEqual(["needle 1143.mov"]);
+    expect([await search.inputValue(), await page.getByRole("radio", { name: "All" }).isChecked()]).toEqual(["needle 1143", true]);
+  });
+
   it("shows what is new by itself, and what each in sight is in at this moment", async () => {
     await using visitor = await visit(browser, `${server.url}/inspect`);
     const { page } = visitor;

@@ -341,7 +341,7 @@ describe("the inspector where tokens are wanted", () => {
     await page.getByLabel("Token").fill("ben:second-secret");
     await page.keyboard.press("Enter");
     await page.getByText("There is no such upload, or it is somebody else’s.").waitFor();
-    await page.getByRole("link", { name: "All uploads" }).click();
+    await page.getByRole("link", { name: "List of uploads" }).click();
     await page.getByText("There are no uploads yet.").waitFor();
     expect(await page.content()).not.toContain("secret plans");
   });

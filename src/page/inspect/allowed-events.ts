@@ -11,7 +11,7 @@ export interface AllowedEvents {
 }
 
 export function allowedEvents({ upload, machine }: Inspection): AllowedEvents {
-  if (upload === undefined || (machine === undefined && !isOver(upload.state))) return both("Its node does not answer.");
+  if (machine === undefined && !isOver(upload.state)) return both("Its node does not answer.");
   const state = machine === undefined ? upload.state : stateName(machine.state);
   if (isOver(upload.state)) return both(upload.state === "merged" ? "It is a file already." : `It has ended: ${upload.state}.`);
   if (machine?.context["isCommitUncertain"] === true)
@@ -20,7 +20,7 @@ export function allowedEvents({ upload, machine }: Inspection): AllowedEvents {
   return { cancel: isMerging ? "It is being committed, which is never taken back." : undefined, merge: mergeRefusal(state, upload) };
 }
 
-function mergeRefusal(state: string, { chunkCount, receivedCount }: NonNullable<Inspection["upload"]>): string | undefined {
+function mergeRefusal(state: string, { chunkCount, receivedCount }: Inspection["upload"]): string | undefined {
   if (state !== "receiving") return state === "init" ? "It is being opened." : "A merge is under way already.";
   if (chunkCount === undefined) return "Its size is not known yet.";
   const missing = chunkCount - (receivedCount ?? 0);

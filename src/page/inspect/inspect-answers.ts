@@ -41,8 +41,8 @@ export interface SessionStatus {
 }
 
 export interface Inspection {
-  /** Absent when its host does not answer. */
-  readonly upload?: SessionStatus;
+  /** As far as the catalog knows it, when its host does not answer. */
+  readonly upload: SessionStatus;
   readonly host: string;
   readonly group: string;
   readonly epoch: number;

@@ -12,8 +12,14 @@ import { MachineView } from "./machine-view.ts";
 import { SessionTable } from "./session-table.ts";
 import { UploadView } from "./upload-view.ts";
 
-const WAYS: readonly { readonly place: InspectPlace; readonly title: string }[] = [
-  { place: { view: "uploads" }, title: "Uploads" },
+interface Way {
+  readonly place: InspectPlace;
+  readonly title: string;
+}
+
+/** Back to the list as it was narrowed. */
+const waysOf = ({ sessions }: InspectPage): readonly Way[] => [
+  { place: { view: "uploads", filter: sessions.filter }, title: "Uploads" },
   { place: { view: "actors" }, title: "Actors" },
   { place: { view: "machine", name: "upload" }, title: "Machines" },
 ];
@@ -21,15 +27,16 @@ const WAYS: readonly { readonly place: InspectPlace; readonly title: string }[] 
 export function InspectApp({ page }: { readonly page: InspectPage }): VNode {
   const { account, place, watched, question } = page;
   useWatched(page, account);
+  const ways = waysOf(page);
   useEffect(() => {
-    const [title] = [place.view === "upload" ? place.uploadId : WAYS.find((way) => isThere(way.place, place))?.title];
+    const title = place.view === "upload" ? place.uploadId : ways.find((way) => isThere(way.place, place))?.title;
     document.title = `${title ?? "Inspect"} · Troupe`;
   }, [place]);
   return html`
     <header class="top inspector">
       <a class="mark" href="/">Troupe</a>
       <nav class="ways" aria-label="Inspect">
-        ${WAYS.map((way) => html`<a key=${way.title} href=${inspectHashOf(way.place)} aria-current=${isThere(way.place, place) ? "page" : undefined}>${way.title}</a>`)}
+        ${ways.map((way) => html`<a key=${way.title} href=${inspectHashOf(way.place)} aria-current=${isThere(way.place, place) ? "page" : undefined}>${way.title}</a>`)}
       </nav>
       ${
         account.state === "in" &&
@@ -44,7 +51,7 @@ export function InspectApp({ page }: { readonly page: InspectPage }): VNode {
     ${
       account.state === "in" &&
       html`<main class="inspector">
-        ${place.view === "uploads" && html`<${SessionTable} sessions=${page.sessions} />`}
+        ${place.view === "uploads" && html`<${SessionTable} page=${page} />`}
         ${place.view === "upload" && watched && html`<${UploadView} key=${place.uploadId} page=${page} watch=${watched} />`}
         ${place.view === "machine" && html`<${MachineView} key=${place.name} name=${place.name} />`}
         ${place.view === "actors" && html`<${ActorsView} actors=${page.actors} />`}

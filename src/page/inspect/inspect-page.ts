@@ -3,7 +3,7 @@ import { Account } from "../account.ts";
 import { ask } from "../server.ts";
 import { Watched } from "../store.ts";
 import { ActorList } from "./actor-list.ts";
-import { type InspectPlace, inspectPlaceOf } from "./inspect-place.ts";
+import { ALL_SESSIONS, type InspectPlace, inspectHashOf, inspectPlaceOf, type SessionFilter } from "./inspect-place.ts";
 import { SessionList } from "./session-list.ts";
 import { UploadWatch } from "./upload-watch.ts";
 
@@ -19,7 +19,7 @@ export class InspectPage extends Watched {
   readonly account = new Account(() => this.#arrive());
   readonly sessions = new SessionList();
   readonly actors = new ActorList();
-  place: InspectPlace = { view: "uploads" };
+  place: InspectPlace = { view: "uploads", filter: ALL_SESSIONS };
   watched: UploadWatch | undefined;
   question: InspectQuestion | undefined;
   /** What could not be done. */
@@ -35,6 +35,12 @@ export class InspectPage extends Watched {
   ask(question: InspectQuestion | undefined): void {
     this.question = question;
     this.changed();
+  }
+
+  /** Narrows the list. What was chosen before is no place of its own to go back to. */
+  choose(filter: SessionFilter): void {
+    history.replaceState(null, "", inspectHashOf({ view: "uploads", filter }));
+    this.#arrive();
   }
 
   async signOut(): Promise<void> {
@@ -68,6 +74,7 @@ export class InspectPage extends Watched {
     if (uploadId !== undefined && this.account.state === "in") this.watched ??= new UploadWatch(uploadId);
     if (isSeen) this.watched?.start();
     else this.watched?.stop();
+    if (place.view === "uploads") this.sessions.choose(place.filter);
     this.sessions.isLookedAt = isSeen && place.view === "uploads";
     this.actors.isLookedAt = isSeen && place.view === "actors";
     if (before !== place) this.changed();

@@ -10,6 +10,7 @@ import { ask } from "../server.ts";
 import { Watched } from "../store.ts";
 import { errorText } from "../words.ts";
 import type { ListedSession, SessionStatus, SessionsPage } from "./inspect-answers.ts";
+import { ALL_SESSIONS, type SessionFilter } from "./inspect-place.ts";
 import { isOver } from "./inspect-words.ts";
 
 const PAGE_SESSIONS = 500;
@@ -20,12 +21,6 @@ const ROUND_MS = 3_000;
 /** States that are asked for in a round: the rows of a tall window. */
 const LIVE_MAX = 40;
 
-export interface SessionFilter {
-  /** Empty: all. */
-  readonly state: string;
-  readonly search: string;
-}
-
 interface Wanted {
   readonly limit: number;
   readonly cursor?: string | undefined;
@@ -35,7 +30,7 @@ interface Wanted {
 
 export class SessionList extends Watched {
   rows: readonly ListedSession[] = [];
-  filter: SessionFilter = { state: "", search: "" };
+  filter = ALL_SESSIONS;
   isLoading = false;
   /** All there are, as far as was told. */
   isWhole = false;
@@ -59,13 +54,15 @@ export class SessionList extends Watched {
     else void this.#look();
   }
 
+  /** It is asked for once the list is looked at. */
   choose(filter: SessionFilter): void {
     if (filter.state === this.filter.state && filter.search === this.filter.search) return;
     this.filter = filter;
-    this.#begin();
+    this.#forget();
+    if (this.#round !== undefined) void this.more();
   }
 
-  #begin(): void {
+  #forget(): void {
     this.#load.abort();
     this.#load = new AbortController();
     this.rows = [];
@@ -73,7 +70,6 @@ export class SessionList extends Watched {
     this.isWhole = false;
     this.isLoading = false;
     this.message = undefined;
-    void this.more();
   }
 
   /** The next page, unless it is on its way or there is none. */
@@ -151,7 +147,10 @@ export class SessionList extends Watched {
     const told = new Map(uploads.map((upload) => [upload.uploadId, upload]));
     const known = new Set(this.rows.map(({ uploadId }) => uploadId));
     // More came than a round asks for.
-    if (cursor !== undefined && !uploads.some(({ uploadId }) => known.has(uploadId))) return this.#begin();
+    if (cursor !== undefined && !uploads.some(({ uploadId }) => known.has(uploadId))) {
+      this.#forget();
+      return void this.more();
+    }
     const oldest = uploads.at(-1)?.created;
     // What was in reach of the page and is not in it has left the list.
     const isKept = ({ uploadId, created }: ListedSession): boolean =>

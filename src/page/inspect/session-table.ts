@@ -11,7 +11,8 @@ import { Icon } from "../icons.ts";
 import { useWatched } from "../store.ts";
 import { bytesText, countText } from "../words.ts";
 import type { ListedSession, SessionStatus } from "./inspect-answers.ts";
-import { inspectHashOf } from "./inspect-place.ts";
+import type { InspectPage } from "./inspect-page.ts";
+import { inspectHashOf, LISTED_STATES, type SessionFilter } from "./inspect-place.ts";
 import { dayText, durationText } from "./inspect-words.ts";
 import { SESSIONS_MAX, type SessionList } from "./session-list.ts";
 import { StateMark } from "./state-mark.ts";
@@ -22,16 +23,17 @@ const BEYOND_ROWS = 6;
 /** The next page is asked for when so many rows are left. */
 const AHEAD_ROWS = 200;
 const SEARCH_MS = 250;
-const FILTERS: readonly { readonly state: string; readonly title: string }[] = [
-  { state: "", title: "All" },
-  { state: "receiving", title: "Under way" },
-  { state: "merged", title: "Merged" },
-  { state: "failed", title: "Failed" },
-  { state: "cancelled", title: "Cancelled" },
-  { state: "expired", title: "Expired" },
-];
+const FILTER_TITLES: Readonly<Record<SessionFilter["state"], string>> = {
+  "": "All",
+  receiving: "Under way",
+  merged: "Merged",
+  failed: "Failed",
+  cancelled: "Cancelled",
+  expired: "Expired",
+};
 
-export function SessionTable({ sessions }: { readonly sessions: SessionList }): VNode {
+export function SessionTable({ page }: { readonly page: InspectPage }): VNode {
+  const { sessions } = page;
   useWatched(sessions);
   const box = useRef<HTMLDivElement>(null);
   const [first, setFirst] = useState(0);
@@ -104,7 +106,7 @@ export function SessionTable({ sessions }: { readonly sessions: SessionList }): 
   };
   return html`
     <h1 class="unseen">Uploads</h1>
-    <${Filters} sessions=${sessions} />
+    <${Filters} page=${page} />
     <section class="card sessions">
       <div ref=${box} class="rows" role="list" aria-label="Uploads" aria-busy=${isLoading} onScroll=${onScroll} onKeyDown=${onKeyDown}>
         <div class="before" role="presentation" style=${{ height: `${from * ROW_PIXELS}px` }}></div>
@@ -135,22 +137,32 @@ export function SessionTable({ sessions }: { readonly sessions: SessionList }): 
 const nothingText = ({ filter }: SessionList): string =>
   filter.search !== "" || filter.state !== "" ? "No upload is like this." : "There are no uploads yet.";
 
-function Filters({ sessions }: { readonly sessions: SessionList }): VNode {
-  const { filter } = sessions;
+function Filters({ page }: { readonly page: InspectPage }): VNode {
+  const { filter } = page.sessions;
   const [text, setText] = useState(filter.search);
+  const typed = useRef(filter.search);
   useEffect(() => {
     const search = text.trim();
-    if (search === filter.search) return;
-    const timer = setTimeout(() => sessions.choose({ ...sessions.filter, search }), SEARCH_MS);
+    if (search === typed.current) return;
+    const timer = setTimeout(() => {
+      typed.current = search;
+      page.choose({ ...page.sessions.filter, search });
+    }, SEARCH_MS);
     return () => clearTimeout(timer);
   }, [text]);
+  // The address was changed by somebody else than the one who types.
+  useEffect(() => {
+    if (filter.search === typed.current) return;
+    typed.current = filter.search;
+    setText(filter.search);
+  }, [filter]);
   return html`<div class="filters">
     <fieldset class="segments">
       <legend class="unseen">State</legend>
-      ${FILTERS.map(
-        ({ state, title }) => html`<label key=${state}>
-          <input type="radio" name="state" aria-label=${title} value=${state} checked=${filter.state === state} onChange=${() => sessions.choose({ ...filter, state })} />
-          <span>${title}</span>
+      ${(["", ...LISTED_STATES] as const).map(
+        (state) => html`<label key=${state}>
+          <input type="radio" name="state" aria-label=${FILTER_TITLES[state]} value=${state} checked=${filter.state === state} onChange=${() => page.choose({ ...filter, state })} />
+          <span>${FILTER_TITLES[state]}</span>
         </label>`,
       )}
     </fieldset>

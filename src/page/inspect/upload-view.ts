@@ -27,14 +27,14 @@ import type { UploadWatch } from "./upload-watch.ts";
 export function UploadView({ page, watch }: { readonly page: InspectPage; readonly watch: UploadWatch }): VNode {
   useWatched(watch);
   const { inspection, message } = watch;
-  const back = html`<a class="back" href=${inspectHashOf({ view: "uploads" })}><${Icon} name="left" />All uploads</a>`;
+  const back = html`<a class="back" href=${inspectHashOf({ view: "uploads", filter: page.sessions.filter })}><${Icon} name="left" />List of uploads</a>`;
   if (inspection === undefined) return html`${back}<p class="nothing" role="status">${message ?? "Looking…"}</p>`;
   const { upload, machine, why } = inspection;
   return html`
     <div class="upload-head">
       ${back}
-      <h1><bdi>${baseName(upload?.name ?? watch.uploadId)}</bdi></h1>
-      ${upload && html`<${StateMark} state=${machine === undefined ? upload.state : stateName(machine.state)} />`}
+      <h1><bdi>${baseName(upload.name)}</bdi></h1>
+      <${StateMark} state=${machine === undefined ? upload.state : stateName(machine.state)} />
       <span class=${`live-sign ${watch.isLive ? "on" : ""}`} role="status">${watch.isLive ? "live" : watch.isOver ? "ended" : (message ?? "connecting…")}</span>
       <${EventButtons} page=${page} inspection=${inspection} uploadId=${watch.uploadId} />
     </div>
@@ -50,7 +50,7 @@ function WithoutMachine({ inspection }: { readonly inspection: Inspection }): VN
   const { upload, missing } = inspection;
   return html`<section class="card chart-card">
     <p class="missing">${missing ?? "There is no machine to be seen."}</p>
-    ${upload && html`<${ChartView} name="upload" marks=${(chart: LaidOutChart) => marksOfState(chart, upload.state)} />`}
+    <${ChartView} name="upload" marks=${(chart: LaidOutChart) => marksOfState(chart, upload.state)} />
   </section>`;
 }
 
@@ -105,12 +105,11 @@ function marks(chart: LaidOutChart, moment: Moment): Marks {
   return { ...rest, times: Object.fromEntries(Object.entries(times).filter(([path]) => !isOver(path))) };
 }
 
-function EventButtons(props: { readonly page: InspectPage; readonly inspection: Inspection; readonly uploadId: string }): VNode | null {
+function EventButtons(props: { readonly page: InspectPage; readonly inspection: Inspection; readonly uploadId: string }): VNode {
   const { page, inspection, uploadId } = props;
   /** Why the button that was pressed does nothing. */
   const [told, setTold] = useState<string | undefined>(undefined);
   const { upload } = inspection;
-  if (upload === undefined) return null;
   const { cancel, merge } = allowedEvents(inspection);
   const name = baseName(upload.name);
   const there =
@@ -154,28 +153,28 @@ function EventButton({ label, reason, kind, onClick, tell }: EventButtonProps): 
 function Facts({ inspection, watch }: { readonly inspection: Inspection; readonly watch: UploadWatch }): VNode {
   const { upload, machine, host, group, epoch } = inspection;
   const chunks =
-    upload?.chunkCount === undefined
+    upload.chunkCount === undefined
       ? "—"
       : `${upload.receivedCount ?? "?"} of ${upload.chunkCount}, each ${bytesText(upload.chunkBytes ?? 0)}`;
   const share =
-    upload?.size === undefined || upload.receivedBytes === undefined || upload.size === 0
+    upload.size === undefined || upload.receivedBytes === undefined || upload.size === 0
       ? undefined
       : Math.min(1, upload.receivedBytes / upload.size);
   const rows: readonly (readonly [string, unknown])[] = [
-    ["Name", html`<bdi>${upload?.name ?? "—"}</bdi>`],
+    ["Name", html`<bdi>${upload.name}</bdi>`],
     ["ID", html`<code>${watch.uploadId}</code>`],
     [
       "Received",
-      upload?.receivedBytes === undefined
+      upload.receivedBytes === undefined
         ? "—"
         : html`${bytesText(upload.receivedBytes)} of ${upload.size === undefined ? "an unknown size" : bytesText(upload.size)}`,
     ],
     ["Chunks", chunks],
-    ["In this state since", machine === undefined ? (upload === undefined ? "—" : dayText(upload.since)) : clockText(machine.sinceMs)],
+    ["In this state since", machine === undefined ? dayText(upload.since) : clockText(machine.sinceMs)],
     ["Opened here", machine === undefined ? "—" : clockText(machine.openedMs)],
     ["Node", html`<code>${host}</code> in ${group}, epoch ${epoch}`],
-    ...(upload?.expires === undefined ? [] : [["Expires, if nothing comes", dayText(upload.expires)] as const]),
-    ...(upload?.fileId === undefined
+    ...(upload.expires === undefined ? [] : [["Expires, if nothing comes", dayText(upload.expires)] as const]),
+    ...(upload.fileId === undefined
       ? []
       : [["File", html`<a href=${`/files/${upload.fileId}`}><code>${upload.fileId}</code></a>`] as const]),
   ];

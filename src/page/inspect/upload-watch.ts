@@ -189,7 +189,7 @@ export class UploadWatch extends Watched {
   }
 }
 
-const hasEnded = (told: Inspection | undefined): boolean => isOver(told?.upload?.state ?? "");
+const hasEnded = (told: Inspection | undefined): boolean => isOver(told?.upload.state ?? "");
 
 /** Of the same run of a machine, fewer steps are known to the first. */
 function isBefore(told: Inspected | undefined, known: Inspected | undefined): boolean {
