@@ -2,6 +2,10 @@ import { expect, test } from "vitest";
 import { isCovered, summaryLine, summaryOf } from "./campaign-summary.ts";
 
 const result = (counts: Record<string, number>) => ({
+  seed: 1,
+  minutes: 1,
+  realMs: 1_500,
+  isRepeated: false,
   hash: "h",
   violations: [],
   counts,
@@ -16,12 +20,12 @@ const expected = {
   transitions: ["transition.init.session.opened.receiving"],
   outcomes: ["operation.upload.done"],
 };
-const how = { realMs: 3_000, knownCount: 1, repeatedCount: 0, isLong: true };
+const how = { knownCount: 1, isLong: true };
 
 test("the last line sums up all runs, and names what never came about", () => {
   const summary = summaryOf([result({ "fault.bus.loss": 2 }), result({ "fault.bus.loss": 1, "upload.merge": 4 })], expected);
   expect(summaryLine(summary, how)).toBe(
-    "2 seeds (1 known before, 0 run twice); 3.0 min simulated in 3.0 s; " +
+    "2 seeds (1 known before, 0 run twice); 3.0 min simulated in 3.0 s of one process; " +
       "120 simulated s a second in a process until the world healed; 80 operations; 10,000 events; 3 faults took effect; " +
       "faults that never did: fault.disk.full; transitions that never were: transition.init.session.opened.receiving; " +
       "outcomes that never were: operation.upload.done; failures: 0",

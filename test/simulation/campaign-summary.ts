@@ -1,5 +1,5 @@
 /** What many runs came to, in a line; and what should have come about in them and never did. */
-import type { TimedRunResult } from "./run-result.ts";
+import type { SeedRecord } from "./seed-records.ts";
 
 /** Names of counts that a long run must have seen. */
 export interface Expected {
@@ -11,8 +11,11 @@ export interface Expected {
 
 export interface CampaignSummary {
   readonly seedCount: number;
+  readonly repeatedCount: number;
   readonly failedCount: number;
   readonly simulatedMs: number;
+  /** Of all processes together, in this and in earlier commands. */
+  readonly realMs: number;
   /** In which things were done and went wrong; and how long that took one process in real time. */
   readonly untilHealed: { readonly simulatedMs: number; readonly realMs: number };
   readonly operationCount: number;
@@ -22,16 +25,18 @@ export interface CampaignSummary {
   readonly neverFired: Expected;
 }
 
-export function summaryOf(results: readonly TimedRunResult[], expected: Expected): CampaignSummary {
+export function summaryOf(records: readonly SeedRecord[], expected: Expected): CampaignSummary {
   const counts = new Map<string, number>();
-  for (const result of results)
-    for (const [name, count] of Object.entries(result.counts)) counts.set(name, (counts.get(name) ?? 0) + count);
-  const sum = (of: (result: TimedRunResult) => number): number => results.reduce((total, result) => total + of(result), 0);
+  for (const record of records)
+    for (const [name, count] of Object.entries(record.counts)) counts.set(name, (counts.get(name) ?? 0) + count);
+  const sum = (of: (record: SeedRecord) => number): number => records.reduce((total, record) => total + of(record), 0);
   const never = (names: readonly string[]): string[] => names.filter((name) => (counts.get(name) ?? 0) === 0);
   return {
-    seedCount: results.length,
-    failedCount: results.filter(({ violations }) => violations.length > 0).length,
+    seedCount: records.length,
+    repeatedCount: records.filter(({ isRepeated }) => isRepeated).length,
+    failedCount: records.filter(({ violations }) => violations.length > 0).length,
     simulatedMs: sum(({ simulatedMs }) => simulatedMs),
+    realMs: sum(({ realMs }) => realMs),
     untilHealed: { simulatedMs: sum(({ healedAtMs }) => healedAtMs), realMs: sum(({ realUntilHealedMs }) => realUntilHealedMs) },
     operationCount: sum(({ operationCount }) => operationCount),
     eventCount: sum(({ eventCount }) => eventCount),
@@ -48,17 +53,15 @@ export function isCovered({ neverFired }: CampaignSummary): boolean {
 const NAMES_SHOWN = 3;
 
 /** @param how what only this run knows */
-export function summaryLine(
-  summary: CampaignSummary,
-  how: { readonly realMs: number; readonly knownCount: number; readonly repeatedCount: number; readonly isLong: boolean },
-): string {
-  const { seedCount, failedCount, simulatedMs, untilHealed, operationCount, eventCount, faultCount, neverFired } = summary;
+export function summaryLine(summary: CampaignSummary, how: { readonly knownCount: number; readonly isLong: boolean }): string {
+  const { seedCount, repeatedCount, failedCount, simulatedMs, realMs, untilHealed, operationCount, eventCount, faultCount, neverFired } =
+    summary;
   // A short run sees little, which says nothing; then a long list would hide the rest.
   const names = (list: readonly string[]): string =>
     list.length === 0 ? "none" : how.isLong || list.length <= NAMES_SHOWN ? list.join(", ") : `${list.length} kinds`;
   return [
-    `${grouped(seedCount)} seeds (${grouped(how.knownCount)} known before, ${grouped(how.repeatedCount)} run twice)`,
-    `${durationOf(simulatedMs)} simulated in ${durationOf(how.realMs)}`,
+    `${grouped(seedCount)} seeds (${grouped(how.knownCount)} known before, ${grouped(repeatedCount)} run twice)`,
+    `${durationOf(simulatedMs)} simulated in ${durationOf(realMs)} of one process`,
     `${speedOf(untilHealed.simulatedMs, untilHealed.realMs)} in a process until the world healed`,
     `${grouped(operationCount)} operations`,
     `${grouped(eventCount)} events`,

@@ -131,10 +131,20 @@ describe("a campaign of seeds", () => {
   test("one seed in fifty runs in a second process, and another trace there is a failure", async () => {
     await using folder = await temporaryDirectory();
     const same = await campaign(folder.path, "answer(result(seed))", { from: 50, count: 51 });
-    expect([same.repeatedCount, same.rules.flatMap(([, rule]) => rule ?? [])]).toEqual([2, []]);
+    const repeated = same.records.filter(({ isRepeated }) => isRepeated).map(({ seed }) => seed);
+    expect([repeated, same.rules.flatMap(([, rule]) => rule ?? [])]).toEqual([[50, 100], []]);
     await using other = await temporaryDirectory();
     const differs = await campaign(other.path, "answer({ ...result(seed), hash: String(process.pid) })", { from: 100, count: 1 });
     expect(differs.rules).toEqual([[100, "same-seed-other-trace"]]);
+  });
+
+  test("a second run that is ended from outside says nothing of the trace, and is made again", async () => {
+    await using folder = await temporaryDirectory();
+    const ran = `process.getBuiltinModule("node:fs").readFileSync(${JSON.stringify(join(folder.path, "ran"))}, "utf8")`;
+    const behaviour = `if (${ran} === "50\\n50\\n") for (;;); answer(result(seed));`;
+    const once = () => campaign(folder.path, behaviour, { from: 50, count: 1, boundMs: 2_000 });
+    expect((await once()).rules).toEqual([[50, "never-ends"]]);
+    expect((await once()).rules).toEqual([[50, undefined]]);
   });
 
   test("a process runs a bounded number of seeds", async () => {

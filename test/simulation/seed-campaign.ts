@@ -7,7 +7,7 @@
  */
 import { performance } from "node:perf_hooks";
 import type { TimedRunResult } from "./run-result.ts";
-import { RunnerProcess, type RunnerProcessOptions } from "./runner-process.ts";
+import { FORCED_RULES, RunnerProcess, type RunnerProcessOptions } from "./runner-process.ts";
 import type { SeedRecord, SeedRecords } from "./seed-records.ts";
 
 export interface SeedCampaignOptions extends RunnerProcessOptions {
@@ -26,8 +26,6 @@ export interface SeedCampaignOptions extends RunnerProcessOptions {
 export interface SeedCampaignResult {
   /** By seed. */
   readonly records: readonly SeedRecord[];
-  /** Seeds that were run a second time (E2). */
-  readonly repeatedCount: number;
 }
 
 const REPEATED_EACH = 50;
@@ -38,7 +36,6 @@ export async function runSeeds(options: SeedCampaignOptions): Promise<SeedCampai
   const runners = new Set<RunnerProcess>();
   const ended = Promise.withResolvers<void>();
   let isOver = false;
-  let repeatedCount = 0;
   let next = from;
   const end = (): void => {
     isOver = true;
@@ -60,13 +57,12 @@ export async function runSeeds(options: SeedCampaignOptions): Promise<SeedCampai
   };
   /** E2 */
   const repeated = async (seed: number, first: TimedRunResult): Promise<TimedRunResult> => {
-    if (seed % REPEATED_EACH !== 0 || first.violations.length > 0) return first;
     const runner = started();
     const second = await runner.run({ kind: "seed", seed, minutes });
     await stopped(runner);
-    if (isOver) return first;
-    repeatedCount += 1;
-    if (second.hash === first.hash) return first;
+    if (isOver || second.hash === first.hash) return first;
+    // It was ended from outside, which says nothing of its trace.
+    if (second.violations.some(({ rule }) => FORCED_RULES.includes(rule))) return { ...first, violations: second.violations };
     const sentence = `The trace's hash was ${first.hash} first and ${second.hash === "" ? "none" : second.hash} in another process.`;
     return { ...first, violations: [{ rule: "same-seed-other-trace", sentence, atMs: 0 }] };
   };
@@ -85,9 +81,10 @@ export async function runSeeds(options: SeedCampaignOptions): Promise<SeedCampai
       const first = await runner.run({ kind: "seed", seed, minutes });
       if (isOver) break;
       const realMs = performance.now() - beganMs;
-      const result = await repeated(seed, first);
+      const isRepeated = seed % REPEATED_EACH === 0 && first.violations.length === 0;
+      const result = isRepeated ? await repeated(seed, first) : first;
       if (isOver) break;
-      take(known.add(seed, result, realMs), false);
+      take(known.add(seed, result, { realMs, isRepeated }), false);
     }
     if (runner !== undefined) await stopped(runner);
   };
@@ -102,5 +99,5 @@ export async function runSeeds(options: SeedCampaignOptions): Promise<SeedCampai
     signal?.removeEventListener("abort", end);
   }
   await lanes;
-  return { records: [...records.values()].sort((one, other) => one.seed - other.seed), repeatedCount };
+  return { records: [...records.values()].sort((one, other) => one.seed - other.seed) };
 }

@@ -15,13 +15,17 @@ import { sourcesDigest } from "./sources-digest.ts";
 export interface SeedRecord extends TimedRunResult {
   readonly seed: number;
   readonly minutes: number;
+  /** Of its first run, in real time. */
   readonly realMs: number;
+  /** It was run a second time, with the same trace. */
+  readonly isRepeated: boolean;
 }
 
 const recordShape: z.ZodType<SeedRecord> = z.object({
   seed: z.int(),
   minutes: z.number(),
   realMs: z.number(),
+  isRepeated: z.boolean(),
   hash: z.string(),
   violations: z.array(z.object({ rule: z.string(), sentence: z.string(), atMs: z.number() })),
   counts: z.record(z.string(), z.number()),
@@ -63,8 +67,9 @@ export class SeedRecords {
   }
 
   /** @throws {Refusal} when it cannot be kept */
-  add(seed: number, result: TimedRunResult, realMs: number): SeedRecord {
-    const record: SeedRecord = { seed, minutes: this.#minutes, realMs: Math.round(realMs), ...result };
+  add(seed: number, result: TimedRunResult, how: { readonly realMs: number; readonly isRepeated: boolean }): SeedRecord {
+    const { realMs, isRepeated } = how;
+    const record: SeedRecord = { seed, minutes: this.#minutes, realMs: Math.round(realMs), isRepeated, ...result };
     this.#records.set(seed, record);
     // K1
     if (!result.violations.some(({ rule }) => FORCED_RULES.includes(rule))) {

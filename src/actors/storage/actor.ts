@@ -32,6 +32,7 @@ import { catalog } from "../catalog/contract.ts";
 import { BLOB_KEY, ids } from "../ids/contract.ts";
 import { tracker } from "../tracker/contract.ts";
 import type { SessionNode, SessionPorts } from "../upload/ports.ts";
+import { WriteBlocks } from "../upload/write-blocks.ts";
 import { BlobAllocation } from "./blob-allocation.ts";
 import { isProven } from "./blob-proof.ts";
 import { BlobReader } from "./blob-reader.ts";
@@ -138,6 +139,7 @@ class Node implements StorageNode {
     const sessionPorts = {
       ...ports,
       dataPlane: ports.dataPlane(this),
+      blocks: new WriteBlocks(),
       catalog: this.#catalog,
       node: this.#sessionNode(new BlobAllocation(this.#allocator, clock)),
       feeds: this.#feed,

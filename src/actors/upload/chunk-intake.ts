@@ -142,7 +142,7 @@ export class ChunkIntake {
       // I4
       await this.#desk.shortenTail(index, 0);
       const target = { file: data, sync: () => this.#desk.sync(), body: writing.body, ...claimed };
-      const { lengthBytes, leafDigests } = await receiveChunk(interruptible(chunk), target, ports.hasher);
+      const { lengthBytes, leafDigests } = await receiveChunk(interruptible(chunk), target, ports);
       await turn("chunk.seal", () => ledger.seal(index, lengthBytes));
       await this.#desk.sync();
       const journalOffset = await journal.append({ kind: "chunk", index, lengthBytes, leafDigests });
@@ -160,7 +160,7 @@ export class ChunkIntake {
     const { ledger, ports, interruptible } = this.#session;
     const { index } = chunk;
     const writer = this.#desk.writerOf(index);
-    const second = await receiveChunk(interruptible(chunk), { file: undefined, sync: undefined, ...claimed }, ports.hasher);
+    const second = await receiveChunk(interruptible(chunk), { file: undefined, sync: undefined, ...claimed }, ports);
     const first = claimed.claim === "compare-in-flight" ? await writer : await this.#recorded(index);
     if (first === undefined)
       throw new TroupeError("UPLOAD_BUSY", `Another body for chunk ${index} was arriving and did not end well; send it again.`);

@@ -14,7 +14,7 @@ import type { ChunkBody } from "../../core/ports/data-plane.ts";
 import type { DiskFile } from "../../core/ports/disk.ts";
 import type { Hasher, StreamHash } from "../../core/ports/hasher.ts";
 import { chunkLengthError } from "./chunk-ledger.ts";
-import { WriteBlocks } from "./write-blocks.ts";
+import type { WriteBlocks } from "./write-blocks.ts";
 
 export interface ChunkTarget {
   /** Absent: digest only. */
@@ -34,6 +34,11 @@ export interface ChunkTarget {
   readonly keepsBroken?: boolean | undefined;
 }
 
+export interface WriterPorts {
+  readonly hasher: Hasher;
+  readonly blocks: WriteBlocks;
+}
+
 export interface DigestedChunk {
   /** From the target's offset on. */
   readonly lengthBytes: number;
@@ -45,17 +50,15 @@ export interface ReceivedChunk extends DigestedChunk {
   readonly broken?: { readonly error: unknown } | undefined;
 }
 
-const blocks = new WriteBlocks();
-
 /**
  * @throws {TroupeError} `CHUNK_LENGTH`, `DIGEST_MISMATCH`, `DISK_FULL`, `DISK_FAILED`, `CANCELLED`, or what the body throws
  */
-export async function receiveChunk(chunk: ChunkBody, target: ChunkTarget, hasher: Hasher): Promise<ReceivedChunk> {
+export async function receiveChunk(chunk: ChunkBody, target: ChunkTarget, ports: WriterPorts): Promise<ReceivedChunk> {
   const { index, lengthBytes: declared } = chunk;
   const headBytes = target.head?.length ?? 0;
   if (declared !== undefined && (declared + headBytes < target.minBytes || declared + headBytes > target.maxBytes))
     throw chunkLengthError(index, target.minBytes - headBytes, target.maxBytes - headBytes, declared);
-  const writer = new ChunkWriter(chunk, target, hasher);
+  const writer = new ChunkWriter(chunk, target, ports);
   let broken: { readonly error: unknown } | undefined;
   const body = target.keepsBroken
     ? untilBroken(chunk.bytes, (error) => {
@@ -87,10 +90,11 @@ class ChunkWriter {
   readonly #chunk: ChunkBody;
   readonly #target: ChunkTarget;
   readonly #hasher: Hasher;
+  readonly #blocks: WriteBlocks;
   readonly #streams: readonly { readonly algorithm: string; readonly value: string; readonly stream: StreamHash }[];
   readonly #leafDigests: Buffer;
   #leafCount = 0;
-  #block = blocks.take();
+  #block: Buffer;
   #filled = 0;
   /** Of what fills the block, how much was there before (W3). */
   #skipped = 0;
@@ -101,10 +105,12 @@ class ChunkWriter {
   #writing: { readonly block: Buffer; readonly done: Promise<void> } | undefined;
   readonly #syncs: Promise<void>[] = [];
 
-  constructor(chunk: ChunkBody, target: ChunkTarget, hasher: Hasher) {
+  constructor(chunk: ChunkBody, target: ChunkTarget, { hasher, blocks }: WriterPorts) {
     this.#chunk = chunk;
     this.#target = target;
     this.#hasher = hasher;
+    this.#blocks = blocks;
+    this.#block = blocks.take();
     this.#streams = chunk.digests.map(({ algorithm, value }) => ({ algorithm, value, stream: hasher.stream(algorithm) }));
     this.#leafDigests = Buffer.allocUnsafe(Math.ceil(target.maxBytes / LEAF_BYTES) * LEAF_DIGEST_BYTES);
     if (target.head !== undefined) {
@@ -145,9 +151,9 @@ class ChunkWriter {
   async end(): Promise<void> {
     await Promise.allSettled([this.#writing?.done, ...this.#syncs]);
     // Where there was no spare block, the one that was being written is the one to be filled next.
-    if (this.#writing !== undefined && this.#writing.block !== this.#block) blocks.giveBack(this.#writing.block);
+    if (this.#writing !== undefined && this.#writing.block !== this.#block) this.#blocks.giveBack(this.#writing.block);
     this.#writing = undefined;
-    blocks.giveBack(this.#block);
+    this.#blocks.giveBack(this.#block);
   }
 
   async #flush(): Promise<void> {
@@ -169,7 +175,7 @@ class ChunkWriter {
     // Whoever waits for it hears of a failure; until then it must not count as unhandled.
     done.catch(() => undefined);
     this.#writing = { block: this.#block, done };
-    const spare = blocks.takeSpare();
+    const spare = this.#blocks.takeSpare();
     if (spare === undefined) {
       await this.#written("keep");
       return;
@@ -183,7 +189,7 @@ class ChunkWriter {
     if (writing === undefined) return;
     await writing.done;
     this.#writing = undefined;
-    if (then === "give back") blocks.giveBack(writing.block);
+    if (then === "give back") this.#blocks.giveBack(writing.block);
     this.#syncEarly();
   }
 

@@ -110,7 +110,7 @@ export class ContinuedBodies {
         body: writing.body,
         keepsBroken: chunk.digests.length === 0 && chunk.isAtomic !== true,
       },
-      ports.hasher,
+      ports,
     );
     const lengthBytes = firstBytes + received.lengthBytes;
     if (lengthBytes > fromBytes) await this.#desk.sync();

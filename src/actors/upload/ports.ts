@@ -18,6 +18,7 @@ import type { Challenge, FileDigests, UploadState } from "../../core/shapes.ts";
 import type { SpanBook } from "../../core/span-book.ts";
 import type { catalog, FileRecord } from "../catalog/contract.ts";
 import type { SessionStep } from "./machine.ts";
+import type { WriteBlocks } from "./write-blocks.ts";
 
 /** The hosting node, as a session sees it. */
 export interface SessionNode {
@@ -60,6 +61,8 @@ export interface SessionPorts {
   readonly log: Log;
   readonly disk: Disk;
   readonly hasher: Hasher;
+  /** Memory that the bodies of all sessions share. */
+  readonly blocks: WriteBlocks;
   readonly catalog: Client<typeof catalog>;
   readonly node: SessionNode;
   /** To the parts of uploads that are put together. */

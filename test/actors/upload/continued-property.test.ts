@@ -8,6 +8,7 @@ import type { SessionPorts } from "../../../src/actors/upload/ports.ts";
 import { Reservation } from "../../../src/actors/upload/reservation.ts";
 import { createSessionFolder, openData } from "../../../src/actors/upload/session-files.ts";
 import { openSessionJournal } from "../../../src/actors/upload/session-journal.ts";
+import { WriteBlocks } from "../../../src/actors/upload/write-blocks.ts";
 import type { TroupeError } from "../../../src/core/errors.ts";
 import { SILENT_LOG } from "../../../src/core/log.ts";
 import type { Disk } from "../../../src/core/ports/disk.ts";
@@ -59,6 +60,7 @@ async function open(disk: Disk) {
   const ports = {
     disk,
     hasher,
+    blocks: new WriteBlocks(),
     clock: new VirtualClock(),
     log: SILENT_LOG,
     node: { ...node, suspect: () => {} },
