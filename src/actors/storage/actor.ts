@@ -26,13 +26,13 @@ import { type Counter, type Metrics, SILENT_METRICS } from "../../core/ports/met
 import type { Random } from "../../core/ports/random.ts";
 import { withRetry } from "../../core/retry.ts";
 import type { SpanBook } from "../../core/span-book.ts";
+import { WriteBlocks } from "../../core/write-blocks.ts";
 import type { ByteService } from "../../data-plane/byte-service.ts";
 import type { TokenMint } from "../../data-plane/token.ts";
 import { catalog } from "../catalog/contract.ts";
 import { BLOB_KEY, ids } from "../ids/contract.ts";
 import { tracker } from "../tracker/contract.ts";
 import type { SessionNode, SessionPorts } from "../upload/ports.ts";
-import { WriteBlocks } from "../upload/write-blocks.ts";
 import { BlobAllocation } from "./blob-allocation.ts";
 import { isProven } from "./blob-proof.ts";
 import { BlobReader } from "./blob-reader.ts";

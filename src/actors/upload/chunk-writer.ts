@@ -13,8 +13,8 @@ import { EARLY_SYNC_BYTES, LEAF_BYTES, LEAF_DIGEST_BYTES, WRITE_BLOCK_BYTES } fr
 import type { ChunkBody } from "../../core/ports/data-plane.ts";
 import type { DiskFile } from "../../core/ports/disk.ts";
 import type { Hasher, StreamHash } from "../../core/ports/hasher.ts";
+import type { WriteBlocks } from "../../core/write-blocks.ts";
 import { chunkLengthError } from "./chunk-ledger.ts";
-import type { WriteBlocks } from "./write-blocks.ts";
 
 export interface ChunkTarget {
   /** Absent: digest only. */

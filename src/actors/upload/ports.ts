@@ -16,9 +16,9 @@ import type { Metrics } from "../../core/ports/metrics.ts";
 import type { Random } from "../../core/ports/random.ts";
 import type { Challenge, FileDigests, UploadState } from "../../core/shapes.ts";
 import type { SpanBook } from "../../core/span-book.ts";
+import type { WriteBlocks } from "../../core/write-blocks.ts";
 import type { catalog, FileRecord } from "../catalog/contract.ts";
 import type { SessionStep } from "./machine.ts";
-import type { WriteBlocks } from "./write-blocks.ts";
 
 /** The hosting node, as a session sees it. */
 export interface SessionNode {

@@ -2,7 +2,7 @@
  * Blocks of memory in which bodies are gathered, used again and again. A body always gets one; a second one, which lets it gather while
  * the first is being written, only while few are in use: many slow bodies cost one block each, a few fast ones are fast.
  */
-import { WRITE_BLOCK_BYTES } from "../../core/limits.ts";
+import { WRITE_BLOCK_BYTES } from "./limits.ts";
 
 /** Up to here a body may have a second block. */
 const IN_USE_FOR_TWO_MAX = 128;
