@@ -92,6 +92,14 @@ test("an upload without an answer is a file once or not at all", () => {
   expect(rules([row("f9", "u9", { name: "other" })], history)).toEqual(["file-of-nobody"]);
 });
 
+test("a file that nobody was told of is what was asked for, too", () => {
+  const history = new History();
+  upload(history, "u1");
+  expect(rules([row("f1", "u1", { name: "song" })], history)).toEqual(["wrong-name"]);
+  expect(rules([row("f1", "u1", { user: "ann" })], history)).toEqual(["wrong-labels"]);
+  expect(rules([row("f1", "u1", { blake3: "00" })], history)).toEqual(["wrong-content"]);
+});
+
 test("an upload that is known by its ID stands for no other's file", () => {
   const history = new History();
   upload(history, "u1");

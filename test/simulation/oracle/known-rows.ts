@@ -68,6 +68,11 @@ export function foundFiles(rows: Rows): FoundFile[] {
 export function compareWithKnown(found: readonly FoundFile[], known: Known, nowMs: number, isDamaged: IsDamaged): Compared {
   const breaches: Breach[] = [];
   const breached = (rule: string, sentence: string): void => void breaches.push({ rule, sentence });
+  const compareContent = (row: FoundFile, upload: KnownUpload): void => {
+    const { sizeBytes, blake3 } = upload.content;
+    if (!isSameContent(row, upload, isDamaged))
+      breached("wrong-content", `${row.fileId} has ${row.sizeBytes} bytes with ${row.blake3}; sent were ${sizeBytes} with ${blake3}`);
+  };
   const files: ComparedFile[] = [];
   const there = new Map(found.map((file) => [file.fileId, file]));
   for (const file of known.files.values()) {
@@ -81,11 +86,7 @@ export function compareWithKnown(found: readonly FoundFile[], known: Known, nowM
     const names = file.possibleNames(nowMs);
     if (!names.has(row.name)) breached("wrong-name", `${file.fileId} is called ${row.name}, and can only be ${[...names].join(" or ")}`);
     compareLabels(row, file.upload, breached);
-    if (!isSameContent(row, file.upload, isDamaged))
-      breached(
-        "wrong-content",
-        `${row.fileId} has ${row.sizeBytes} bytes with ${row.blake3}; sent were ${file.content.sizeBytes} with ${file.content.blake3}`,
-      );
+    compareContent(row, file.upload);
     files.push({ found: row, upload: file.upload, known: file });
   }
   // K2
@@ -101,6 +102,9 @@ export function compareWithKnown(found: readonly FoundFile[], known: Known, nowM
       continue;
     }
     doubts.delete(upload);
+    if (row.name !== upload.name) breached("wrong-name", `${row.fileId} is called ${row.name}, and was to be called ${upload.name}`);
+    compareLabels(row, upload, breached);
+    compareContent(row, upload);
     files.push({ found: row, upload, known: undefined });
   }
   return { breaches, files };

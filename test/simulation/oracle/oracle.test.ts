@@ -154,10 +154,10 @@ function steal(world: Finished, suffix: string): void {
   }
 }
 
-test("a file that cannot be read is found before a restart", async () => {
+test("a blob without its leaf digests is found before a restart", async () => {
   const world = await finished();
   steal(world, ".leaves");
-  expect(await world.judge()).toEqual(["file-unreadable"]);
+  expect(await world.judge()).toEqual(["leaves-missing"]);
   expect(world.world.counts.of("oracle.files-used")).toBe(0);
 });
 

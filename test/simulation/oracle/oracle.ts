@@ -20,6 +20,7 @@ import type { Token } from "../../../src/gateway/owner-keys.ts";
 import { type Cluster, OWNERS, SETTINGS } from "../cluster.ts";
 import type { SimulatedProcess } from "../simulated-process.ts";
 import type { History } from "../workload/history.ts";
+import { hasRefused } from "../workload/witness/excuses.ts";
 import type { Breach } from "./breach.ts";
 import { type Burdens, burdenBreaches, openFileBreaches } from "./burdens.ts";
 import { BusWatch } from "./bus-watch.ts";
@@ -87,11 +88,15 @@ export class Oracle {
   /** Q2 */
   async #judgeAsItIs(process: SimulatedProcess): Promise<void> {
     const clientsLeftMs = this.#cluster.world.nowMs;
-    await this.#eventually(process, () => [...this.#view.notReady(), ...unfinishedWork(this.#view.rows)]);
+    await this.#eventually(process, () => {
+      const { rows, nodes } = this.#view;
+      const tidy = nodes.filter(({ nodeId }) => !this.#hasRefused(nodeId));
+      return [...this.#view.notReady(), ...unfinishedWork(rows), ...storedBlobBreaches(rows, tidy)];
+    });
     // Connections are kept so long for clients that may come back.
     await sleep(process.clock, Math.max(0, clientsLeftMs + KEEP_ALIVE_MS + LOOK_AGAIN_MS - this.#cluster.world.nowMs));
     this.#idle = await this.#watchBurdens(process);
-    const takers = await this.#askForReservations(process);
+    const takers = await this.#askIdleNodes(process);
     await this.#readEverything(process, "little");
     // A disk that failed a sync takes nothing until somebody looks at it: its node is started again below.
     if (takers.length > 0) await this.#useEverything(process);
@@ -143,19 +148,27 @@ export class Oracle {
     return looks;
   }
 
+  /** See {@link hasRefused}. */
+  #hasRefused(nodeId: string): boolean {
+    const disk = this.#cluster.disks.get(nodeId);
+    return disk !== undefined && hasRefused(disk, this.#cluster.world.nowMs);
+  }
+
   /**
-   * Every node answers. Where no upload is left, no space is kept for any: asked before a restart, which forgets it.
+   * Every node answers, and holds nothing for uploads that have ended: asked before a restart, which forgets all of it.
    * @returns nodes that take uploads
    */
-  async #askForReservations(process: SimulatedProcess): Promise<string[]> {
+  async #askIdleNodes(process: SimulatedProcess): Promise<string[]> {
     const takers: string[] = [];
     const bus = await this.#cluster.bus.connect(process, { name: "gateway/oracle" });
-    for (const nodeId of this.#cluster.disks.keys()) {
+    for (const [nodeId, disk] of this.#cluster.disks) {
       const status = await this.#statusOf(bus, nodeId);
       if (status === undefined) continue;
-      if (status.suspect === undefined) takers.push(nodeId);
-      if (status.uploadCount > 0 || status.reservedBytes === 0) continue;
-      const sentence = `${nodeId} hosts no upload and says that ${status.reservedBytes} bytes are reserved`;
+      const { uploadCount, reservedBytes, openBlobCount, suspect } = status;
+      if (suspect === undefined) takers.push(nodeId);
+      this.#tell(openFileBreaches(nodeId, disk.openFileCount, openBlobCount));
+      if (this.#hasRefused(nodeId) || (uploadCount === 0 && reservedBytes === 0)) continue;
+      const sentence = `${nodeId} says that ${uploadCount} uploads are hosted and ${reservedBytes} bytes reserved, and every upload has ended`;
       this.#tell([{ rule: "node-not-at-rest", sentence }]);
     }
     await bus.drain();

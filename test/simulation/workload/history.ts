@@ -32,7 +32,7 @@ export interface Wish {
   /** The operation that it belongs to. */
   readonly operation: number;
   /** Name and life of the gateway that was asked: `gateway1#2`. */
-  readonly gateway: string;
+  gateway: string;
   readonly askedMs: number;
   endedMs: number | undefined;
   /** `open`: no answer yet. Then, and when its outcome is unknown, it may have happened and may yet happen. */
@@ -89,7 +89,9 @@ export function openWish(operation: number, gateway: string, askedMs: number): W
   return { operation, gateway, askedMs, endedMs: undefined, state: "open" };
 }
 
-export function endWish(wish: Wish, state: "acknowledged" | "refused" | "unknown", endedMs: number): void {
+/** @param gateway that knows it from now on, if it is not the one that was asked */
+export function endWish(wish: Wish, state: "acknowledged" | "refused" | "unknown", endedMs: number, gateway = wish.gateway): void {
+  wish.gateway = gateway;
   wish.state = state;
   wish.endedMs = endedMs;
 }

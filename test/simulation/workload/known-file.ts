@@ -16,6 +16,8 @@ export class KnownFile {
   readonly acknowledgedMs: number;
   readonly renames: Rename[] = [];
   readonly deletes: Wish[] = [];
+  /** Absent until an answer told it. */
+  tag: string | undefined;
 
   constructor(fileId: string, upload: KnownUpload, acknowledgedMs: number) {
     this.fileId = fileId;

@@ -47,6 +47,8 @@ export class KnownUpload {
   readonly askedMs: number;
   /** It is made of others' bytes (tus). */
   isPutTogether = false;
+  /** Those others, as far as they are known. */
+  parts: readonly KnownUpload[] = [];
   /** Absent until an answer told it. */
   uploadId: string | undefined;
   /** Absent until an answer told it. */

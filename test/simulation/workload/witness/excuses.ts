@@ -20,8 +20,10 @@ interface Asking {
 }
 
 interface Explanation {
-  readonly kinds: readonly string[];
-  readonly hits: "own-files" | "disk";
+  /** Kinds that explain it where they hit the upload's own files. */
+  readonly own?: readonly string[];
+  /** Kinds that explain it where they hit the disk that the upload is on. */
+  readonly disk?: readonly string[];
 }
 
 const DESTROYED = ["disk.rot", "disk.lost-write", "disk.misdirected-write"];
@@ -32,13 +34,19 @@ const SYNC_FAILED = ["disk.sync-error", "disk.full"];
 /** E1 */
 const EXPLAINED_BY = {
   /** A chunk, or bytes of tus. */
-  "chunk-lost": { kinds: [...DESTROYED, ...SYNC_FAILED], hits: "own-files" },
-  "wrong-digest": { kinds: DESTROYED, hits: "own-files" },
-  BLOB_DAMAGED: { kinds: DESTROYED, hits: "own-files" },
+  "chunk-lost": { own: [...DESTROYED, ...SYNC_FAILED] },
+  "wrong-digest": { own: DESTROYED },
+  BLOB_DAMAGED: { own: DESTROYED },
   /** Long after the fault, too: a disk that has failed once is suspect as long as the process lives. */
-  DISK_FAILED: { kinds: [...REFUSED, ...SYNC_FAILED], hits: "disk" },
-  UPLOAD_FAILED: { kinds: [...DESTROYED, ...REFUSED, ...SYNC_FAILED], hits: "disk" },
+  DISK_FAILED: { disk: [...REFUSED, ...SYNC_FAILED] },
+  UPLOAD_FAILED: { own: DESTROYED, disk: [...REFUSED, ...SYNC_FAILED] },
 } as const satisfies Readonly<Record<string, Explanation>>;
+
+/** The disk has refused something to the life that its process has now: what that could not put away may lie there until the next one. */
+export function hasRefused({ strikes }: { readonly strikes: Strikes }, nowMs: number): boolean {
+  const sinceMs = strikes.lifeSinceMs(nowMs);
+  return [...REFUSED, ...SYNC_FAILED].some((kind) => (strikes.lastMs(kind) ?? -1) >= sinceMs);
+}
 
 const WHOLE_FILE = /^\/(?:put\/.+|api\/v1\/files)$/;
 
@@ -46,17 +54,14 @@ type Wrong = keyof typeof EXPLAINED_BY;
 
 /** Whether what disks did to this upload, or where it is, explains it. */
 export function isExplained({ disks, sentMs }: Pick<Asking, "disks" | "sentMs">, wrong: Wrong, upload: KnownUpload): boolean {
-  const { uploadId, askedMs } = upload;
-  const { kinds, hits }: Explanation = EXPLAINED_BY[wrong];
+  const { own = [], disk = [] }: Explanation = EXPLAINED_BY[wrong];
   // Parts of it may be on other nodes, and are older.
-  if (upload.isPutTogether) return hasStruck(disks, kinds, () => 0);
-  if (hits === "disk") {
+  return [upload, ...upload.parts].some(({ uploadId, askedMs }) => {
     const brokenSinceMs = wrong === "UPLOAD_FAILED" ? askedMs : sentMs;
-    return hasStruck(disks, kinds, (strikes) => strikes.lifeSinceMs(brokenSinceMs), uploadId);
-  }
-  if (uploadId === undefined) return hasStruck(disks, kinds, () => askedMs);
-  for (const { strikes } of disks.values()) if (kinds.some((kind) => strikes.lastMs(kind, uploadId) !== undefined)) return true;
-  return false;
+    if (hasStruck(disks, disk, (strikes) => strikes.lifeSinceMs(brokenSinceMs), uploadId)) return true;
+    if (uploadId === undefined) return hasStruck(disks, own, () => askedMs);
+    return [...disks.values()].some(({ strikes }) => own.some((kind) => strikes.lastMs(kind, uploadId) !== undefined));
+  });
 }
 
 /** Whether disks explain a refusal of what was asked. */
@@ -64,10 +69,10 @@ export function isRefusalExplained(asked: Asking, code: "BLOB_DAMAGED" | "DISK_F
   const { disks, sentMs } = asked;
   const concerned = uploadsConcerned(asked);
   if (concerned !== undefined) return concerned.some((upload) => isExplained(asked, code, upload));
-  const { kinds, hits } = EXPLAINED_BY[code];
   // Whoever sends a file as one body has no other word for bytes that were not kept until it became a file.
   if (code === "DISK_FAILED" && WHOLE_FILE.test(asked.path) && hasStruck(disks, DESTROYED, () => 0)) return true;
-  return hasStruck(disks, kinds, (strikes) => (hits === "disk" ? strikes.lifeSinceMs(sentMs) : 0));
+  const { own = [], disk = [] }: Explanation = EXPLAINED_BY[code];
+  return hasStruck(disks, own, () => 0) || hasStruck(disks, disk, (strikes) => strikes.lifeSinceMs(sentMs));
 }
 
 /** @param heldId an upload that the disk has or had */

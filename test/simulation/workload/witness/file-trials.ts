@@ -3,7 +3,7 @@ import type { TroupeError } from "../../../../src/core/errors.ts";
 import type { KnownFile, Rename } from "../known-file.ts";
 import type { KnownUpload } from "../known-upload.ts";
 import { compare, type ToldFile } from "./acknowledged-file.ts";
-import { type Asked, denied, forgotten, granted, NO_LOSS, type Trial, violate, wished } from "./trial.ts";
+import { type Asked, denied, forgotten, granted, NO_LOSS, type Trial, toldGone, violate, wished } from "./trial.ts";
 import { unexplained } from "./upload-trials.ts";
 
 export function metadata(asked: Asked, fileId: string): Trial {
@@ -57,8 +57,7 @@ export function remove(asked: Asked, fileId: string): Trial {
       granted(asked, wish);
     },
     refused(error) {
-      // A connection that breaks before the answer makes the client ask again, and the second time it is gone by the first.
-      if (error.code === "FILE_NOT_FOUND") forgotten(asked, wish);
+      if (error.code === "FILE_NOT_FOUND") toldGone(asked, wish);
       else denied(asked, wish);
       return refusal(asked, file, error);
     },
@@ -102,6 +101,7 @@ export function bytes(asked: Asked, fileId: string): Trial {
     opened({ status, headers }) {
       if (file === undefined || (status !== 200 && status !== 206)) return;
       shown(asked, file, { fileId });
+      judgeTag(asked, file, status, headers["etag"]);
       const { sizeBytes } = file.content;
       span = status === 200 ? { first: 0, end: sizeBytes } : { first: Number(first), end: Math.min(sizeBytes, Number(last) + 1) };
       offset = span.first;
@@ -130,6 +130,18 @@ export function bytes(asked: Asked, fileId: string): Trial {
     },
     lost: NO_LOSS,
   };
+}
+
+/** The same bytes have one tag for ever; and a range is answered only to those who have something of the same bytes. */
+function judgeTag(asked: Asked, file: KnownFile, status: number, tag: string | undefined): void {
+  const { fileId } = file;
+  if (tag === undefined) return violate(asked, "wrong-tag", `${fileId} is shown without an entity tag`);
+  if (file.tag !== undefined && file.tag !== tag) violate(asked, "wrong-tag", `${fileId} has the tag ${tag}, and had ${file.tag} before`);
+  file.tag ??= tag;
+  const { range, "if-range": ifRange } = asked.headers;
+  if (range === undefined || ifRange === undefined) return;
+  const wanted = ifRange === tag ? 206 : 200;
+  if (status !== wanted) violate(asked, "wrong-range", `If-Range says ${ifRange}, the tag is ${tag}, and the answer is ${status}`);
 }
 
 /** A file is told to be there. */

@@ -61,7 +61,10 @@ export function violate({ world, method, path, gateway }: Asked, rule: string, s
   world.violate(rule, `${method} ${path} at ${gateway}: ${sentence}`);
 }
 
-/** The wish of this request, open until the answer: see the three ends. */
+/** No gateway has this name. */
+const NOWHERE = "";
+
+/** The wish of this request, open until the answer: see the four ends. */
 export function wished(asked: Asked, list: Wish[]): Wish {
   const wish = openWish(asked.operation, asked.gateway, asked.sentMs);
   list.push(wish);
@@ -70,6 +73,11 @@ export function wished(asked: Asked, list: Wish[]): Wish {
 
 export const granted = ({ world }: Asked, wish: Wish): void => endWish(wish, "acknowledged", world.nowMs);
 export const denied = ({ world }: Asked, wish: Wish): void => endWish(wish, "refused", world.nowMs);
+/**
+ * Whoever wants it away is told that it is not there. A request that was heard twice may have brought that about itself; so from then on it
+ * must be gone, for whichever process asks.
+ */
+export const toldGone = ({ world }: Asked, wish: Wish): void => endWish(wish, "acknowledged", world.nowMs, NOWHERE);
 export const forgotten = ({ world }: Asked, wish: Wish): void => endWish(wish, "unknown", world.nowMs);
 
 /** Whatever keeps an upload alive does so from a moment on that is not before the request was sent. */
@@ -82,6 +90,12 @@ const mayLackParts = ({ history }: Asked, upload: KnownUpload): boolean =>
     (other) => other !== upload && other.uploadId === undefined && other.isPutTogether && other.operation === upload.operation,
   );
 
+/** A body that is a whole file takes its upload along when it fails; so does the first of tus, as long as nobody knows the upload by then. */
+const mayGoWithItsBody = ({ way, uploadId }: KnownUpload): boolean => way === "whole" || (way === "tus" && uploadId === undefined);
+
+/** It goes when what was made of it is a file. */
+const isPart = ({ history }: Asked, upload: KnownUpload): boolean => history.uploads.some(({ parts }) => parts.includes(upload));
+
 /** Why this cannot be how the upload has ended. */
 export function whyNotEnded(asked: Asked, upload: KnownUpload, state: EndedState): string | undefined {
   if (upload.end !== undefined && upload.end.state !== state && upload.end.toldMs < asked.sentMs)
@@ -90,8 +104,7 @@ export function whyNotEnded(asked: Asked, upload: KnownUpload, state: EndedState
     case "merged":
       return upload.mayBeFile ? undefined : `upload ${upload.uploadId} is merged, and nobody asked for that`;
     case "cancelled":
-      // A body that is a whole file, or the first of tus, takes its upload along when it fails.
-      return upload.isCancelAsked || upload.way !== "chunks"
+      return upload.isCancelAsked || mayGoWithItsBody(upload) || isPart(asked, upload)
         ? undefined
         : `upload ${upload.uploadId} is cancelled, and nobody asked for that`;
     case "expired":

@@ -4,7 +4,19 @@ import { parseMetadata } from "../../../../src/gateway/tus/upload-metadata.ts";
 import { KnownUpload } from "../known-upload.ts";
 import { acknowledged, fileIdIn } from "./acknowledged-file.ts";
 import { isExplained } from "./excuses.ts";
-import { type Answer, type Asked, ended, forgotten, granted, NO_LOSS, refusalOfUpload, type Trial, violate, wished } from "./trial.ts";
+import {
+  type Answer,
+  type Asked,
+  ended,
+  forgotten,
+  granted,
+  NO_LOSS,
+  refusalOfUpload,
+  type Trial,
+  toldGone,
+  violate,
+  wished,
+} from "./trial.ts";
 import { unexplained } from "./upload-trials.ts";
 
 export function tusCreation(asked: Asked): Trial {
@@ -27,6 +39,7 @@ export function tusCreation(asked: Asked): Trial {
   // What is put together from parts sends none of its own.
   const isFinal = headers["upload-concat"]?.startsWith("final;") === true;
   upload.isPutTogether = isFinal;
+  if (isFinal) upload.parts = partsIn(headers["upload-concat"] ?? "").flatMap((uploadId) => history.upload(uploadId) ?? []);
   upload.sentBytes = Math.max(upload.sentBytes, isFinal ? content.sizeBytes : Number(headers["content-length"] ?? 0));
   return {
     answered(answer) {
@@ -42,6 +55,13 @@ export function tusCreation(asked: Asked): Trial {
     lost: NO_LOSS,
   };
 }
+
+/** IDs in `final;/tus/one /tus/two`. */
+const partsIn = (concat: string): string[] =>
+  concat
+    .slice("final;".length)
+    .split(" ")
+    .map((address) => address.split("/").at(-1) ?? "");
 
 export function tusPatch(asked: Asked, uploadId: string): Trial {
   const upload = asked.history.upload(uploadId);
@@ -84,9 +104,10 @@ export function tusHead(asked: Asked, uploadId: string): Trial {
     // Without a body it does not say which of the refusals of its status it is.
     refused(error) {
       const httpStatus = error.facts["httpStatus"];
-      if (upload === undefined || upload.owner !== asked.owner || upload.isCancelAsked) return undefined;
+      if (upload === undefined || upload.owner !== asked.owner) return undefined;
       const file = asked.history.files.get(upload.fileId ?? "");
-      if (httpStatus === 404) return file?.isDeleteAsked === true ? undefined : `upload ${uploadId} is there and was not found`;
+      if (httpStatus === 404)
+        return upload.isCancelAsked || file?.isDeleteAsked === true ? undefined : `upload ${uploadId} is there and was not found`;
       if (httpStatus !== 410) return unexplained(error);
       const isExplained = ["UPLOAD_EXPIRED", "UPLOAD_FAILED", "UPLOAD_CANCELLED"] as const;
       return isExplained.some((code) => refusal(asked, upload, new TroupeError(code)) === undefined)
@@ -109,12 +130,7 @@ export function tusTermination(asked: Asked, uploadId: string): Trial {
       if (upload.fileId === undefined && !upload.mayBeFile) ended(asked, upload, "cancelled");
     },
     refused(error) {
-      // As with a file that is deleted: asked for once, it may be heard twice.
-      if (wish !== undefined) forgotten(asked, wish);
-      if (error.code === "FILE_NOT_FOUND" && upload !== undefined) {
-        const file = asked.history.files.get(upload.fileId ?? "");
-        return upload.isCancelAsked || file?.isDeleteAsked === true ? undefined : "the file is gone, and nobody asked for that";
-      }
+      if (wish !== undefined) (error.code === "FILE_NOT_FOUND" ? toldGone : forgotten)(asked, wish);
       return refusal(asked, upload, error);
     },
     lost() {

@@ -19,6 +19,8 @@ interface Said {
   readonly gateway?: string;
 }
 
+const TAG = '"one"';
+
 /** Whatever is asked is answered with this, one after the other. */
 class Answers implements HttpClient {
   readonly next: {
@@ -34,7 +36,7 @@ class Answers implements HttpClient {
       yield typeof body === "string" ? Buffer.from(body) : body;
       if (breaksOff) throw new Error("broken off");
     };
-    return { status, headers, body: blocks() };
+    return { status, headers: { etag: TAG, ...headers }, body: blocks() };
   }
 
   async close(): Promise<void> {}
@@ -150,6 +152,34 @@ describe("the witness", () => {
     await world.scheduler.runUntil(world.nowMs + 2_000);
     await ask("GET", `/files/${FILE_ID}`, { gateway: "gateway2" }, { status: 200, body: CONTENT.bytes() });
     expect(rules()).toEqual(["deleted-file-shown", "deleted-file-shown"]);
+  });
+
+  it("takes a delete that finds nothing for one that was heard twice: from then on the file is gone, for every gateway in time", async () => {
+    await uploaded();
+    await ask("DELETE", `/api/v1/files/${FILE_ID}`, {}, problem(404, "FILE_NOT_FOUND"));
+    await ask("GET", `/api/v1/files/${FILE_ID}`, {}, json(200, told(FILE_ID)));
+    expect(rules()).toEqual([]);
+    await world.scheduler.runUntil(world.nowMs + 2_000);
+    await ask("GET", `/api/v1/files/${FILE_ID}`, {}, json(200, told(FILE_ID)));
+    expect(rules()).toEqual(["deleted-file-shown"]);
+  });
+
+  it("sees a range that If-Range forbids, one that it allows and that is not answered, and another tag for the same bytes", async () => {
+    await uploaded();
+    const get = (ifRange: string, status: 200 | 206, etag = TAG) => {
+      const headers = { range: "bytes=0-9", "if-range": ifRange };
+      const body = status === 200 ? CONTENT.bytes() : CONTENT.span(0, 10);
+      const fields = status === 200 ? {} : { "content-range": `bytes 0-9/${CONTENT.sizeBytes}` };
+      return ask("GET", `/files/${FILE_ID}`, { headers }, { status, headers: { etag, ...fields }, body });
+    };
+    await get(TAG, 206);
+    await get('"another"', 200);
+    expect(rules()).toEqual([]);
+    await get('"another"', 206);
+    await get(TAG, 200);
+    expect(rules()).toEqual(["wrong-range", "wrong-range"]);
+    await get('"two"', 206, '"two"');
+    expect(rules()).toEqual(["wrong-range", "wrong-range", "wrong-tag"]);
   });
 
   it("sees somebody else's file", async () => {
@@ -311,6 +341,19 @@ describe("the witness", () => {
     await create();
     const lastError = { code: "DISK_FAILED", detail: "a failed sync", retryable: false };
     await ask("POST", "/api/v1/uploads/u1/merge", {}, problem(500, "DISK_FAILED", { lastError }));
+    expect(rules()).toEqual(["unexplained-answer"]);
+  });
+
+  it("sees an upload by tus that is cancelled once it is known, unless it was part of another one", async () => {
+    const headers = { "upload-length": String(CONTENT.sizeBytes), "upload-metadata": "filename b25lLmJpbg==" };
+    const gone = problem(410, "UPLOAD_CANCELLED");
+    await ask("POST", "/tus/", { headers }, gone);
+    expect(rules()).toEqual([]);
+    for (const id of ["t1", "t2"]) await ask("POST", "/tus/", { headers }, { status: 201, headers: { location: `/tus/${id}` } });
+    await ask("POST", "/tus/", { headers: { "upload-concat": "final;/tus/t1" } }, { status: 201, headers: { location: "/tus/t3" } });
+    await ask("HEAD", "/tus/t1", {}, { status: 410 });
+    expect(rules()).toEqual([]);
+    await ask("HEAD", "/tus/t2", {}, { status: 410 });
     expect(rules()).toEqual(["unexplained-answer"]);
   });
 
