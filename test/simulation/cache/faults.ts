@@ -7,8 +7,7 @@ const MEMORY_FAULTS: readonly FaultKind[] = [
     weight: 0.5,
     draw: () => ({ forMs: 0, with: {} }),
     begin({ cache }) {
-      cache.faults.count("cache.flush");
-      cache.flush();
+      if (cache.flush()) cache.faults.count("cache.flush");
     },
   },
   {

@@ -57,9 +57,11 @@ export class SimulatedCacheServer implements RedisServer {
     return cache;
   }
 
-  /** Everything is gone. */
-  flush(): void {
+  /** Everything is gone. @returns whether there was anything */
+  flush(): boolean {
+    const count = this.#entries.size;
     this.#entries.clear();
+    return count > 0;
   }
 
   /** Connections are lost, or not answered any more, and no others are made. */

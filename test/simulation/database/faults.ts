@@ -1,4 +1,5 @@
 /** What happens to databases: transactions are refused, connections lost, servers away or slow, and one is restored from a backup. */
+import { isDeepStrictEqual } from "node:util";
 import { DATABASE_PARTS, type DatabasePart } from "../../../src/store/sql/databases.ts";
 import type { Cluster } from "../cluster.ts";
 import type { Fault, FaultKind, Topology } from "../fault.ts";
@@ -61,8 +62,8 @@ const rewind: FaultKind = {
     if (snapshot === undefined) return;
     for (const server of serversOf(cluster, fault)) {
       for (const name of usersOf(cluster, server.part)) cluster.kill(name, "killed");
+      if (!isDeepStrictEqual(snapshot, server.takeSnapshot())) server.faults.count(fault.kind);
       server.rewind(snapshot);
-      server.faults.count(fault.kind);
     }
   },
 };

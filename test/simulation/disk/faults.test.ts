@@ -64,7 +64,7 @@ describe("a fault of the disk", () => {
         await machine.time.until(hasher.follow(`${UPLOAD}/data`, []).finish(4 * LEAF));
       };
       for (let again = 0; again < 3; again += 1) await doAll().catch(() => undefined);
-      if (kind.kind === "disk.io-error-read") expect(await failure(machine.read(BLOB))).toBe("DISK_FAILED EIO of read");
+      if (kind.kind === "disk.io-error-read") expect(await failure(machine.read(BLOB))).toMatch(/^DISK_FAILED EIO of (stat|open|read)$/);
       expect(machine.world.counts.of(`fault.${kind.kind}`)).toBeGreaterThan(0);
       kind.end?.(cluster, fault);
       machine.dies("killed");
@@ -77,13 +77,11 @@ describe("a fault of the disk", () => {
   it("another kind less leaves what the rest draws as it was", async () => {
     const story = async (kinds: readonly string[]): Promise<string[]> => {
       const machine = await withBlob(3);
+      const file = await machine.disk.open(BLOB, "read");
       for (const kind of kinds) machine.begin(kind, { probability: 0.3, delayMsMax: 0 });
       const results: string[] = [];
-      for (let index = 0; index < 40; index += 1) {
-        const file = await machine.disk.open(BLOB, "read");
-        results.push(await failure(file.read(new Uint8Array(1), 0)));
-        await file.close();
-      }
+      for (let index = 0; index < 40; index += 1) results.push(await failure(file.read(new Uint8Array(1), 0)));
+      await file.close();
       return results;
     };
     const alone = await story(["disk.io-error-read"]);

@@ -43,6 +43,7 @@ export class MountedDisk implements Disk {
     return await this.ask("names", "open", path, () => {
       const { tree } = this.#disk;
       if (mode === "create") this.#disk.changing(path, "open", "space");
+      else this.#disk.reading(path, "open");
       const inode = mode === "create" ? tree.create(path, this.#process.clock.wallMs()) : tree.file(path, "open");
       const file = new MountedFile(this, this.#disk, inode, path, mode !== "read");
       inode.openCount += 1;
@@ -66,11 +67,15 @@ export class MountedDisk implements Disk {
   }
 
   async readDirectory(path: string): Promise<DirectoryEntry[]> {
-    return await this.ask("names", "scandir", path, () => entriesOf(this.#disk.tree.directory(path, "scandir")));
+    return await this.ask("names", "scandir", path, () => {
+      this.#disk.reading(path, "scandir");
+      return entriesOf(this.#disk.tree.directory(path, "scandir"));
+    });
   }
 
   async status(path: string): Promise<FileStatus | undefined> {
     return await this.ask("names", "stat", path, () => {
+      this.#disk.reading(path, "stat");
       const inode = this.#disk.tree.find(path);
       if (inode === undefined) return undefined;
       if (inode.kind === "directory") return { sizeBytes: 4096, modifiedMs: 0, kind: "directory" };
@@ -96,6 +101,7 @@ export class MountedDisk implements Disk {
   async remove(path: string): Promise<void> {
     while (!(await this.ask("names", "unlink", path, () => this.#unlink(path)))) {
       const names = await this.ask("names", "scandir", path, () => {
+        this.#disk.reading(path, "scandir");
         const inode = this.#disk.tree.find(path);
         return inode?.kind === "directory" ? entriesOf(inode).map(({ name }) => name) : [];
       });

@@ -119,8 +119,13 @@ export class SimulatedDisk {
     return { totalBytes: this.totalBytes, freeBytes: Math.max(0, freeBytes) };
   }
 
+  /** Something on the disk is about to be looked at. @throws an error of the operating system when it cannot be read */
+  reading(path: string, syscall: string): void {
+    if (this.#hits("disk.io-error-read", path)) throw failed(path, syscall, "EIO");
+  }
+
   read(inode: FileInode, path: string, into: Uint8Array, offset: number): number {
-    if (this.#hits("disk.io-error-read", path)) throw failed(path, "read", "EIO");
+    this.reading(path, "read");
     return inode.read(into, offset);
   }
 
@@ -179,11 +184,13 @@ export class SimulatedDisk {
   /** Others fill the disk, but for so many bytes. */
   fill(fault: Fault, leftBytes: number): void {
     this.#ballast.set(fault, Math.max(0, this.#roomBytes - leftBytes));
+    this.strikes.filled();
     this.faults.begin(fault);
   }
 
   unfill(fault: Fault): void {
     this.#ballast.delete(fault);
+    if (this.#ballast.size === 0) this.strikes.emptied(this.world.nowMs);
     this.faults.end(fault);
   }
 

@@ -10,6 +10,8 @@ export class Strikes {
   readonly #lastMs = new Map<string, number>();
   readonly #uploads = new Set<string>();
   readonly #livesMs: number[] = [];
+  /** Until when it was full last; Infinity: it is. */
+  #fullUntilMs = Number.NEGATIVE_INFINITY;
 
   /** A life of the process begins. */
   mounted(nowMs: number): void {
@@ -27,6 +29,20 @@ export class Strikes {
     const uploadId = uploadOf(path);
     this.#lastMs.set(kind, nowMs);
     if (uploadId !== undefined) this.#lastMs.set(`${kind} ${uploadId}`, nowMs);
+  }
+
+  /** Others have filled the disk. */
+  filled(): void {
+    this.#fullUntilMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** There is room again. */
+  emptied(nowMs: number): void {
+    this.#fullUntilMs = nowMs;
+  }
+
+  wasFullSince(sinceMs: number): boolean {
+    return this.#fullUntilMs >= sinceMs;
   }
 
   /** The upload's folder is on this disk, or was. */

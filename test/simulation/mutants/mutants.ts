@@ -142,6 +142,30 @@ const UPLOAD_MUTANTS: readonly Mutant[] = [
     ],
     seedsMax: SOON,
   },
+  {
+    name: "folder-of-cancelled-left",
+    wrong: "An upload that ends without a file leaves its folder until the node is started again.",
+    changes: [
+      {
+        file: "src/actors/upload/session-ending.ts",
+        find: "    await merge.takeBack();\n    await this.close(true);",
+        replace: "    await merge.takeBack();\n    await this.close(false);",
+      },
+    ],
+    seedsMax: SOON,
+  },
+  {
+    name: "activity-not-counted",
+    wrong: "An upload expires so long after it began, whatever comes meanwhile.",
+    changes: [
+      {
+        file: "src/actors/upload/idle-watch.ts",
+        find: '  touch(trace?: "recorded"): void {\n    this.#activeMs = this.#clock.nowMs();\n',
+        replace: '  touch(trace?: "recorded"): void {\n',
+      },
+    ],
+    seedsMax: SOON,
+  },
 ];
 
 const DISK_MUTANTS: readonly Mutant[] = [
@@ -210,6 +234,18 @@ const DISK_MUTANTS: readonly Mutant[] = [
       },
     ],
     seedsMax: LATER,
+  },
+  {
+    name: "room-never-enough",
+    wrong: "What wants more than 350 KiB is refused for want of room, however empty the disk is.",
+    changes: [
+      {
+        file: "src/actors/storage/capacity.ts",
+        find: "    if (bytes > available)",
+        replace: "    if (bytes > available || bytes > 350 * 1024)",
+      },
+    ],
+    seedsMax: SOON,
   },
 ];
 
@@ -319,6 +355,18 @@ const CATALOG_MUTANTS: readonly Mutant[] = [
     ],
     seedsMax: SOON,
   },
+  {
+    name: "shared-content-not-deletable",
+    wrong: "A file whose content another one has is not deleted, and said not to be there.",
+    changes: [
+      {
+        file: "src/actors/catalog/delete.ts",
+        find: "  if (blob.reference_count > 1n) {",
+        replace: '  if (blob.reference_count > 1n) throw new TroupeError("FILE_NOT_FOUND");\n  if (blob.reference_count > 1n) {',
+      },
+    ],
+    seedsMax: SOON,
+  },
 ];
 
 const GATEWAY_MUTANTS: readonly Mutant[] = [
@@ -366,6 +414,38 @@ const GATEWAY_MUTANTS: readonly Mutant[] = [
         file: "src/actors/upload/possession.ts",
         find: "        if (answer !== undefined) return answer ? blobId : undefined;",
         replace: "        if (answer !== undefined) return blobId;",
+      },
+    ],
+    seedsMax: SOON,
+  },
+  {
+    name: "if-range-ignored",
+    wrong: "A range is answered to somebody who has the beginning of other bytes.",
+    changes: [
+      {
+        file: "src/core/conditional.ts",
+        find: "return strongEqual(ifRange, current.etag);\n  const date",
+        replace: "return true;\n  const date",
+      },
+    ],
+    seedsMax: SOON,
+  },
+  {
+    name: "upload-ended-by-its-body",
+    wrong: "A body of tus that breaks off takes all of its upload along.",
+    changes: [
+      {
+        file: "src/gateway/tus/patch.ts",
+        find: "  const takenBytes = await receiveBody(gateway, exchange, upload, checksum);",
+        replace:
+          "  const takenBytes = await receiveBody(gateway, exchange, upload, checksum).catch(async (error: unknown) => {\n" +
+          "    await askSession(gateway, exchange, upload.uploadId, (session, { epoch }, options) => session.cancel({ epoch }, options));\n" +
+          "    throw error;\n  });",
+      },
+      {
+        file: "src/gateway/tus/patch.ts",
+        find: "import { becomesFile, expiresField, isComplete, settledUpload",
+        replace: "import { askSession, becomesFile, expiresField, isComplete, settledUpload",
       },
     ],
     seedsMax: SOON,

@@ -27,7 +27,8 @@ import { BusWatch } from "./bus-watch.ts";
 import { catalogBreaches } from "./catalog-rows.ts";
 import { ClusterView } from "./cluster-view.ts";
 import { compareWithKnown, foundFiles } from "./known-rows.ts";
-import { type BegunUpload, LateUser, USED_WITHIN_MS } from "./late-user.ts";
+import { USED_WITHIN_MS } from "./late-steps.ts";
+import { type BegunUpload, LateUser } from "./late-user.ts";
 import { type Depth, type Served, servedBreaches } from "./served-files.ts";
 import { settledWithinMs } from "./settling.ts";
 import { storedBlobBreaches } from "./stored-blobs.ts";
@@ -39,13 +40,15 @@ const LOOK_AGAIN_MS = 500;
 /** What processes carry is looked at so often, over more than the time between two heartbeats. */
 const BURDEN_LOOKS = 6;
 const BURDEN_LOOK_MS = 700;
-/** Everything comes up once more and settles twice; it is used in five ways, one after the other, and read. */
-export const CHECKED_WITHIN_MS = 3 * settledWithinMs(SETTINGS) + KEEP_ALIVE_MS + 5 * USED_WITHIN_MS + 10 * 60_000;
+/** Everything comes up once more and settles twice; it is used in six ways, one after the other, and read. */
+export const CHECKED_WITHIN_MS = 3 * settledWithinMs(SETTINGS) + KEEP_ALIVE_MS + 6 * USED_WITHIN_MS + 10 * 60_000;
 /** Until a chunk is synced and answered, more or less. */
 const UNDER_WAY_MS = 8;
 /** Seeds of contents. */
 const CONTENTS = 2 ** 31;
 const USERS = ["default", "ann"];
+/** Of a file that is large for this world. */
+const LARGE_BYTES = 1024 ** 2;
 /** Of one rule at one look: the first says enough. */
 const TOLD_MAX = 3;
 
@@ -216,6 +219,17 @@ export class Oracle {
       this.#lateUser(process, http, gateway).usesFile(`oracle-used-at-${gateway}`, random.integer(CONTENTS)),
     );
     this.#tellAll(await Promise.all(used));
+    // One after the other in each gateway, all gateways at once: more than that would be a load of its own.
+    const other = world.random.stream("oracle", "every way");
+    const sizeBytes = LARGE_BYTES + other.integer(LARGE_BYTES);
+    const everyWay = gateways.map((gateway) =>
+      this.#lateUser(process, http, gateway).usesEveryWay(`oracle-every-way-at-${gateway}`, other.integer(CONTENTS), sizeBytes),
+    );
+    const slow = other.pick(gateways);
+    everyWay.push(
+      this.#lateUser(process, http, slow).takesItsTime(`oracle-slow-at-${slow}`, other.integer(CONTENTS), SETTINGS.idleExpiryMs),
+    );
+    this.#tellAll(await Promise.all(everyWay));
     // Each user is placed by itself: so the files come to several nodes.
     const kept = gateways.flatMap((gateway) =>
       USERS.map((user) =>

@@ -102,6 +102,29 @@ async function goOn(doing: Doing, signal: AbortSignal): Promise<void> {
   if (kept !== undefined) await begun.forget(file, kept);
 }
 
+/** A chunk now and then, over longer than an idle upload is kept. */
+const slow: OperationKind = {
+  kind: "upload.slow",
+  weight: 0.15,
+  draw: (random) => ({
+    content: 1_000 + random.integer(2 ** 31),
+    size: 3 * CHUNK_BYTES + 1 + random.integer(CHUNK_BYTES),
+    ...drawName(random),
+    restMs: 20_000 + random.integer(15_000),
+    patienceMs: 240_000,
+  }),
+  async run(doing) {
+    const { content } = doing;
+    const troupe = doing.troupe(content);
+    const upload = await begin(doing, troupe, { content, key: doing.key() });
+    for (let index = 0; index * upload.chunkBytes < content.sizeBytes; index += 1) {
+      await doing.rest(doing.number("restMs"));
+      await send(doing, troupe, upload, content, [[index, index]]);
+    }
+    await merge(doing, troupe, upload, content);
+  },
+};
+
 /** The end races chunks, or the merge. */
 const cancelled: OperationKind = {
   kind: "upload.cancelled",
@@ -262,4 +285,4 @@ function contentOf(doing: Doing, isOwn: boolean): Content {
   return files.length === 0 ? doing.content : (files[doing.number("choice") % files.length]?.content ?? doing.content);
 }
 
-export const UPLOAD_KINDS: readonly OperationKind[] = [plain, resumed, cancelled, doubled, instant];
+export const UPLOAD_KINDS: readonly OperationKind[] = [plain, resumed, slow, cancelled, doubled, instant];

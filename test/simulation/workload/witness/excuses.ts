@@ -48,6 +48,15 @@ export function hasRefused({ strikes }: { readonly strikes: Strikes }, nowMs: nu
   return [...REFUSED, ...SYNC_FAILED].some((kind) => (strikes.lastMs(kind) ?? -1) >= sinceMs);
 }
 
+/** How long a node that was full may still be taken for one, by those who place uploads and by a session that was hit. */
+const FULL_KEPT_MS = 60_000;
+
+/** Whether a disk was full when this was asked, a while before, or at any time since an upload began that it is about. */
+export function isFullExplained(asked: Asking): boolean {
+  const sinceMs = Math.min(asked.sentMs, ...(uploadsConcerned(asked) ?? []).map(({ askedMs }) => askedMs)) - FULL_KEPT_MS;
+  return [...asked.disks.values()].some(({ strikes }) => strikes.wasFullSince(sinceMs));
+}
+
 const WHOLE_FILE = /^\/(?:put\/.+|api\/v1\/files)$/;
 
 type Wrong = keyof typeof EXPLAINED_BY;

@@ -357,6 +357,24 @@ describe("the witness", () => {
     expect(rules()).toEqual(["unexplained-answer"]);
   });
 
+  it("takes a full disk's refusal while one is full and a while after it, and for what was begun by then", async () => {
+    const full = () => ask("POST", "/api/v1/uploads", creation("k9"), problem(507, "DISK_FULL"));
+    await full();
+    expect(rules()).toEqual(["unexplained-answer"]);
+    disks.get("storage2")?.strikes.filled();
+    await full();
+    await create();
+    disks.get("storage2")?.strikes.emptied(world.nowMs);
+    await world.scheduler.runUntil(world.nowMs + 59_000);
+    await full();
+    expect(rules()).toHaveLength(1);
+    await world.scheduler.runUntil(world.nowMs + 1_000);
+    await full();
+    expect(rules()).toHaveLength(2);
+    await ask("POST", "/api/v1/uploads/u1/merge", {}, problem(507, "DISK_FULL"));
+    expect(rules()).toHaveLength(2);
+  });
+
   it("sees bytes that tus acknowledged and does not have", async () => {
     const headers = { "upload-length": String(CONTENT.sizeBytes), "upload-metadata": "filename b25lLmJpbg==" };
     await ask("POST", "/tus/", { headers }, { status: 201, headers: { location: "/tus/t1" } });

@@ -11,7 +11,7 @@ import { problemOf } from "../../../../src/core/received-problem.ts";
 import { lastError } from "../../../../src/core/shapes.ts";
 import type { World } from "../../world.ts";
 import type { History } from "../history.ts";
-import { type Disks, isRefusalExplained } from "./excuses.ts";
+import { type Disks, isFullExplained, isRefusalExplained } from "./excuses.ts";
 import { bytes, fileListing, link, metadata, remove, rename } from "./file-trials.ts";
 import { type Asked, type Intent, type Trial, violate } from "./trial.ts";
 import { tusCreation, tusHead, tusPatch, tusTermination } from "./tus-trials.ts";
@@ -139,6 +139,7 @@ function failed(asked: Asked, trial: Trial, error: TroupeError): void {
   if (code === "INTERNAL" || code === "NOT_IMPLEMENTED") violate(asked, "internal-error", `${code}: ${detail}`);
   if ((code === "DISK_FAILED" || code === "BLOB_DAMAGED") && !isRefusalExplained(asked, code))
     violate(asked, "unexplained-damage", `${code}: ${detail}`);
+  if (code === "DISK_FULL" && !isFullExplained(asked)) violate(asked, "unexplained-answer", `${code}, and no disk was full: ${detail}`);
   const isLocked = error.facts["httpStatus"] === 423;
   if (retry === "later" || isLocked || code === "BLOB_DAMAGED") {
     trial.lost();
