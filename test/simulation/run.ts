@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly onTraceLine?: (line: string) => void;
   /** The world is about to heal: from here on little happens, and time goes by the quicker. */
   readonly onHealing?: () => void;
+  /** Told after each event how far it is. */
+  readonly onTime?: (simulatedMs: number) => void;
 }
 
 const MINUTE_MS = 60_000;
@@ -35,6 +37,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
     const oracle = new Oracle(cluster, workload.history);
     const isBroken = (): boolean => {
       oracle.afterEvent();
+      options.onTime?.(world.nowMs);
       return world.violations.length > 0;
     };
     cluster.startAll();

@@ -11,13 +11,16 @@ import { type ChildProcess, fork } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { TimedRunResult } from "./run-result.ts";
-import type { RunnerAnswer, RunnerTask } from "./runner-task.ts";
+import type { RunnerAnswer, RunnerProgress, RunnerTask } from "./runner-task.ts";
 
 export interface RunnerProcessOptions {
   /** Path of the program; {@link RUNNER_PROGRAM} but for copies of it. */
   readonly program?: string;
-  readonly boundMs: number;
+  /** Of real time for a run; none for one that somebody watches. */
+  readonly boundMs?: number;
   readonly memoryMib?: number;
+  /** A watched run says how far it is; its trace goes to this process's standard output. */
+  readonly onProgress?: (simulatedMs: number) => void;
 }
 
 export const RUNNER_PROGRAM = fileURLToPath(new URL("runner-program.ts", import.meta.url));
@@ -58,14 +61,17 @@ export class RunnerProcess {
     const { boundMs } = this.#options;
     const answer = Promise.withResolvers<RunnerAnswer | { readonly kind: "ended"; readonly rule: string; readonly sentence: string }>();
     const died = (sentence: string): void => answer.resolve({ kind: "ended", rule: "process-died", sentence });
-    const onMessage = (message: unknown): void => answer.resolve(message as RunnerAnswer);
+    const onMessage = (message: unknown): void => {
+      const said = message as RunnerAnswer | RunnerProgress;
+      if (said.kind === "progress") this.#options.onProgress?.(said.simulatedMs);
+      else answer.resolve(said);
+    };
     const onClose = (code: number | null, signal: string | null): void =>
       died(`It ended with ${signal ?? code}${begun.words.trim() === "" ? "." : `: ${begun.words.trim()}`}`);
     const onError = (error: Error): void => died(error.message);
-    const late = setTimeout(
-      () => answer.resolve({ kind: "ended", rule: "never-ends", sentence: `It had not ended after ${boundMs / 1000} s of real time.` }),
-      boundMs,
-    );
+    const onLate = (): void =>
+      answer.resolve({ kind: "ended", rule: "never-ends", sentence: `It had not ended after ${(boundMs ?? 0) / 1000} s of real time.` });
+    const late = boundMs === undefined ? undefined : setTimeout(onLate, boundMs);
     child.on("message", onMessage).on("close", onClose).on("error", onError);
     child.send(task, (error) => {
       // A process that has ended says so itself.
@@ -103,10 +109,14 @@ export class RunnerProcess {
   }
 
   #start(): Begun {
-    const { program = RUNNER_PROGRAM, memoryMib = MEMORY_MIB } = this.#options;
+    const { program = RUNNER_PROGRAM, memoryMib = MEMORY_MIB, onProgress } = this.#options;
     // Node's warnings about what is experimental are nothing a reader of a failure needs.
     const execArgv = [`--max-old-space-size=${memoryMib}`, "--expose-gc", "--disable-warning=ExperimentalWarning"];
-    const child = fork(program, [], { execArgv, stdio: ["ignore", "ignore", "pipe", "ipc"], serialization: "json" });
+    const child = fork(program, [], {
+      execArgv,
+      stdio: ["ignore", onProgress === undefined ? "ignore" : "inherit", "pipe", "ipc"],
+      serialization: "json",
+    });
     const begun: Begun = { child, runCount: 0, words: "" };
     child.stderr?.on("data", (bytes: Buffer) => {
       begun.words = (begun.words + bytes.toString()).slice(-WORDS_KEPT);

@@ -2,8 +2,10 @@
 import { performance } from "node:perf_hooks";
 import process from "node:process";
 import { drawPlan } from "./draw-plan.ts";
-import { runPlan } from "./run.ts";
-import type { RunnerAnswer, RunnerTask } from "./runner-task.ts";
+import type { Plan } from "./plan.ts";
+import { type RunOptions, runPlan } from "./run.ts";
+import type { RunResult } from "./run-result.ts";
+import type { RunnerAnswer, RunnerProgress, RunnerTask, Watched } from "./runner-task.ts";
 
 process.on("message", (task: RunnerTask) => void run(task).then((answer) => process.send?.(answer)));
 process.on("disconnect", () => process.exit(0));
@@ -11,6 +13,9 @@ process.on("disconnect", () => process.exit(0));
 if (!process.connected) process.exit(0);
 // The terminal tells all its processes; the one that asks decides what becomes of this one.
 process.on("SIGINT", () => undefined);
+
+// Whoever reads a trace may have seen enough of it; the one that asks finds that out, too.
+process.stdout.on("error", () => process.exit(141));
 
 // Bytes outside of the heap have no bound of their own.
 const RESIDENT_MIB_MAX = 2_048;
@@ -20,6 +25,7 @@ setInterval(() => {
   process.stderr.write(`It has ${residentMib.toFixed(0)} MiB in memory, more than ${RESIDENT_MIB_MAX}.`);
   process.exit(1);
 }, 500);
+const PROGRESS_EVERY_MS = 100;
 
 async function run(task: RunnerTask): Promise<RunnerAnswer> {
   try {
@@ -29,11 +35,32 @@ async function run(task: RunnerTask): Promise<RunnerAnswer> {
     const onHealing = (): void => {
       realUntilHealedMs = performance.now() - beganMs;
     };
-    const result = { ...(await runPlan(plan, { onHealing })), realUntilHealedMs: Math.round(realUntilHealedMs) };
+    const watched = task.kind === "plan" ? task.watched : undefined;
+    const ended = watched === undefined ? await runPlan(plan, { onHealing }) : await runWatched(plan, { onHealing }, watched);
+    const result = { ...ended, realUntilHealedMs: Math.round(realUntilHealedMs) };
     // Disks and databases of a world that is over are outside of the heap, whose collector does not feel them.
     globalThis.gc?.();
     return { kind: "result", result };
   } catch (error) {
     return { kind: "thrown", sentence: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
+}
+
+async function runWatched(plan: Plan, options: RunOptions, { isTraced }: Watched): Promise<RunResult> {
+  let simulatedMs = 0;
+  const onTime = (nowMs: number): void => {
+    simulatedMs = nowMs;
+  };
+  const progress = (): RunnerProgress => ({ kind: "progress", simulatedMs });
+  const timer = setInterval(() => process.send?.(progress()), PROGRESS_EVERY_MS);
+  try {
+    const told = isTraced ? { ...options, onTime, onTraceLine } : { ...options, onTime };
+    return await runPlan(plan, told);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function onTraceLine(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
