@@ -65,20 +65,26 @@ describe("shrinking a plan", () => {
       return broken;
     };
     const options = { run, rule: RULE, runsMax: 100, signal: interrupted.signal };
-    const { plan, violation } = await shrink(planOf(4, 4), options);
-    expect([plan.faults.length, violation]).toEqual([4, broken[0]]);
+    const { plan, violation, end } = await shrink(planOf(4, 4), options);
+    expect([plan.faults.length, violation, end]).toEqual([4, broken[0], "interrupted"]);
   });
 
   test("what breaks another rule does not stand for the failure", async () => {
     const run = async (plan: Plan) => (plan.faults.length === 5 ? broken : [{ rule: "other", sentence: "Another.", atMs: 1 }]);
-    const { plan } = await shrink(planOf(5, 4), { run, rule: RULE, runsMax: 500 });
+    const { plan, end } = await shrink(planOf(5, 4), { run, rule: RULE, runsMax: 500 });
+    expect(end).toBe("smallest");
     expect(plan.faults).toHaveLength(5);
     expect(plan.operations).toHaveLength(0);
   });
 
   test("a plan that does not fail is left as it is", async () => {
     const plan = planOf(3, 3);
-    expect(await shrink(plan, { run: async () => [], rule: RULE, runsMax: 50 })).toEqual({ plan, violation: undefined, runCount: 1 });
+    expect(await shrink(plan, { run: async () => [], rule: RULE, runsMax: 50 })).toEqual({
+      plan,
+      violation: undefined,
+      runCount: 1,
+      end: "smallest",
+    });
   });
 
   test("it makes no more runs than it may", async () => {
@@ -88,7 +94,7 @@ describe("shrinking a plan", () => {
       return needing(["disk.3", "disk.11", "upload29"])(plan);
     };
     const shrunk = await shrink(planOf(30, 30), { run, rule: RULE, runsMax: 20 });
-    expect([runCount, shrunk.runCount]).toEqual([20, 20]);
+    expect([runCount, shrunk.runCount, shrunk.end]).toEqual([20, 20, "runs-spent"]);
     expect(await run(shrunk.plan)).toEqual(broken);
   });
 

@@ -29,12 +29,14 @@ export interface Shrunk {
   /** Of the smallest plan; nothing when the given plan was not seen to break the rule. */
   readonly violation: Violation | undefined;
   readonly runCount: number;
+  /** Whether nothing more goes, or it ended before that was known. */
+  readonly end: "smallest" | "runs-spent" | "interrupted";
 }
 
 export async function shrink(plan: Plan, options: ShrinkOptions): Promise<Shrunk> {
   const search = new Search(options);
   const first = await search.failureOf(plan);
-  if (first === undefined) return { plan, violation: undefined, runCount: search.runCount };
+  if (first === undefined) return { plan, violation: undefined, runCount: search.runCount, end: search.end };
   search.accept(plan, first);
   // What begins after the failure did not bring it about.
   await search.takeFirst([inEarlierTime(plan, first.atMs)]);
@@ -46,7 +48,7 @@ export async function shrink(plan: Plan, options: ShrinkOptions): Promise<Shrunk
     await search.whileSmaller((current) => [inEarlierTime(current, 0)]);
     if (search.plan === before || search.isSpent) break;
   }
-  return { plan: search.plan, violation: search.violation, runCount: search.runCount };
+  return { plan: search.plan, violation: search.violation, runCount: search.runCount, end: search.end };
 }
 
 export class Search {
@@ -72,8 +74,14 @@ export class Search {
   }
 
   get isSpent(): boolean {
+    return this.end !== "smallest";
+  }
+
+  /** If it ended now, with nothing left to try. */
+  get end(): Shrunk["end"] {
     const { runsMax, signal } = this.#options;
-    return this.#runCount >= runsMax || signal?.aborted === true;
+    if (signal?.aborted) return "interrupted";
+    return this.#runCount >= runsMax ? "runs-spent" : "smallest";
   }
 
   accept(plan: Plan, violation: Violation): void {
