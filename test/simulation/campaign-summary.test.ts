@@ -33,6 +33,11 @@ test("the last line sums up all runs, and names what never came about", () => {
   expect(isCovered(summary)).toBe(false);
 });
 
+test("one of a thing is said as one", () => {
+  const one = { ...result({ "fault.bus.loss": 1 }), operationCount: 1, eventCount: 1 };
+  expect(summaryLine(summaryOf([one], expected), how)).toMatch(/^1 seed \(.* 1 operation; 1 event; 1 fault took effect; /);
+});
+
 test("a short run says how many kinds never came about, a long one which", () => {
   const summary = summaryOf([result({})], { ...expected, faults: ["fault.a", "fault.b", "fault.c", "fault.d"] });
   expect(summaryLine(summary, { ...how, isLong: false })).toContain("faults that never did: 4 kinds;");

@@ -60,12 +60,12 @@ export function summaryLine(summary: CampaignSummary, how: { readonly knownCount
   const names = (list: readonly string[]): string =>
     list.length === 0 ? "none" : how.isLong || list.length <= NAMES_SHOWN ? list.join(", ") : `${list.length} kinds`;
   return [
-    `${grouped(seedCount)} seeds (${grouped(how.knownCount)} known before, ${grouped(repeatedCount)} run twice)`,
+    `${counted(seedCount, "seed")} (${grouped(how.knownCount)} known before, ${grouped(repeatedCount)} run twice)`,
     `${durationOf(simulatedMs)} simulated in ${durationOf(realMs)} of one process`,
     `${speedOf(untilHealed.simulatedMs, untilHealed.realMs)} in a process until the world healed`,
-    `${grouped(operationCount)} operations`,
-    `${grouped(eventCount)} events`,
-    `${grouped(faultCount)} faults took effect`,
+    counted(operationCount, "operation"),
+    counted(eventCount, "event"),
+    `${counted(faultCount, "fault")} took effect`,
     `faults that never did: ${names(neverFired.faults)}`,
     `transitions that never were: ${names(neverFired.transitions)}`,
     `outcomes that never were: ${names(neverFired.outcomes)}`,
@@ -80,6 +80,11 @@ export function speedOf(simulatedMs: number, realMs: number): string {
 
 export function grouped(count: number): string {
   return Math.round(count).toLocaleString("en");
+}
+
+/** `1 seed`, `2 seeds`. */
+export function counted(count: number, noun: string): string {
+  return `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 export function durationOf(ms: number): string {
