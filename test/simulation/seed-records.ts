@@ -7,7 +7,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { Refusal } from "./refusal.ts";
+import { fileTrouble, Refusal } from "./refusal.ts";
 import type { TimedRunResult } from "./run-result.ts";
 import { FORCED_RULES } from "./runner-process.ts";
 import { sourcesDigest } from "./sources-digest.ts";
@@ -89,8 +89,7 @@ function kept<Result>(path: string, work: () => Result): Result {
   try {
     return work();
   } catch (error) {
-    const why = (error as Error).message;
-    throw new Refusal(`what is known of seeds cannot be kept in ${path} (${why}); make room there, or move away what is in its place`);
+    throw new Refusal(`what is known of seeds cannot be kept in ${path}: ${fileTrouble(error)}`);
   }
 }
 
