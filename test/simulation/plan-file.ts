@@ -1,18 +1,20 @@
 /** Plans in files: one that once failed is kept with what it showed, and replayed by the tests. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { FAULT_KINDS } from "./fault-kinds.ts";
+import { FAULT_KINDS, wrongWith } from "./fault-kinds.ts";
 import { type Plan, topologyOf } from "./plan.ts";
-import { Refusal } from "./refusal.ts";
+import { fileTrouble, Refusal } from "./refusal.ts";
 import { OPERATION_KINDS } from "./workload/operations.ts";
 
 const values = z.record(z.string(), z.union([z.number(), z.string(), z.boolean()]));
 const count = z.int().min(1).max(100);
 const timeMs = z.number().min(0);
 
+const FORMAT = 1;
+
 const planShape = z.strictObject({
-  format: z.literal(1),
+  format: z.literal(FORMAT),
   seed: z.int(),
   minutes: z.number().positive().max(1_000),
   nodes: z.strictObject({ trackers: count, allocators: count, catalogs: count, storages: count, gateways: count, clients: count }),
@@ -36,15 +38,12 @@ export interface Regression {
 
 /** A plan alone has shown nothing yet. @throws {Refusal} a sentence that names the file and what is wrong in it */
 export function readPlanFile(path: string): { readonly plan: Plan } & Partial<Regression> {
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    throw new Refusal(`${path} cannot be read as a plan: ${(error as Error).message}`);
-  }
+  const json = readJson(path);
   const has = (key: string): boolean => typeof json === "object" && json !== null && key in json;
   const isPlan = has("format");
   if (!isPlan && !has("plan")) throw new Refusal(`${path} is no plan: it has neither "format", as a plan, nor "plan", as a regression`);
+  const format = formatOf(isPlan ? json : (json as { readonly plan: unknown }).plan);
+  if (format > FORMAT) throw new Refusal(`${path} is of a newer kind: format ${format}; this checkout reads ${FORMAT}`);
   const checked = isPlan ? planShape.safeParse(json) : regressionShape.safeParse(json);
   if (!checked.success) {
     const wrong = checked.error.issues.slice(0, 3).map(({ path: place, message }) => `${place.join(".") || "the whole"}: ${message}`);
@@ -55,7 +54,31 @@ export function readPlanFile(path: string): { readonly plan: Plan } & Partial<Re
   if (new Set(ids).size < ids.length) throw new Refusal(`${path} is no plan: two of its operations have one id`);
   const unknown = unknownIn(read.plan);
   if (unknown !== undefined) throw new Refusal(`${path} is no plan any more: there is no ${unknown}; correct it, or take it out`);
+  read.plan.faults.forEach((fault, index) => {
+    const wrong = wrongWith(fault, read.plan.nodes);
+    if (wrong !== undefined) throw new Refusal(`${path} is no plan: faults.${index}: ${wrong}`);
+  });
   return read;
+}
+
+function readJson(path: string): unknown {
+  if (path === "") throw new Refusal("the name of the file with the plan is empty");
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new Refusal(`${path} cannot be read: ${fileTrouble(error)}`);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Refusal(`${path} is no plan, for it is no JSON: ${(error as Error).message}`);
+  }
+}
+
+function formatOf(plan: unknown): number {
+  const format = typeof plan === "object" && plan !== null && "format" in plan ? plan.format : undefined;
+  return typeof format === "number" ? format : 0;
 }
 
 /** What a plan names and nobody knows. */
@@ -69,12 +92,40 @@ function unknownIn({ nodes, operations, faults }: Plan): string | undefined {
   return lost && `client ${JSON.stringify(lost.client)} among its nodes`;
 }
 
-/** @returns the path of the file */
-export function writeRegression(folder: string, regression: Regression): string {
+export interface Kept {
+  readonly path: string;
+  /** What has been there stays: it is as small, or smaller. */
+  readonly isOlder: boolean;
+}
+
+/** @throws {Refusal} when it cannot be written, or what is in its place cannot be read */
+export function keepRegression(folder: string, regression: Regression): Kept {
+  requireWritable(folder);
   const path = join(folder, `${regression.rule}-${regression.plan.seed}.json`);
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(path, `${formatted(regression, 0, 0)}\n`);
-  return path;
+  if (existsSync(path) && sizeOf(readPlanFile(path).plan) <= sizeOf(regression.plan)) return { path, isOlder: true };
+  try {
+    writeFileSync(path, regressionText(regression));
+  } catch (error) {
+    throw new Refusal(`${path} cannot be written: ${fileTrouble(error)}`);
+  }
+  return { path, isOlder: false };
+}
+
+const sizeOf = ({ operations, faults }: Plan): number => operations.length + faults.length;
+
+/** Makes the folder when there is none. @throws {Refusal} */
+export function requireWritable(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new Refusal(`plans cannot be kept in ${folder}: ${fileTrouble(error)}`);
+  }
+}
+
+/** What stands in its file. */
+export function regressionText(regression: Regression): string {
+  return `${formatted(regression, 0, 0)}\n`;
 }
 
 const LINE_WIDTH = 140;
