@@ -110,9 +110,9 @@ class ChunkWriter {
     this.#target = target;
     this.#hasher = hasher;
     this.#blocks = blocks;
-    this.#block = blocks.take();
     this.#streams = chunk.digests.map(({ algorithm, value }) => ({ algorithm, value, stream: hasher.stream(algorithm) }));
     this.#leafDigests = Buffer.allocUnsafe(Math.ceil(target.maxBytes / LEAF_BYTES) * LEAF_DIGEST_BYTES);
+    this.#block = blocks.take();
     if (target.head !== undefined) {
       this.#block.set(target.head);
       this.#filled = this.#skipped = target.head.length;

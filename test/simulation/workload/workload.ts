@@ -92,7 +92,7 @@ class ClientLives {
       const next = this.#operations[this.#position];
       if (next === undefined) return;
       const waitMs = next.atMs - world.nowMs;
-      if (waitMs > 0) await new Promise<void>((resolve) => void process.later(waitMs, next.kind, resolve));
+      if (waitMs > 0) await new Promise<void>((resolve) => void process.later(waitMs, `${next.kind} (${next.id})`, resolve));
       await this.#carryOut(client, next);
       this.#position += 1;
       this.#attempt = 1;
@@ -137,7 +137,7 @@ class ClientLives {
     record.outcome = outcome;
     const word = outcome.kind === "failed" ? `failed.${outcome.code}` : outcome.kind;
     world.counts.add(`operation.${record.kind}.${word}`);
-    world.note(`${record.client} ${record.kind} ${word}`);
+    world.note(`${record.client} ${record.kind} (${record.id}) ${word}`);
   }
 
   /** In the event of its death. */

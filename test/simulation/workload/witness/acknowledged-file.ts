@@ -38,6 +38,7 @@ export function acknowledged(asked: Asked, upload: KnownUpload, told: ToldFile):
     ended(asked, upload, "merged");
     upload.fileId = fileId;
     history.addFile(new KnownFile(fileId, upload, world.nowMs));
+    world.note(`${upload.uploadId === undefined ? `operation ${upload.operation}` : `upload ${upload.uploadId}`} became file ${fileId}`);
     world.counts.add("file.acknowledged");
   } else if (told.copies === 0 && !known.isDeleteAsked) {
     return violate(asked, "file-lost", `${fileId} is told to have been deleted, and nobody asked for that`);
