@@ -12,7 +12,7 @@ import type { KnownFile } from "../workload/known-file.ts";
 import type { KnownUpload } from "../workload/known-upload.ts";
 import type { Breach } from "./breach.ts";
 import { type FileWish, LateSteps, type LateUserOptions } from "./late-steps.ts";
-import { comesByTus, isKnownContent, isPut } from "./late-ways.ts";
+import { createOfKnownContent, putWhole, uploadByTus } from "./late-ways.ts";
 
 /** It has two chunks, and the second is a short one. */
 const CHUNK_BYTES = 64 * 1024;
@@ -54,11 +54,11 @@ export class LateUser {
       const content = Content.of(contentSeed, sizeBytes);
       const wishes = ["put", "again", "tus"].map((word) => ({ name: `${name}-${word}`, user: "default", content }));
       const [first, second, third] = wishes as [FileWish, FileWish, FileWish];
-      const put = await isPut(steps, first, signal);
-      const again = await isKnownContent(steps, second, signal);
+      const put = await putWhole(steps, first, signal);
+      const again = await createOfKnownContent(steps, second, signal);
       await steps.deletes(put, signal);
       await steps.reads(again, second, signal);
-      const tus = await comesByTus(steps, third, signal);
+      const tus = await uploadByTus(steps, third, signal);
       await steps.deletes(again, signal);
       await steps.reads(tus, third, signal);
       await steps.deletes(tus, signal);

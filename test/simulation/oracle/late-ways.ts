@@ -9,7 +9,7 @@ const TUS = { "tus-resumable": "1.0.0" };
 const LOOK_AGAIN_MS = 250;
 
 /** One body, with a key. */
-export async function isPut(steps: LateSteps, wish: FileWish, signal: AbortSignal): Promise<KnownFile> {
+export async function putWhole(steps: LateSteps, wish: FileWish, signal: AbortSignal): Promise<KnownFile> {
   const { name, user, content } = wish;
   const known = steps.known(wish, "whole", { key: name });
   const said = { headers: { "idempotency-key": name, "content-length": String(content.sizeBytes) }, body: content.bytes() };
@@ -22,7 +22,7 @@ export async function isPut(steps: LateSteps, wish: FileWish, signal: AbortSigna
 }
 
 /** Its owner has a file of the same content: nothing is sent. */
-export async function isKnownContent(steps: LateSteps, wish: FileWish, signal: AbortSignal): Promise<KnownFile> {
+export async function createOfKnownContent(steps: LateSteps, wish: FileWish, signal: AbortSignal): Promise<KnownFile> {
   const { name, user, content } = wish;
   const known = steps.known(wish, "chunks", { key: name, claimsDigest: true });
   const digest = { algorithm: "blake3", value: content.blake3 } as const;
@@ -34,7 +34,7 @@ export async function isKnownContent(steps: LateSteps, wish: FileWish, signal: A
 }
 
 /** By tus, in two bodies, the length said with the second. */
-export async function comesByTus(steps: LateSteps, wish: FileWish, signal: AbortSignal): Promise<KnownFile> {
+export async function uploadByTus(steps: LateSteps, wish: FileWish, signal: AbortSignal): Promise<KnownFile> {
   const { name, user, content } = wish;
   const known = steps.known(wish, "tus");
   const pairs = [`filename ${base64(name)}`, `user ${base64(user)}`].join(",");

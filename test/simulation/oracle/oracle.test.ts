@@ -155,6 +155,16 @@ test("a file that nobody has lost but was deleted, as clients know, is one too m
   expect(await world.judge()).toEqual(["deleted-file-there"]);
 });
 
+/** Other bytes, of which no fault of the disk knows. */
+function spoil(world: Finished, suffix: string): void {
+  for (const disk of world.cluster.disks.values())
+    for (const { path, sizeBytes } of disk.files()) {
+      const inode = disk.tree.find(path);
+      if (inode?.kind === "file" && path.startsWith(`${DATA_ROOT}/blobs/`) && path.endsWith(suffix))
+        disk.tree.write(inode, Buffer.alloc(sizeBytes, 7), 0);
+    }
+}
+
 function steal(world: Finished, suffix: string): void {
   const thief = world.cluster.beginLife("thief");
   for (const disk of world.cluster.disks.values()) {
@@ -162,6 +172,13 @@ function steal(world: Finished, suffix: string): void {
     for (const { path } of disk.files()) if (path.startsWith(`${DATA_ROOT}/blobs/`) && path.endsWith(suffix)) void mounted.remove(path);
   }
 }
+
+test("a file that cannot be read is found before a restart", async () => {
+  const world = await finished();
+  spoil(world, ".leaves");
+  expect(await world.judge()).toEqual(["file-unreadable"]);
+  expect(world.world.counts.of("oracle.files-used")).toBe(0);
+});
 
 test("a blob without its leaf digests is found before a restart", async () => {
   const world = await finished();
