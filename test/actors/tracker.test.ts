@@ -316,6 +316,18 @@ describe("placement", () => {
     expect((await ask("place", place)).group).toBe("g2");
   });
 
+  it("when the nodes that are up have room and are closed to uploads it is NO_NODES, however little is wanted", async () => {
+    const { ask, bring } = await start();
+    await bring("a", { group: "g1", closedToUploads: true });
+    await bring("b", { group: "g2", closedToUploads: true });
+    await expect(ask("place", { ...place, bytes: 0 })).rejects.toMatchObject({
+      code: "NO_NODES",
+      message: expect.stringContaining("up: 2"),
+    });
+    await ask("heartbeat", { nodeId: "b", freeBytes: 0, closedToUploads: true });
+    await expect(ask("place", { ...place, bytes: 0 })).rejects.toMatchObject({ code: "DISK_FULL" });
+  });
+
   it("when no node has the space it is DISK_FULL", async () => {
     const { ask, bring, database } = await start();
     await bring("a");

@@ -48,7 +48,7 @@ export class Placement {
     this.#ports = ports;
   }
 
-  /** @throws {TroupeError} `NO_NODES` when no live node takes uploads, `DISK_FULL` when none has this much free */
+  /** @throws {TroupeError} `DISK_FULL` when live nodes have not this much free, `NO_NODES` when there is none or none takes uploads */
   async place(placing: Placing): Promise<{ group: string; nodes: Location[] }> {
     const room = await this.#roomFor(placing);
     return { group: room.group, nodes: fromRandomStart(room.nodes, this.#ports.random) };
@@ -68,9 +68,10 @@ export class Placement {
     const { membership } = this.#ports;
     const rooms = membership.groups().flatMap((group) => roomOf(membership, group, bytes) ?? []);
     if (rooms.length > 0) return rooms;
-    const takesAny = membership.groups().some((group) => membership.live(group).length > 0);
-    if (takesAny) throw new TroupeError("DISK_FULL", `No storage node has ${(bytes / 1024 ** 3).toFixed(1)} GiB free for a new upload.`);
-    throw new TroupeError("NO_NODES");
+    throw refusalOf(
+      membership.groups().flatMap((group) => membership.live(group)),
+      bytes,
+    );
   }
 
   async #recorded(placing: Placing): Promise<string | undefined> {
@@ -127,6 +128,18 @@ export function fromRandomStart(nodes: readonly NodeAnnouncement[], random: Rand
 }
 
 const RANDOM_LIMIT = 2 ** 31;
+
+/** Why none of the live nodes can take an upload of this size. */
+function refusalOf(nodes: readonly NodeAnnouncement[], bytes: number): TroupeError {
+  // A full node is closed to uploads, too; what has room and is closed all the same is another matter.
+  const isFull = nodes.some(({ freeBytes }) => freeBytes === 0 || freeBytes < bytes);
+  if (isFull) return new TroupeError("DISK_FULL", `No storage node that takes uploads has ${bytes} bytes free for a new one.`);
+  if (nodes.length === 0) return new TroupeError("NO_NODES");
+  return new TroupeError(
+    "NO_NODES",
+    `Storage nodes that are up: ${nodes.length}. None takes new uploads: they are stopping, or their disks have failed; see 'troupe nodes'.`,
+  );
+}
 
 function roomiest(rooms: readonly Room[]): Room {
   return rooms.reduce((best, room) => (room.freeBytes > best.freeBytes ? room : best));
