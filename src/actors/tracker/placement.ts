@@ -133,7 +133,7 @@ const RANDOM_LIMIT = 2 ** 31;
 function refusalOf(nodes: readonly NodeAnnouncement[], bytes: number): TroupeError {
   // A full node is closed to uploads, too; what has room and is closed all the same is another matter.
   const isFull = nodes.some(({ freeBytes }) => freeBytes === 0 || freeBytes < bytes);
-  if (isFull) return new TroupeError("DISK_FULL", `No storage node that takes uploads has ${bytes} bytes free for a new one.`);
+  if (isFull) return new TroupeError("DISK_FULL", `No storage node that takes uploads has room for a new one of ${bytes} bytes.`);
   if (nodes.length === 0) return new TroupeError("NO_NODES");
   return new TroupeError(
     "NO_NODES",
