@@ -162,7 +162,7 @@ export async function playStorage(stage: Stage, role: StorageRole): Promise<Stor
       ...role,
       version: stage.version,
       hostSession,
-      createFolder: (folder, plan, owner) => createSessionFolder(disk, hasher, folder, plan, owner),
+      createFolder: (folder, creation) => createSessionFolder(disk, hasher, folder, creation),
       sizeOfParts: async (ports, uploadIds, owner) =>
         (await lookAtParts(ports, uploadIds, owner)).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       readFolder: (folder) => readSessionJournal(disk, hasher, folder, role.fileBytesMax),

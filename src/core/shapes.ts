@@ -120,6 +120,7 @@ export const hmacHex = z
 
 /** An idempotency key with a digest of the request it stands for: the same key for another request is refused. */
 export const operation = z.object({ key: idempotencyKey, requestDigest: z.string().regex(/^[0-9a-f]{64}$/) });
+export type Operation = z.output<typeof operation>;
 
 export const UPLOAD_STATES = [
   "init",

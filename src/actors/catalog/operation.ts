@@ -5,15 +5,13 @@
 import { bytesOf, textOf } from "../../core/byte-text.ts";
 import { TroupeError } from "../../core/errors.ts";
 import { OPERATION_KEPT_MS } from "../../core/limits.ts";
+import type { Operation } from "../../core/shapes.ts";
 import { bytesOfHex } from "./file-row.ts";
 import type { CatalogQuery, CatalogTransaction } from "./tables.ts";
 
-export interface Operation {
+export interface ScopedOperation extends Operation {
   /** Whose key it is, and for what kind of request: keys of two owners never meet. */
   readonly scope: string;
-  readonly key: string;
-  /** SHA-256 of the request, in hex. */
-  readonly requestDigest: string;
   /** An identity that stands for the outcome. */
   readonly result: string;
 }
@@ -22,7 +20,11 @@ export interface Operation {
  * What came of the operation, if it was done before; looked up only.
  * @throws {TroupeError} `IDEMPOTENCY_CONFLICT` when the key was used for another request
  */
-export async function findOperation(query: CatalogQuery, operation: Omit<Operation, "result">, nowMs: number): Promise<string | undefined> {
+export async function findOperation(
+  query: CatalogQuery,
+  operation: Omit<ScopedOperation, "result">,
+  nowMs: number,
+): Promise<string | undefined> {
   const row = await query
     .selectFrom("t_operation")
     .selectAll()
@@ -36,7 +38,11 @@ export async function findOperation(query: CatalogQuery, operation: Omit<Operati
  * @returns the result of the same operation done earlier; `undefined` when this is the first, or its result is this one's
  * @throws {TroupeError} `IDEMPOTENCY_CONFLICT` when the key was used for another request
  */
-export async function claimOperation(transaction: CatalogTransaction, operation: Operation, nowMs: number): Promise<string | undefined> {
+export async function claimOperation(
+  transaction: CatalogTransaction,
+  operation: ScopedOperation,
+  nowMs: number,
+): Promise<string | undefined> {
   const scope_name = bytesOf(operation.scope);
   const operation_key = bytesOf(operation.key);
   const ours = {

@@ -44,6 +44,7 @@ import type { DataDirectory } from "./data-directory.ts";
 import { LostUploads } from "./lost-uploads.ts";
 import { Membership } from "./membership.ts";
 import { tellNode } from "./node-metrics.ts";
+import { SessionRecovery, type SessionRecoveryOptions } from "./session-recovery.ts";
 import { Sessions, type SessionsOptions } from "./sessions.ts";
 import { StepFeed } from "./step-feed.ts";
 
@@ -69,7 +70,7 @@ export interface StoragePorts {
   readonly onStep?: SessionPorts["onStep"];
 }
 
-export interface StorageOptions extends Omit<SessionsOptions, "layout"> {
+export interface StorageOptions extends Omit<SessionsOptions & SessionRecoveryOptions, "layout"> {
   readonly directory: DataDirectory;
   readonly group: string;
   readonly zone: string;
@@ -111,6 +112,7 @@ class Node implements StorageNode {
   readonly #blobs: BlobStore;
   readonly #reader: BlobReader;
   readonly #sessions: Sessions;
+  readonly #recovery: SessionRecovery;
   readonly #feed: StepFeed;
   readonly #lostUploads: LostUploads;
   readonly #membership: Membership;
@@ -148,6 +150,7 @@ class Node implements StorageNode {
       ...options,
       layout,
     });
+    this.#recovery = new SessionRecovery(sessionPorts, { ...options, layout }, (...upload) => this.#sessions.host(...upload));
     this.#lostUploads = new LostUploads(sessionPorts, {
       nodeId,
       directoryMadeMs: options.directory.madeMs,
@@ -184,10 +187,10 @@ class Node implements StorageNode {
     const { bus, metrics } = this.#ports;
     const hasName = await this.#membership.takeName();
     await this.#blobs.recover();
-    const highest = highestOf([await this.#blobs.highestBlobId(), await this.#sessions.readRecorded()]);
+    const highest = highestOf([await this.#blobs.highestBlobId(), await this.#recovery.readRecorded()]);
     this.#highestBlobId = highest;
     if (highest !== undefined) await this.#answered("an ID allocator", () => this.#raise(highest));
-    const committing = await this.#sessions.recover();
+    const committing = await this.#recovery.recover();
     if (hasName) await this.#lostUploads.look();
     if (highest !== undefined) await this.#warnOfLostCatalog((blobId) => blobId <= highest && !committing.has(blobId));
     this.#actor = await host(bus, storage, { nodeId: this.nodeId }, this.#ports, async () => this.#activation());
@@ -213,6 +216,7 @@ class Node implements StorageNode {
     this.#endTelling?.();
     await this.#lostUploads.stop();
     await this.#actor?.stop();
+    await this.#recovery.stop();
     await this.#sessions.stop();
     this.#feed.stop();
     await this.#blobs.close();

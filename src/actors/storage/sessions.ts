@@ -1,21 +1,15 @@
 /**
- * The upload sessions a node hosts: created, found again after a restart, let go when they have ended.
+ * The upload sessions a node hosts: created, let go when they have ended. What is found at a restart: `session-recovery.ts`.
  *
  * N1: an upload's folder and journal are durable before the catalog hears of it, and the catalog knows it before its creation is answered.
- * N2: at a restart the catalog decides: what has ended is removed, with what a commit that did not happen left among the blobs; the
- *     rest goes on with a new epoch, also what the catalog has lost: absence is never a delete.
- * N3: no owner takes all: neither of the uploads a node hosts nor of the chunks that arrive.
- * N4: an operation that was done has its first answer, also where it could not be done again: its parts are gone, the disk is full.
- * N5: what uploads have recorded as their blobs' IDs is known before any upload goes on, so that the node can say so to the allocators: they
- *     give none of them out again, also when their database was lost before the blobs were there.
+ * N2: no owner takes all: neither of the uploads a node hosts nor of the chunks that arrive.
+ * N3: an operation that was done has its first answer, also where it could not be done again: its parts are gone, the disk is full.
  */
 import { type Client, client, isNoResponders } from "../../bus/client.ts";
 import type { InputOf, OutputOf } from "../../bus/contract.ts";
-import type { BlobPlace } from "../../core/blob-path.ts";
 import { chooseChunkBytes } from "../../core/chunk-plan.ts";
-import { isRetryable, TroupeError } from "../../core/errors.ts";
+import { TroupeError } from "../../core/errors.ts";
 import type { FileIdMaker } from "../../core/file-id.ts";
-import { isIdentity } from "../../core/identity.ts";
 import { CHUNKS_IN_FLIGHT_PER_NODE_MAX, ENDED_LOG_MS_DEFAULT, FORGOTTEN_UPLOADS_KEPT, SESSIONS_PER_NODE_MAX } from "../../core/limits.ts";
 import type { ChunkBody, ChunkStored } from "../../core/ports/data-plane.ts";
 import { type Counter, SILENT_METRICS } from "../../core/ports/metrics.ts";
@@ -26,7 +20,7 @@ import { type Challenge, isEnded, type UploadState } from "../../core/shapes.ts"
 import { Shares } from "../../core/shares.ts";
 import type { catalog, UploadPlan } from "../catalog/contract.ts";
 import { upload } from "../upload/contract.ts";
-import type { HostedSession, HostSession, InspectedSession, SessionPorts } from "../upload/ports.ts";
+import type { HostedSession, HostSession, InspectedSession, SessionPorts, UploadCreation } from "../upload/ports.ts";
 import type { storage } from "./contract.ts";
 import { EndedLogs } from "./ended-logs.ts";
 import type { Layout } from "./layout.ts";
@@ -41,19 +35,10 @@ export interface SessionsOptions {
   /** How long it can be looked up what an upload went through that has ended; a day unless given. */
   readonly endedLogMs?: number;
   /** Makes an upload's folder durable, and opens it. */
-  readonly createFolder: (folder: string, plan: UploadPlan, owner: string) => Promise<void>;
-  /** What a folder's journal says. @throws {TroupeError} `FORMAT_TOO_NEW`; `DISK_FAILED` when it cannot be read */
-  readonly readFolder: (folder: string) => Promise<RecordedUpload>;
+  readonly createFolder: (folder: string, creation: UploadCreation) => Promise<void>;
   readonly hostSession: HostSession;
   /** How many bytes uploads have together that another is put together from. @throws {TroupeError} `UPLOAD_…`, naming the part */
   readonly sizeOfParts: (ports: SessionPorts, uploadIds: readonly string[], owner: string) => Promise<number>;
-}
-
-export interface RecordedUpload {
-  readonly plan: UploadPlan;
-  readonly owner: string;
-  /** Where its blob was to be, once that was decided. */
-  readonly commitPlan: BlobPlace | undefined;
 }
 
 interface Hosted {
@@ -63,8 +48,6 @@ interface Hosted {
 
 const FIRST_EPOCH = 1;
 const REGISTER_RETRY = { attemptsMax: 4, pauseMinMs: 50, pauseMaxMs: 1_000 };
-const RECOVER_RETRY = { attemptsMax: Number.POSITIVE_INFINITY, pauseMinMs: 100, pauseMaxMs: 5_000 };
-const RECOVER_AT_ONCE = 8;
 
 export class Sessions {
   readonly #ports: SessionPorts;
@@ -73,10 +56,6 @@ export class Sessions {
   readonly #hosted = new Map<string, Hosted>();
   /** Uploads hosted, or being created. */
   readonly #places = new Shares(SESSIONS_PER_NODE_MAX);
-  /** What folders were found to hold at the start, until their uploads are taken up. */
-  readonly #recorded = new Map<string, RecordedUpload>();
-  /** Blobs that uploads which were taken up again had published, or were about to. */
-  readonly #committing = new Set<number>();
   /** Creations that failed and of which the catalog has not said that it knew: the newest. */
   readonly #forgotten = new Set<string>();
   /** Uploads that are being created, until they are hosted or nothing is left of them. */
@@ -85,9 +64,7 @@ export class Sessions {
   readonly #arriving = new Shares(CHUNKS_IN_FLIGHT_PER_NODE_MAX);
   readonly #endedLogs: EndedLogs;
   readonly #ending = new Set<Promise<void>>();
-  readonly #stopping = new AbortController();
   readonly #created: Counter;
-  readonly #recovered: Counter;
 
   constructor(ports: SessionPorts, fileIds: FileIdMaker, options: SessionsOptions) {
     this.#ports = ports;
@@ -96,7 +73,6 @@ export class Sessions {
     this.#endedLogs = new EndedLogs(ports.clock, options.endedLogMs ?? ENDED_LOG_MS_DEFAULT);
     const { metrics = SILENT_METRICS } = ports;
     this.#created = metrics.counter("troupe_uploads_opened_total", { how: "created" });
-    this.#recovered = metrics.counter("troupe_uploads_opened_total", { how: "recovered" });
   }
 
   get count(): number {
@@ -147,7 +123,7 @@ export class Sessions {
     }
   }
 
-  /** N4 */
+  /** N3 */
   async create(input: Create, principal: Principal): Promise<Created> {
     try {
       return await this.#begin(input, principal);
@@ -182,40 +158,6 @@ export class Sessions {
     }
   }
 
-  /**
-   * Reads what there is to recover, before anything of it goes on (N5). What cannot be read is told of when it is taken up.
-   * @returns the highest blob ID that an upload has recorded for its commit
-   */
-  async readRecorded(): Promise<number | undefined> {
-    const { disk, node } = this.#ports;
-    let highest: number | undefined;
-    await this.#ofEach(await disk.readDirectory(this.#options.layout.uploads), async (uploadId) => {
-      const recorded = await this.#options.readFolder(node.folderOf(uploadId)).catch(() => undefined);
-      if (recorded === undefined) return;
-      const { plan, owner, commitPlan } = recorded;
-      this.#recorded.set(uploadId, { plan, owner, commitPlan });
-      if (commitPlan !== undefined) highest = Math.max(commitPlan.blobId, highest ?? 0);
-    });
-    return highest;
-  }
-
-  /**
-   * Resolves when every upload in the data directory is hosted again or gone (N2).
-   * @returns blobs whose commit may not have happened when the node ended
-   */
-  async recover(): Promise<ReadonlySet<number>> {
-    const { disk, log } = this.#ports;
-    const entries = await disk.readDirectory(this.#options.layout.uploads);
-    for (const { name } of entries)
-      if (!isIdentity(name)) log.warn({ name }, "The uploads folder holds something that is no upload; it is left alone.");
-    let recovered = 0;
-    await this.#ofEach(entries, async (uploadId) => {
-      if (await this.#recover(uploadId)) recovered += 1;
-    });
-    if (recovered > 0) log.info({ recovered }, "Uploads go on after a restart.");
-    return this.#committing;
-  }
-
   /** One that is hosted, or has ended lately. */
   inspected(uploadId: string): InspectedSession | undefined {
     return this.#hosted.get(uploadId)?.session.inspection ?? this.#endedLogs.find(uploadId);
@@ -237,7 +179,6 @@ export class Sessions {
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort(new TroupeError("STOPPING"));
     await Promise.allSettled([...this.#hosted.values()].map(({ session }) => session.stop()));
     await Promise.allSettled(this.#ending);
     this.#hosted.clear();
@@ -271,14 +212,14 @@ export class Sessions {
     this.#opening.set(uploadId, opened.promise);
     try {
       // N1
-      await this.#options.createFolder(folder, plan, principal.owner);
+      await this.#options.createFolder(folder, { plan, owner: principal.owner, operation });
       const registration = { ...plan, host: node.nodeId, group: node.group, ...(operation === undefined ? {} : { operation }) };
       const registered = await withRetry(REGISTER_RETRY, this.#ports, () => this.#catalog.registerUpload(registration, { principal }));
       if (registered.uploadId !== uploadId) {
         await disk.remove(folder);
         return await this.#existing(registered.uploadId, principal);
       }
-      await this.#host(uploadId, registered.epoch, principal.owner);
+      await this.host(uploadId, registered.epoch, principal.owner);
       this.#created.add();
       const chunkCount = sizeBytes === undefined ? undefined : Math.ceil(sizeBytes / chunkBytes);
       return {
@@ -362,7 +303,8 @@ export class Sessions {
     return hosted;
   }
 
-  async #host(uploadId: string, epoch: number, owner: string): Promise<void> {
+  /** Opens the session of an upload whose folder is there. */
+  async host(uploadId: string, epoch: number, owner: string): Promise<void> {
     const session = await this.#options.hostSession(this.#ports, {
       uploadId,
       epoch,
@@ -371,107 +313,6 @@ export class Sessions {
     });
     this.#hosted.set(uploadId, { session, owner });
     this.#places.add(owner);
-  }
-
-  /** Some at a time. */
-  async #ofEach(entries: readonly { readonly name: string }[], work: (uploadId: string) => Promise<void>): Promise<void> {
-    const names = entries.map(({ name }) => name).filter(isIdentity);
-    const next = async (): Promise<void> => {
-      for (let name = names.pop(); name !== undefined; name = names.pop()) await work(name);
-    };
-    await Promise.all(Array.from({ length: RECOVER_AT_ONCE }, next));
-  }
-
-  /** Once, at the start; what the catalog cannot answer now is found out later, and the node serves meanwhile. */
-  async #recover(uploadId: string): Promise<boolean> {
-    try {
-      return await this.#takeUp(uploadId);
-    } catch (error) {
-      if (error instanceof TroupeError && error.code === "FORMAT_TOO_NEW") throw error;
-      if (isRetryable(error) && !isUnreadable(error)) this.#takeUpLater(uploadId, error);
-      else
-        this.#ports.log.error(
-          { uploadId, err: error },
-          "An upload cannot be taken up again; its folder is left as it is, and everything else goes on.",
-        );
-      return false;
-    }
-  }
-
-  #takeUpLater(uploadId: string, reason: unknown): void {
-    this.#ports.log.warn({ uploadId, err: reason }, "An upload cannot be taken up yet; it is tried again.");
-    const later = withRetry(RECOVER_RETRY, this.#ports, () => this.#takeUp(uploadId), isRetryable, this.#stopping.signal)
-      .then(() => undefined)
-      .catch((error: unknown) => {
-        if (!this.#stopping.signal.aborted)
-          this.#ports.log.error({ uploadId, err: error }, "An upload cannot be taken up again; its folder is left as it is.");
-      })
-      .finally(() => this.#ending.delete(later));
-    this.#ending.add(later);
-  }
-
-  /** N2. @returns whether the upload goes on */
-  async #takeUp(uploadId: string): Promise<boolean> {
-    const { disk, log, node } = this.#ports;
-    const folder = node.folderOf(uploadId);
-    let isEmpty = false;
-    const read = this.#recorded.get(uploadId);
-    this.#recorded.delete(uploadId);
-    const recorded =
-      read ??
-      (await this.#options.readFolder(folder).catch((error: unknown) => {
-        if (!isUnreadable(error)) throw error;
-        isEmpty = isWithoutEntries(error);
-        return undefined;
-      }));
-    if (recorded?.commitPlan !== undefined) this.#committing.add(recorded.commitPlan.blobId);
-    const claimed = await this.#claim(uploadId);
-    if (claimed !== undefined && isEnded(claimed.state)) {
-      if (recorded?.commitPlan !== undefined) await node.discardUnlessKnown(recorded.commitPlan);
-      await disk.remove(folder);
-      return false;
-    }
-    if (recorded === undefined && claimed === undefined && isEmpty) {
-      // N1: its creation was cut off before anybody heard of it, and nothing can have been sent to it.
-      await disk.remove(folder);
-      return false;
-    }
-    if (recorded === undefined) {
-      // Its journal is gone, and with it what it had received.
-      const detail = "The upload's journal on its node can no longer be read.";
-      log.error({ uploadId }, "An upload cannot go on: it has no journal that can be read.");
-      if (claimed !== undefined) {
-        await this.#catalog.endUpload({
-          uploadId,
-          epoch: claimed.epoch,
-          state: "failed",
-          lastError: { code: "DISK_FAILED", detail, retryable: false },
-        });
-        await disk.remove(folder);
-      }
-      return false;
-    }
-    const epoch = claimed?.epoch ?? (await this.#registerAgain(recorded));
-    await this.#host(uploadId, epoch, recorded.owner);
-    this.#recovered.add();
-    return true;
-  }
-
-  /** The catalog may have lost it: absence is never a delete. If it was never answered for, it expires like any other. */
-  async #registerAgain({ plan, owner }: RecordedUpload): Promise<number> {
-    const { node, log } = this.#ports;
-    log.warn({ uploadId: plan.uploadId }, "The catalog does not know an upload that is on this disk; it is registered again.");
-    return (await this.#catalog.registerUpload({ ...plan, host: node.nodeId, group: node.group }, { principal: { owner } })).epoch;
-  }
-
-  async #claim(uploadId: string): Promise<OutputOf<typeof catalog, "claimUpload"> | undefined> {
-    try {
-      const { epoch: after } = await this.#catalog.upload({ uploadId });
-      return await this.#catalog.claimUpload({ uploadId, host: this.#ports.node.nodeId, after });
-    } catch (error) {
-      if (error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND") return undefined;
-      throw error;
-    }
   }
 
   get #catalog(): Client<typeof catalog> {
@@ -488,14 +329,4 @@ function givenUp(error: unknown): never {
 /** What a creation is answered with where possession may be proven. */
 function challengeOf({ challenge }: { readonly challenge?: Challenge | undefined }): { readonly challenge?: Challenge } {
   return challenge === undefined ? {} : { challenge };
-}
-
-/** There is no journal, or nothing in it: chunks are recorded after it was begun, and only by what was begun. */
-function isWithoutEntries(error: unknown): boolean {
-  return error instanceof TroupeError && ["NO_ENTRIES", "ENOENT"].includes(String(error.facts["errno"]));
-}
-
-/** A folder without a journal, or with one that says nothing. A disk that cannot read says nothing of the kind: it is asked again. */
-function isUnreadable(error: unknown): boolean {
-  return error instanceof TroupeError && ["NO_PLAN", "NO_ENTRIES", "ENOENT", "EISDIR", "ENOTDIR"].includes(String(error.facts["errno"]));
 }

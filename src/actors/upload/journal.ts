@@ -20,7 +20,7 @@ import { CHUNK_BYTES_MAX, LEAF_BYTES, LEAF_DIGEST_BYTES } from "../../core/limit
 import type { Disk, DiskFile } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
 import type { FileDigests } from "../../core/shapes.ts";
-import type { UploadPlan } from "../catalog/contract.ts";
+import type { UploadCreation } from "./ports.ts";
 
 export const JOURNAL_FORMAT_VERSION = 2;
 
@@ -33,11 +33,9 @@ export interface CommitPlan {
 }
 
 /** A journal begins with it; another one after it says the same in a later version (J4). */
-interface PlanEntry {
+interface PlanEntry extends UploadCreation {
   readonly kind: "plan";
   readonly formatVersion: number;
-  readonly plan: UploadPlan;
-  readonly owner: string;
 }
 
 export type JournalEntry =
@@ -172,11 +170,11 @@ export class Journal {
   }
 
   /** A new journal with its plan, synced. The caller syncs the directory. */
-  static async create(disk: Disk, path: string, hasher: Hasher, plan: UploadPlan, owner: string): Promise<Journal> {
+  static async create(disk: Disk, path: string, hasher: Hasher, creation: UploadCreation): Promise<Journal> {
     await (await disk.open(path, "create")).close();
     const journal = new Journal(new LazyFile(disk, path, "write"), hasher, 0);
     try {
-      await journal.append({ kind: "plan", formatVersion: JOURNAL_FORMAT_VERSION, plan, owner });
+      await journal.append({ kind: "plan", formatVersion: JOURNAL_FORMAT_VERSION, ...creation });
       return journal;
     } catch (error) {
       await journal.close();

@@ -14,11 +14,19 @@ import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
 import type { Metrics } from "../../core/ports/metrics.ts";
 import type { Random } from "../../core/ports/random.ts";
-import type { Challenge, FileDigests, UploadState } from "../../core/shapes.ts";
+import type { Challenge, FileDigests, Operation, UploadState } from "../../core/shapes.ts";
 import type { SpanBook } from "../../core/span-book.ts";
 import type { WriteBlocks } from "../../core/write-blocks.ts";
-import type { catalog, FileRecord } from "../catalog/contract.ts";
+import type { catalog, FileRecord, UploadPlan } from "../catalog/contract.ts";
 import type { SessionStep } from "./machine.ts";
+
+/** What an upload is created with, which its journal begins with. */
+export interface UploadCreation {
+  readonly plan: UploadPlan;
+  readonly owner: string;
+  /** Absent when it was asked for without a key. */
+  readonly operation?: Operation | undefined;
+}
 
 /** The hosting node, as a session sees it. */
 export interface SessionNode {

@@ -4,8 +4,8 @@ import { makeDurableDirectory } from "../../core/durable.ts";
 import { LazyFile } from "../../core/lazy-file.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
-import type { UploadPlan } from "../catalog/contract.ts";
 import { Journal } from "./journal.ts";
+import type { UploadCreation } from "./ports.ts";
 
 export interface SessionPaths {
   readonly folder: string;
@@ -19,18 +19,19 @@ export function sessionPaths(folder: string): SessionPaths {
 }
 
 /** Everything a session needs to be hosted, durable when this resolves. */
-export async function createSessionFolder(disk: Disk, hasher: Hasher, folder: string, plan: UploadPlan, owner: string): Promise<void> {
+export async function createSessionFolder(disk: Disk, hasher: Hasher, folder: string, creation: UploadCreation): Promise<void> {
   const paths = sessionPaths(folder);
+  const { sizeBytes } = creation.plan;
   await makeDurableDirectory(disk, folder);
   const data = await disk.open(paths.data, "create");
   try {
     // A hole of the file's size: chunks are written where they belong, in any order.
-    if (plan.sizeBytes !== undefined) await data.truncate(plan.sizeBytes);
+    if (sizeBytes !== undefined) await data.truncate(sizeBytes);
     await data.sync();
   } finally {
     await data.close();
   }
-  const journal = await Journal.create(disk, paths.journal, hasher, plan, owner);
+  const journal = await Journal.create(disk, paths.journal, hasher, creation);
   await journal.close();
   await disk.syncDirectory(folder);
 }

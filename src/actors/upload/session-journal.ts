@@ -3,14 +3,12 @@ import { TroupeError } from "../../core/errors.ts";
 import { LEAF_BYTES, LEAF_DIGEST_BYTES } from "../../core/limits.ts";
 import type { Disk } from "../../core/ports/disk.ts";
 import type { Hasher } from "../../core/ports/hasher.ts";
-import type { UploadPlan } from "../catalog/contract.ts";
 import { ChunkLedger, type Tail } from "./chunk-ledger.ts";
 import { type CommitPlan, Journal, type JournalEntry } from "./journal.ts";
+import type { UploadCreation } from "./ports.ts";
 import { sessionPaths } from "./session-files.ts";
 
-export interface Recorded {
-  readonly plan: UploadPlan;
-  readonly owner: string;
+export interface Recorded extends UploadCreation {
   readonly ledger: ChunkLedger;
   /** Where the file's blob will be, once that is decided. */
   readonly commitPlan: CommitPlan | undefined;
@@ -20,6 +18,8 @@ export interface Recorded {
   readonly idleMs: number;
   /** Every chunk of which something was received. */
   readonly received: Set<number>;
+  /** Nothing was recorded since the upload was created. */
+  readonly isUntouched: boolean;
 }
 
 /**
@@ -34,7 +34,7 @@ export async function openSessionJournal(
   fileBytesMax: number,
 ): Promise<Recorded & { readonly journal: Journal }> {
   const path = sessionPaths(folder).journal;
-  let begun: { plan: UploadPlan; owner: string; ledger: ChunkLedger } | undefined;
+  let begun: (UploadCreation & { readonly ledger: ChunkLedger }) | undefined;
   let commitPlan: CommitPlan | undefined;
   let promisedBytes: number | undefined;
   let idleMs = 0;
@@ -56,11 +56,13 @@ export async function openSessionJournal(
     received.add(entry.index);
   };
   let isEmpty = true;
+  let isUntouched = true;
   const journal = await Journal.open(disk, path, hasher, ({ entry, offset }) => {
     isEmpty = false;
+    if (entry.kind !== "plan") isUntouched = false;
     if (entry.kind === "plan")
       // Said again, it is the same plan: what was received since the first stays.
-      begun ??= { plan: entry.plan, owner: entry.owner, ledger: new ChunkLedger({ ...entry.plan, sizeBytesMax: fileBytesMax }) };
+      begun ??= { ...creationOf(entry), ledger: new ChunkLedger({ ...entry.plan, sizeBytesMax: fileBytesMax }) };
     else if (entry.kind === "commit") commitPlan = entry;
     else if (entry.kind === "merge") promisedBytes = entry.sizeBytes;
     else if (entry.kind === "idle") idleMs = entry.idleMs;
@@ -71,12 +73,14 @@ export async function openSessionJournal(
     }
   });
   if (begun !== undefined)
-    return { ...(begun as { plan: UploadPlan; owner: string; ledger: ChunkLedger }), commitPlan, promisedBytes, idleMs, received, journal };
+    return { ...(begun as UploadCreation & { ledger: ChunkLedger }), commitPlan, promisedBytes, idleMs, received, isUntouched, journal };
   await journal.close();
   throw new TroupeError("DISK_FAILED", `${path} has no readable beginning.`, {
     facts: { errno: isEmpty ? "NO_ENTRIES" : "NO_PLAN" },
   });
 }
+
+const creationOf = ({ plan, owner, operation }: UploadCreation): UploadCreation => ({ plan, owner, operation });
 
 /**
  * What a tail's entry makes of the tail before it.

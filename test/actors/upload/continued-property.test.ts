@@ -173,7 +173,7 @@ it("F6: bytes that go on are never lost once they were answered for, through bre
         createdMs: 0,
         ...(isSizeKnown ? { sizeBytes: content.length } : {}),
       };
-      await createSessionFolder(port, new InlineHasher(port), FOLDER, plan, "local");
+      await createSessionFolder(port, new InlineHasher(port), FOLDER, { plan, owner: "local" });
       let opened = await open(port);
       let answered = 0;
       for (const each of steps) {

@@ -42,7 +42,7 @@ async function fixture() {
     hasher,
     path,
     reopen,
-    create: () => Journal.create(disk, path, hasher, PLAN, "alice"),
+    create: () => Journal.create(disk, path, hasher, { plan: PLAN, owner: "alice" }),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   };
 }

@@ -28,7 +28,7 @@ const tail = (lengthBytes: number, leafDigests: Buffer, index = 0) => ({ kind: "
 async function readBack(entries: readonly JournalEntry[], rotten: readonly number[] = []) {
   const disk = new LosingDisk(new SeededRandom(1)) as unknown as Disk;
   const hasher = new InlineHasher(disk);
-  const journal = await Journal.create(disk, "/u/journal", hasher, PLAN, "local");
+  const journal = await Journal.create(disk, "/u/journal", hasher, { plan: PLAN, owner: "local" });
   const offsets: number[] = [];
   for (const entry of entries) offsets.push(await journal.append(entry));
   await journal.close();

@@ -118,7 +118,7 @@ const UPLOAD_MUTANTS: readonly Mutant[] = [
     wrong: "The folder of an upload that has ended stays on the disk, also at the next start.",
     changes: [
       {
-        file: "src/actors/storage/sessions.ts",
+        file: "src/actors/storage/session-recovery.ts",
         find: "await node.discardUnlessKnown(recorded.commitPlan);\n      await disk.remove(folder);\n",
         replace: "await node.discardUnlessKnown(recorded.commitPlan);\n",
       },
