@@ -22,7 +22,7 @@ import type { TrackerTables } from "../actors/tracker/tables.ts";
 import { hostSession } from "../actors/upload/actor.ts";
 import { upload } from "../actors/upload/contract.ts";
 import { lookAtParts } from "../actors/upload/parts.ts";
-import { createSessionFolder } from "../actors/upload/session-files.ts";
+import { createSessionFolder, finishSessionFolder } from "../actors/upload/session-files.ts";
 import { readSessionJournal } from "../actors/upload/session-journal.ts";
 import { ActorDirectory } from "../bus/actor-directory.ts";
 import { tellActors, tellRequests } from "../bus/actor-metrics.ts";
@@ -105,7 +105,8 @@ export interface CatalogRole {
   readonly cache: Cache;
 }
 
-export interface StorageRole extends Omit<StorageOptions, "createFolder" | "readFolder" | "hostSession" | "sizeOfParts" | "version"> {
+export interface StorageRole
+  extends Omit<StorageOptions, "createFolder" | "finishFolder" | "readFolder" | "hostSession" | "sizeOfParts" | "version"> {
   readonly disk: Disk;
   readonly hasher: Hasher;
   readonly tokens: TokenMint;
@@ -165,6 +166,7 @@ export async function playStorage(stage: Stage, role: StorageRole): Promise<Stor
       createFolder: (folder, creation) => createSessionFolder(disk, hasher, folder, creation),
       sizeOfParts: async (ports, uploadIds, owner) =>
         (await lookAtParts(ports, uploadIds, owner)).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      finishFolder: (folder, creation) => finishSessionFolder(disk, folder, creation),
       readFolder: (folder) => readSessionJournal(disk, hasher, folder, role.fileBytesMax),
     },
   );

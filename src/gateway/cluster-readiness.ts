@@ -14,6 +14,7 @@ const OPTIONS: CallOptions = { timeoutMs: READINESS_TIMEOUT_MS };
 /** A node that is up says within this what keeps it from taking uploads. */
 const STATUS_MS = 1_000;
 const SUSPECT = "with a suspect disk";
+const FULL = "full";
 
 export function clusterQuestions({ bus, load }: Pick<GatewayPorts, "bus" | "load">): Questions {
   return () => {
@@ -65,10 +66,10 @@ async function diskFault(bus: Bus, nodes: readonly NodeReport[]): Promise<Fault 
   const reasons = told.map((answer) => {
     if (answer.status === "rejected") return "that does not say why";
     if (answer.value.suspect !== undefined) return SUSPECT;
-    return answer.value.freeBytes === 0 ? "full" : "stopping or starting";
+    return answer.value.freeBytes === 0 ? FULL : "stopping or starting";
   });
   const counted = [...new Set(reasons)].map((reason) => `${reasons.filter((other) => other === reason).length} ${reason}`);
-  const code = reasons.includes(SUSPECT) ? "DISK_FAILED" : "DISK_FULL";
+  const code = reasons.includes(SUSPECT) ? "DISK_FAILED" : reasons.includes(FULL) ? "DISK_FULL" : "NO_NODES";
   const unasked = live.length > some.length ? ` (of ${some.length} that were asked)` : "";
   return { code, reason: `No storage node of the ${live.length} that are up takes uploads: ${counted.join(", ")}${unasked}. Reads go on.` };
 }

@@ -50,7 +50,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   UNAUTHORIZED: "Sign in to go on.",
   FORBIDDEN: "You may not do this here.",
   FOREIGN_HOST: "The server is not known by the name in the address bar. Whoever runs it can add it with --public-url.",
-  NO_NODES: "No storage node is up.",
+  NO_NODES: "No storage node takes uploads.",
   DATABASE_UNAVAILABLE: "The server cannot reach its database.",
   BUS_UNAVAILABLE: "The server cannot reach its message bus.",
   OVERLOADED: "The server has too much to do at the moment.",

@@ -324,6 +324,8 @@ describe("placement", () => {
       code: "NO_NODES",
       message: expect.stringContaining("up: 2"),
     });
+    // What is closed has not to be emptied.
+    await expect(ask("place", { ...place, bytes: 1_000_000 })).rejects.toMatchObject({ code: "NO_NODES" });
     await ask("heartbeat", { nodeId: "b", freeBytes: 0, closedToUploads: true });
     await expect(ask("place", { ...place, bytes: 0 })).rejects.toMatchObject({ code: "DISK_FULL" });
   });

@@ -70,7 +70,7 @@ export interface StoragePorts {
   readonly onStep?: SessionPorts["onStep"];
 }
 
-export interface StorageOptions extends Omit<SessionsOptions & SessionRecoveryOptions, "layout"> {
+export interface StorageOptions extends SessionsOptions, Omit<SessionRecoveryOptions, "layout"> {
   readonly directory: DataDirectory;
   readonly group: string;
   readonly zone: string;
@@ -146,11 +146,8 @@ class Node implements StorageNode {
       node: this.#sessionNode(new BlobAllocation(this.#allocator, clock)),
       feeds: this.#feed,
     };
-    this.#sessions = new Sessions(sessionPorts, new FileIdMaker(clock, random, nodeId), {
-      ...options,
-      layout,
-    });
-    this.#recovery = new SessionRecovery(sessionPorts, { ...options, layout }, (...upload) => this.#sessions.host(...upload));
+    this.#sessions = new Sessions(sessionPorts, new FileIdMaker(clock, random, nodeId), options);
+    this.#recovery = new SessionRecovery(sessionPorts, { ...options, layout }, this.#sessions);
     this.#lostUploads = new LostUploads(sessionPorts, {
       nodeId,
       directoryMadeMs: options.directory.madeMs,

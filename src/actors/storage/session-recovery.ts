@@ -5,20 +5,24 @@
  *     new epoch, also what the catalog has lost: absence is never a delete.
  * R2: what uploads have recorded as their blobs' IDs is known before any upload goes on, so that the node can say so to the allocators: they
  *     give none of them out again, also when their database was lost before the blobs were there.
- * R3: an upload that the catalog does not know is registered with the key it was created with. Whoever asked for it may have asked another
- *     node again meanwhile: of two folders of one operation one goes on.
+ * R3: an upload that the catalog does not know is registered with the key it was created with, as long as keys are kept. Whoever asked for
+ *     it may have asked another node again meanwhile: then it goes, unless something was received, with which it goes on without its key.
+ * R4: what the former life of the node has said of an upload may still be on its way. So one that is registered again is claimed, too, before
+ *     anything is received: what is late names an epoch that is over.
  */
-import type { Client } from "../../bus/client.ts";
+import type { CallOptions, Client } from "../../bus/client.ts";
 import type { OutputOf } from "../../bus/contract.ts";
 import type { BlobPlace } from "../../core/blob-path.ts";
 import { isRetryable, TroupeError } from "../../core/errors.ts";
 import { isIdentity } from "../../core/identity.ts";
+import { OPERATION_KEPT_MS } from "../../core/limits.ts";
 import { type Counter, SILENT_METRICS } from "../../core/ports/metrics.ts";
 import { withRetry } from "../../core/retry.ts";
-import { isEnded } from "../../core/shapes.ts";
+import { isEnded, type Operation } from "../../core/shapes.ts";
 import type { catalog } from "../catalog/contract.ts";
 import type { SessionPorts, UploadCreation } from "../upload/ports.ts";
 import type { Layout } from "./layout.ts";
+import type { Sessions } from "./sessions.ts";
 
 export interface RecordedUpload extends UploadCreation {
   /** Where its blob was to be, once that was decided. */
@@ -31,7 +35,11 @@ export interface SessionRecoveryOptions {
   readonly layout: Layout;
   /** What a folder's journal says. @throws {TroupeError} `FORMAT_TOO_NEW`; `DISK_FAILED` when it cannot be read */
   readonly readFolder: (folder: string) => Promise<RecordedUpload>;
+  /** Makes whole and durable what a creation that was cut off has left behind its journal. */
+  readonly finishFolder: (folder: string, creation: UploadCreation) => Promise<void>;
 }
+
+type Claimed = OutputOf<typeof catalog, "claimUpload">;
 
 const RECOVER_RETRY = { attemptsMax: Number.POSITIVE_INFINITY, pauseMinMs: 100, pauseMaxMs: 5_000 };
 const RECOVER_AT_ONCE = 8;
@@ -39,7 +47,7 @@ const RECOVER_AT_ONCE = 8;
 export class SessionRecovery {
   readonly #ports: SessionPorts;
   readonly #options: SessionRecoveryOptions;
-  readonly #host: (uploadId: string, epoch: number, owner: string) => Promise<void>;
+  readonly #sessions: Pick<Sessions, "host" | "forgotten">;
   /** What folders were found to hold at the start, until their uploads are taken up. */
   readonly #recorded = new Map<string, RecordedUpload>();
   /** Blobs that uploads which were taken up again had published, or were about to. */
@@ -48,15 +56,10 @@ export class SessionRecovery {
   readonly #stopping = new AbortController();
   readonly #recovered: Counter;
 
-  /** @param host opens an upload's session, which goes on from here */
-  constructor(
-    ports: SessionPorts,
-    options: SessionRecoveryOptions,
-    host: (uploadId: string, epoch: number, owner: string) => Promise<void>,
-  ) {
+  constructor(ports: SessionPorts, options: SessionRecoveryOptions, sessions: Pick<Sessions, "host" | "forgotten">) {
     this.#ports = ports;
     this.#options = options;
-    this.#host = host;
+    this.#sessions = sessions;
     const { metrics = SILENT_METRICS } = ports;
     this.#recovered = metrics.counter("troupe_uploads_opened_total", { how: "recovered" });
   }
@@ -101,13 +104,21 @@ export class SessionRecovery {
     await Promise.allSettled(this.#later);
   }
 
-  /** Some at a time. */
+  /** Some at a time. When one fails no other is begun, and none goes on when this rejects. */
   async #ofEach(entries: readonly { readonly name: string }[], work: (uploadId: string) => Promise<void>): Promise<void> {
     const names = entries.map(({ name }) => name).filter(isIdentity);
     const next = async (): Promise<void> => {
       for (let name = names.pop(); name !== undefined; name = names.pop()) await work(name);
     };
-    await Promise.all(Array.from({ length: RECOVER_AT_ONCE }, next));
+    const ends = await Promise.allSettled(
+      Array.from({ length: RECOVER_AT_ONCE }, () =>
+        next().catch((error: unknown) => {
+          names.length = 0;
+          throw error;
+        }),
+      ),
+    );
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
 
   /** Once, at the start; what the catalog cannot answer now is found out later, and the node serves meanwhile. */
@@ -140,7 +151,7 @@ export class SessionRecovery {
 
   /** R1. @returns whether the upload goes on */
   async #takeUp(uploadId: string): Promise<boolean> {
-    const { disk, log, node } = this.#ports;
+    const { disk, node } = this.#ports;
     const folder = node.folderOf(uploadId);
     let isEmpty = false;
     const read = this.#recorded.get(uploadId);
@@ -152,74 +163,91 @@ export class SessionRecovery {
         isEmpty = isWithoutEntries(error);
         return undefined;
       }));
-    if (recorded?.commitPlan !== undefined) this.#committing.add(recorded.commitPlan.blobId);
-    const claimed = await this.#claim(uploadId);
-    if (claimed !== undefined && isEnded(claimed.state)) {
-      if (recorded?.commitPlan !== undefined) await node.discardUnlessKnown(recorded.commitPlan);
-      await disk.remove(folder);
-      return false;
-    }
-    if (recorded === undefined && claimed === undefined && isEmpty) {
-      // Its creation was cut off before anybody heard of it, and nothing can have been sent to it.
-      await disk.remove(folder);
-      return false;
-    }
     if (recorded === undefined) {
-      // Its journal is gone, and with it what it had received.
-      const detail = "The upload's journal on its node can no longer be read.";
+      await this.#endWithoutJournal(uploadId, isEmpty);
+      return false;
+    }
+    const { owner, commitPlan } = recorded;
+    if (commitPlan !== undefined) this.#committing.add(commitPlan.blobId);
+    const claimed = (await this.#claim(uploadId)) ?? (await this.#registerAgain(recorded));
+    if (claimed !== undefined && !isEnded(claimed.state)) {
+      await this.#sessions.host(uploadId, claimed.epoch, owner);
+      this.#recovered.add();
+      return true;
+    }
+    if (claimed === undefined) this.#sessions.forgotten(uploadId);
+    else if (commitPlan !== undefined) await node.discardUnlessKnown(commitPlan);
+    await disk.remove(folder);
+    return false;
+  }
+
+  async #endWithoutJournal(uploadId: string, isEmpty: boolean): Promise<void> {
+    const { disk, log, node } = this.#ports;
+    const claimed = await this.#claim(uploadId);
+    // What is empty and unknown was cut off before anybody heard of it, and nothing can have been sent to it.
+    const isOver = claimed === undefined ? isEmpty : isEnded(claimed.state);
+    if (!isOver) {
       log.error({ uploadId }, "An upload cannot go on: it has no journal that can be read.");
-      if (claimed !== undefined) {
-        await this.#catalog.endUpload({
-          uploadId,
-          epoch: claimed.epoch,
-          state: "failed",
-          lastError: { code: "DISK_FAILED", detail, retryable: false },
-        });
-        await disk.remove(folder);
-      }
-      return false;
+      if (claimed === undefined) return;
+      // With its journal what it had received is gone.
+      const detail = "The upload's journal on its node can no longer be read.";
+      const lastError = { code: "DISK_FAILED", detail, retryable: false };
+      await this.#catalog.endUpload({ uploadId, epoch: claimed.epoch, state: "failed", lastError }, this.#call);
     }
-    const epoch = claimed?.epoch ?? (await this.#registerAgain(recorded));
-    if (epoch === undefined) {
-      log.info({ uploadId }, "An upload of which nobody was told was begun again elsewhere; its folder is removed.");
-      await disk.remove(folder);
-      return false;
-    }
-    await this.#host(uploadId, epoch, recorded.owner);
-    this.#recovered.add();
-    return true;
+    await disk.remove(node.folderOf(uploadId));
   }
 
   /**
    * If it was never answered for, it expires like any other.
-   * @returns its epoch; `undefined` when its key stands for something else by now (R3). Not where something was received: absence in the
-   * catalog is no reason to lose it (R1), and it goes on without its key.
+   * @returns absent when its key stands for something else by now, and nothing was received (R3)
    */
-  async #registerAgain({ plan, owner, operation, isUntouched }: RecordedUpload): Promise<number | undefined> {
-    const { node, log } = this.#ports;
-    const registration = { ...plan, host: node.nodeId, group: node.group };
-    const options = { principal: { owner } };
-    log.warn({ uploadId: plan.uploadId }, "The catalog does not know an upload that is on this disk; it is registered again.");
-    if (operation !== undefined) {
-      try {
-        const { uploadId, epoch } = await this.#catalog.registerUpload({ ...registration, operation }, options);
-        if (uploadId === plan.uploadId) return epoch;
-      } catch (error) {
-        if (!(error instanceof TroupeError) || error.code !== "IDEMPOTENCY_CONFLICT") throw error;
+  async #registerAgain(recorded: RecordedUpload): Promise<Claimed | undefined> {
+    const { plan, operation, isUntouched } = recorded;
+    const { uploadId } = plan;
+    const { clock, log, node } = this.#ports;
+    // As in a creation: the folder is durable before the catalog hears of it.
+    if (isUntouched) await this.#options.finishFolder(node.folderOf(uploadId), recorded);
+    const isKeyKept = clock.wallMs() < plan.createdMs + OPERATION_KEPT_MS;
+    if (!(await this.#register(recorded, isKeyKept ? operation : undefined))) {
+      if (isUntouched) {
+        log.info({ uploadId }, "Nothing was sent to an upload whose key stands for something else by now; its folder is removed.");
+        return undefined;
       }
-      if (isUntouched) return undefined;
+      await this.#register(recorded, undefined);
     }
-    return (await this.#catalog.registerUpload(registration, options)).epoch;
+    log.warn({ uploadId }, "The catalog did not know an upload that is on this disk; it is registered again.");
+    // R4
+    const claimed = await this.#claim(uploadId);
+    if (claimed === undefined) throw new TroupeError("HOST_UNAVAILABLE", "A word that came late made the catalog forget the upload again.");
+    return claimed;
   }
 
-  async #claim(uploadId: string): Promise<OutputOf<typeof catalog, "claimUpload"> | undefined> {
+  /** @returns false when the key stands for something else */
+  async #register({ plan, owner }: RecordedUpload, operation: Operation | undefined): Promise<boolean> {
+    const { nodeId, group } = this.#ports.node;
+    const registration = { ...plan, host: nodeId, group, ...(operation === undefined ? {} : { operation }) };
     try {
-      const { epoch: after } = await this.#catalog.upload({ uploadId });
-      return await this.#catalog.claimUpload({ uploadId, host: this.#ports.node.nodeId, after });
+      const { uploadId } = await this.#catalog.registerUpload(registration, { ...this.#call, principal: { owner } });
+      return uploadId === plan.uploadId;
+    } catch (error) {
+      if (operation !== undefined && error instanceof TroupeError && error.code === "IDEMPOTENCY_CONFLICT") return false;
+      throw error;
+    }
+  }
+
+  async #claim(uploadId: string): Promise<Claimed | undefined> {
+    try {
+      const { epoch: after } = await this.#catalog.upload({ uploadId }, this.#call);
+      return await this.#catalog.claimUpload({ uploadId, host: this.#ports.node.nodeId, after }, this.#call);
     } catch (error) {
       if (error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND") return undefined;
       throw error;
     }
+  }
+
+  /** Who stops waits for no answer. */
+  get #call(): CallOptions {
+    return { signal: this.#stopping.signal };
   }
 
   get #catalog(): Client<typeof catalog> {

@@ -23,13 +23,11 @@ import { upload } from "../upload/contract.ts";
 import type { HostedSession, HostSession, InspectedSession, SessionPorts, UploadCreation } from "../upload/ports.ts";
 import type { storage } from "./contract.ts";
 import { EndedLogs } from "./ended-logs.ts";
-import type { Layout } from "./layout.ts";
 
 type Create = InputOf<typeof storage, "createUpload">;
 type Created = OutputOf<typeof storage, "createUpload">;
 
 export interface SessionsOptions {
-  readonly layout: Layout;
   readonly fileBytesMax: number;
   readonly idleExpiryMs: number;
   /** How long it can be looked up what an upload went through that has ended; a day unless given. */
@@ -56,7 +54,7 @@ export class Sessions {
   readonly #hosted = new Map<string, Hosted>();
   /** Uploads hosted, or being created. */
   readonly #places = new Shares(SESSIONS_PER_NODE_MAX);
-  /** Creations that failed and of which the catalog has not said that it knew: the newest. */
+  /** Uploads of which nothing is here any more and of which the catalog has not said that it knew: the newest. */
   readonly #forgotten = new Set<string>();
   /** Uploads that are being created, until they are hosted or nothing is left of them. */
   readonly #opening = new Map<string, Promise<void>>();
@@ -105,7 +103,7 @@ export class Sessions {
     return this.#hosted.has(uploadId);
   }
 
-  /** Its creation failed in this life of the process, and the catalog may hear of the upload after that. */
+  /** Nothing of it stayed in this life of the process, and the catalog may hear of the upload after that. */
   isForgotten(uploadId: string): boolean {
     return this.#forgotten.has(uploadId);
   }
@@ -156,6 +154,24 @@ export class Sessions {
     } finally {
       this.#places.remove(owner);
     }
+  }
+
+  /** Opens the session of an upload whose folder is there. */
+  async host(uploadId: string, epoch: number, owner: string): Promise<void> {
+    const session = await this.#options.hostSession(this.#ports, {
+      uploadId,
+      epoch,
+      idleExpiryMs: this.#options.idleExpiryMs,
+      fileBytesMax: this.#options.fileBytesMax,
+    });
+    this.#hosted.set(uploadId, { session, owner });
+    this.#places.add(owner);
+  }
+
+  /** Nothing of it stays here: should the catalog hear of it after all, it is forgotten there as well. */
+  forgotten(uploadId: string): void {
+    this.#forgotten.add(uploadId);
+    if (this.#forgotten.size > FORGOTTEN_UPLOADS_KEPT) this.#forgotten.delete(this.#forgotten.keys().next().value as string);
   }
 
   /** One that is hosted, or has ended lately. */
@@ -216,6 +232,7 @@ export class Sessions {
       const registration = { ...plan, host: node.nodeId, group: node.group, ...(operation === undefined ? {} : { operation }) };
       const registered = await withRetry(REGISTER_RETRY, this.#ports, () => this.#catalog.registerUpload(registration, { principal }));
       if (registered.uploadId !== uploadId) {
+        this.forgotten(uploadId);
         await disk.remove(folder);
         return await this.#existing(registered.uploadId, principal);
       }
@@ -248,8 +265,7 @@ export class Sessions {
     try {
       await this.#catalog.endUpload({ uploadId, epoch: FIRST_EPOCH, state: "cancelled", isForgotten: true });
     } catch (error) {
-      this.#forgotten.add(uploadId);
-      if (this.#forgotten.size > FORGOTTEN_UPLOADS_KEPT) this.#forgotten.delete(this.#forgotten.keys().next().value as string);
+      this.forgotten(uploadId);
       // Most often it has not heard of it. If it does not answer, its row is found to have no folder.
       if (!(error instanceof TroupeError && error.code === "UPLOAD_NOT_FOUND"))
         log.warn({ uploadId, err: error, reason }, "An upload that could not be created may stay in the catalog for a minute.");
@@ -257,7 +273,7 @@ export class Sessions {
     await disk
       .remove(folder)
       .catch((error: unknown) =>
-        log.warn({ uploadId, err: error }, "The folder of an upload that could not be created is removed at the next start."),
+        log.warn({ uploadId, err: error }, "The folder of an upload that could not be created stays until the next start."),
       );
   }
 
@@ -301,18 +317,6 @@ export class Sessions {
     const hosted = this.#hosted.get(uploadId);
     if (hosted === undefined) throw new TroupeError("UPLOAD_NOT_FOUND");
     return hosted;
-  }
-
-  /** Opens the session of an upload whose folder is there. */
-  async host(uploadId: string, epoch: number, owner: string): Promise<void> {
-    const session = await this.#options.hostSession(this.#ports, {
-      uploadId,
-      epoch,
-      idleExpiryMs: this.#options.idleExpiryMs,
-      fileBytesMax: this.#options.fileBytesMax,
-    });
-    this.#hosted.set(uploadId, { session, owner });
-    this.#places.add(owner);
   }
 
   get #catalog(): Client<typeof catalog> {

@@ -131,8 +131,8 @@ const RANDOM_LIMIT = 2 ** 31;
 
 /** Why none of the live nodes can take an upload of this size. */
 function refusalOf(nodes: readonly NodeAnnouncement[], bytes: number): TroupeError {
-  // A full node is closed to uploads, too; what has room and is closed all the same is another matter.
-  const isFull = nodes.some(({ freeBytes }) => freeBytes === 0 || freeBytes < bytes);
+  // A full node is closed to uploads, too; what has any room and is closed all the same is another matter.
+  const isFull = nodes.some(({ freeBytes, closedToUploads }) => freeBytes === 0 || (!closedToUploads && freeBytes < bytes));
   if (isFull) return new TroupeError("DISK_FULL", `No storage node that takes uploads has room for a new one of ${bytes} bytes.`);
   if (nodes.length === 0) return new TroupeError("NO_NODES");
   return new TroupeError(

@@ -21,19 +21,38 @@ export function sessionPaths(folder: string): SessionPaths {
 /** Everything a session needs to be hosted, durable when this resolves. */
 export async function createSessionFolder(disk: Disk, hasher: Hasher, folder: string, creation: UploadCreation): Promise<void> {
   const paths = sessionPaths(folder);
-  const { sizeBytes } = creation.plan;
   await makeDurableDirectory(disk, folder);
-  const data = await disk.open(paths.data, "create");
+  await createData(disk, paths.data, creation.plan.sizeBytes);
+  const journal = await Journal.create(disk, paths.journal, hasher, creation);
+  await journal.close();
+  await disk.syncDirectory(folder);
+}
+
+/**
+ * The same of a folder whose creation may have been cut off when its journal was there: the other file may have lost its name with the power,
+ * and what is there may not be durable.
+ */
+export async function finishSessionFolder(disk: Disk, folder: string, { plan }: UploadCreation): Promise<void> {
+  const paths = sessionPaths(folder);
+  if ((await disk.status(paths.data)) === undefined) await createData(disk, paths.data, plan.sizeBytes);
+  const journal = await disk.open(paths.journal, "write");
   try {
-    // A hole of the file's size: chunks are written where they belong, in any order.
+    await journal.sync();
+  } finally {
+    await journal.close();
+  }
+  await disk.syncDirectory(folder);
+}
+
+/** A hole of the file's size: chunks are written where they belong, in any order. */
+async function createData(disk: Disk, path: string, sizeBytes: number | undefined): Promise<void> {
+  const data = await disk.open(path, "create");
+  try {
     if (sizeBytes !== undefined) await data.truncate(sizeBytes);
     await data.sync();
   } finally {
     await data.close();
   }
-  const journal = await Journal.create(disk, paths.journal, hasher, creation);
-  await journal.close();
-  await disk.syncDirectory(folder);
 }
 
 export function openData(disk: Disk, folder: string): LazyFile {

@@ -119,8 +119,8 @@ const UPLOAD_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: "src/actors/storage/session-recovery.ts",
-        find: "await node.discardUnlessKnown(recorded.commitPlan);\n      await disk.remove(folder);\n",
-        replace: "await node.discardUnlessKnown(recorded.commitPlan);\n",
+        find: "await node.discardUnlessKnown(commitPlan);\n    await disk.remove(folder);\n",
+        replace: "await node.discardUnlessKnown(commitPlan);\n",
       },
       {
         file: "src/actors/upload/session-ending.ts",
