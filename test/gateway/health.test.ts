@@ -65,6 +65,9 @@ test("F3, F5: that no disk takes uploads is told with what keeps each from it, a
   });
   rig.suspects.clear();
   expect(await disk()).toMatchObject({ code: "DISK_FULL", reason: expect.stringContaining("2 full") });
+  // Nothing is to be emptied where there is room.
+  rig.nodeFreeBytes = 10;
+  expect(await disk()).toMatchObject({ code: "NO_NODES", reason: expect.stringContaining("2 stopping or starting") });
 });
 
 test("without a storage node that is up it is not ready", async () => {

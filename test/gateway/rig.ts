@@ -77,6 +77,7 @@ export class Rig implements AsyncDisposable {
   readonly readyFaults = new Map<string, ErrorCode>();
   /** What storage nodes say of themselves, and of which the trackers know. */
   areNodesClosed = false;
+  nodeFreeBytes = 0;
   nodeState: "joined" | "active" | "offline" = "active";
   readonly suspects = new Set<string>();
   copies = 1;
@@ -408,7 +409,7 @@ export class Rig implements AsyncDisposable {
               zone: "z",
               startedMs: 0,
               totalBytes: 20,
-              freeBytes: 0,
+              freeBytes: this.nodeFreeBytes,
               reservedBytes: 0,
               uploadCount: 0,
               retiredCount: 0,
