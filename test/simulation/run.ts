@@ -4,6 +4,7 @@
  */
 import process from "node:process";
 import { Cluster } from "./cluster.ts";
+import { CompositeSignals } from "./composite-signals.ts";
 import type { Fault } from "./fault.ts";
 import { faultKind } from "./fault-kinds.ts";
 import { CHECKED_WITHIN_MS, Oracle } from "./oracle/oracle.ts";
@@ -31,6 +32,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
   const onRejection = (error: unknown): void =>
     world.violate("unhandled-rejection", error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.on("unhandledRejection", onRejection);
+  const compositeSignals = new CompositeSignals();
   try {
     const cluster = new Cluster(world, plan.nodes);
     const workload = new Workload(cluster, plan.operations);
@@ -72,6 +74,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
       operationCount: plan.operations.length,
     };
   } finally {
+    compositeSignals.release();
     process.off("unhandledRejection", onRejection);
   }
 }

@@ -24,11 +24,6 @@ setInterval(() => {
   process.stderr.write(`It has ${residentMib().toFixed(0)} MiB in memory, more than ${RESIDENT_MIB_MAX}.`);
   process.exit(1);
 }, 500);
-/**
- * Disks and databases of worlds that are over are outside of the heap, too, whose collector feels them late. Not after each world: what the
- * engine has learnt of the shapes of objects goes with the last of them, and the next world begins slowly.
- */
-const COLLECTED_ABOVE_MIB = 900;
 const PROGRESS_EVERY_MS = 100;
 
 async function run(task: RunnerTask): Promise<RunnerAnswer> {
@@ -42,7 +37,6 @@ async function run(task: RunnerTask): Promise<RunnerAnswer> {
     const watched = task.kind === "plan" ? task.watched : undefined;
     const ended = watched === undefined ? await runPlan(plan, { onHealing }) : await runWatched(plan, { onHealing }, watched);
     const result = { ...ended, realUntilHealedMs: Math.round(realUntilHealedMs) };
-    if (residentMib() > COLLECTED_ABOVE_MIB) globalThis.gc?.();
     return { kind: "result", result };
   } catch (error) {
     return { kind: "thrown", sentence: error instanceof Error ? (error.stack ?? error.message) : String(error) };
