@@ -23,6 +23,7 @@ export class CompositeSignals {
     for (const kept of this.#signals) {
       const signal = kept.deref();
       if (signal === undefined) continue;
+      // The types of `events` know listeners as functions of any kind; these were all added to a signal.
       for (const listener of getEventListeners(signal, "abort")) signal.removeEventListener("abort", listener as () => void);
     }
     this.#signals.length = 0;
